@@ -1,0 +1,102 @@
+//! Settings, checked as they are read.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use sqlx::postgres::PgConnectOptions;
+
+/// Where the data lies.
+#[derive(Clone)]
+pub enum DatabaseUrl {
+    /// `sqlite:PATH`, a file on this machine.
+    Sqlite(PathBuf),
+    /// `postgres://…`, shared by several servers.
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return if path.is_empty() || path.contains('\0') {
+                Err("a sqlite: URL needs the path of a file, as in sqlite:tokenward.db".to_owned())
+            } else {
+                Ok(Self::Sqlite(path.into()))
+            };
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            // The parser's own message could quote the password.
+            return text.parse().map(|options| Self::Postgres(Box::new(options))).map_err(|_| "the postgres URL is malformed".to_owned());
+        }
+        Err("the URL must begin with sqlite: or postgres://".to_owned())
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    /// For people: without user and password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(options) => {
+                write!(f, "postgres://{}:{}/{}", options.get_host(), options.get_port(), options.get_database().unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Under which URL clients reach the server: `http` or `https`, a host, and perhaps a path prefix. Kept without a final slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// The URL, without a final slash.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let uri: poem::http::Uri = text.parse().map_err(|_| "this is no URL".to_owned())?;
+        let has_scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+        let has_host = uri.host().is_some_and(|host| !host.is_empty());
+        if !has_scheme || !has_host || uri.query().is_some() || text.contains(['@', '#']) {
+            return Err("this must be an http or https URL with a host, without user, query or fragment".to_owned());
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn database_urls() {
+        assert_eq!("sqlite:a/b.db".parse::<DatabaseUrl>().unwrap().to_string(), "sqlite:a/b.db");
+        assert_eq!("sqlite:///srv/b.db".parse::<DatabaseUrl>().unwrap().to_string(), "sqlite:/srv/b.db");
+        assert_eq!("postgres://me:secret@db:5433/tokens".parse::<DatabaseUrl>().unwrap().to_string(), "postgres://db:5433/tokens");
+        for bad in ["", "sqlite:", "mysql://x", "tokenward.db", "postgres://me:secret@:port/x"] {
+            let message = bad.parse::<DatabaseUrl>().unwrap_err();
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn public_urls() {
+        assert_eq!("https://example.com/tokens/".parse::<PublicUrl>().unwrap().as_str(), "https://example.com/tokens");
+        for bad in ["", "example.com", "ftp://example.com", "https://", "https://me@example.com", "https://example.com/?x", "/tokens"] {
+            assert!(bad.parse::<PublicUrl>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Names of things and of people, and the rules that keep them harmless (CONTRACT.md §6).
+
+use std::fmt;
+
+use super::Refused;
+
+const LONGEST: usize = 63;
+const LONGEST_EMAIL: usize = 254;
+
+/// True for the characters that no text of ours may hold: those of Unicode's category Cc.
+#[must_use]
+pub fn is_control(c: char) -> bool {
+    c.is_control()
+}
+
+/// Characters that reorder the text around them (Unicode's `Bidi_Control`), with which a name could pose as another.
+fn is_bidi_format(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// A text that was checked when it came in, read back from the store.
+            #[must_use]
+            pub fn stored(text: String) -> Self {
+                Self(text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+texts!(
+    /// The name of a token or an account: 1 to 63 characters of printable ASCII that mean nothing to a browser, a shell, a file
+    /// system or a database.
+    ResourceName,
+    /// A first or last name: up to 63 characters of any script.
+    PersonName,
+    /// An email address, as it was written.
+    Email,
+);
+
+impl ResourceName {
+    /// Checks the rules.
+    ///
+    /// # Errors
+    /// Which rule is broken.
+    pub fn parse(text: &str) -> Result<Self, Refused> {
+        const FORBIDDEN: &str = "<>\"';\\`";
+        if text.is_empty() || text.len() > LONGEST {
+            return Err(Refused::because(format!("must have 1 to {LONGEST} characters")));
+        }
+        if !text.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
+            return Err(Refused::because("must hold printable ASCII characters only"));
+        }
+        if text.starts_with(' ') || text.ends_with(' ') {
+            return Err(Refused::because("must not begin or end with a space"));
+        }
+        if text.contains(|c| FORBIDDEN.contains(c)) {
+            return Err(Refused::because(format!("must not hold any of {FORBIDDEN}")));
+        }
+        if ["..", "--", "/*"].iter().any(|sequence| text.contains(sequence)) {
+            return Err(Refused::because("must not hold .. or -- or /*"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl PersonName {
+    /// Checks the rules. An empty name is a name: the contract defaults to it.
+    ///
+    /// # Errors
+    /// Which rule is broken.
+    pub fn parse(text: &str) -> Result<Self, Refused> {
+        if text.chars().count() > LONGEST {
+            return Err(Refused::because(format!("must not have more than {LONGEST} characters")));
+        }
+        if text.contains(|c| is_control(c) || is_bidi_format(c) || c == '<' || c == '>') {
+            return Err(Refused::because("must not hold < or > or control or text-direction characters"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Email {
+    /// Checks the rules.
+    ///
+    /// # Errors
+    /// Which rule is broken.
+    pub fn parse(text: &str) -> Result<Self, Refused> {
+        if !(3..=LONGEST_EMAIL).contains(&text.chars().count()) {
+            return Err(Refused::because(format!("must have 3 to {LONGEST_EMAIL} characters")));
+        }
+        if text.contains(|c: char| c.is_whitespace() || is_control(c)) {
+            return Err(Refused::because("must not hold spaces or control characters"));
+        }
+        match text.split_once('@') {
+            Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !domain.contains('@') => Ok(Self(text.to_owned())),
+            _ => Err(Refused::because("must hold one @ with something on both sides")),
+        }
+    }
+
+    /// The form in which two addresses of one account must differ: without regard to case.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.0.to_lowercase()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resource_names() {
+        for good in ["x", "CI/CD (main) #4", "100% ok_now: a+b=c", "jdoe@example.com", &"y".repeat(63)] {
+            assert!(ResourceName::parse(good).is_ok(), "{good}");
+        }
+        let long = "y".repeat(64);
+        for bad in [
+            "", &long, " x", "x ", "a<b", "a>b", "a\"b", "a'b", "a;b", "a\\b", "a`b", "a..b", "a--b", "a/*b", "tab\t", "nul\0", "\u{7f}",
+            "é", "snow\u{2603}man",
+        ] {
+            assert!(ResourceName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn people_are_called_what_they_are_called() {
+        for good in ["", "O'Brien", "Łukasz", "李小龍", "Jean-Luc", &"é".repeat(63)] {
+            assert!(PersonName::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["<b>", "a\u{202e}b", "a\u{200f}", "line\nbreak", &"é".repeat(64)] {
+            assert!(PersonName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn emails() {
+        for good in ["a@b", "ada@example.com", "Łukasz@пример.example"] {
+            assert!(Email::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a@", "@b", "ab", "a@b@c", "a b@c", "a@b\0", "a@\u{a0}b"] {
+            assert!(Email::parse(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(Email::parse("Grace@Example.com").unwrap().key(), "grace@example.com");
+    }
+}

@@ -1,0 +1,156 @@
+//! The bearer secret: how it is made, recognised and kept.
+//!
+//! `tokward` + 43 characters that carry 256 random bits + 6 characters of CRC-32, all of them base 62: 56 characters that are
+//! also valid base 64 (the contract's `type_base64_data`), that a double click selects whole and that no URL has to escape.
+//! The prefix lets secret scanners find it; the checksum refuses typing errors without a look-up.
+
+use std::{fmt, io};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Refused, entropy::Entropy};
+
+/// What every secret begins with.
+pub const PREFIX: &str = "tokward";
+/// Length of a secret in characters.
+pub const LENGTH: usize = PREFIX.len() + RANDOM_LENGTH + CHECKSUM_LENGTH;
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// 62^43 > 2^256.
+const RANDOM_LENGTH: usize = 43;
+/// 62^6 > 2^32.
+const CHECKSUM_LENGTH: usize = 6;
+
+/// A well-formed bearer secret. Shown once, never stored, never logged.
+#[derive(Clone)]
+pub struct Secret(String);
+
+/// The SHA-256 of a secret: what the store keeps and looks up by.
+///
+/// 256 random bits can't be guessed, so neither a slow nor a keyed hash would add anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SecretDigest(pub [u8; 32]);
+
+impl Secret {
+    /// A fresh secret of 256 random bits.
+    ///
+    /// # Errors
+    /// When the source of randomness fails.
+    pub fn generate(entropy: &dyn Entropy) -> io::Result<Self> {
+        let mut random = [0; 32];
+        entropy.fill(&mut random)?;
+        let body = format!("{PREFIX}{}", base62(&mut random, RANDOM_LENGTH));
+        let checksum = checksum(&body);
+        Ok(Self(body + &checksum))
+    }
+
+    /// Recognises a secret by its length, prefix, alphabet and checksum; no look-up.
+    ///
+    /// # Errors
+    /// When the text can't have been made by [`Secret::generate`]. The reason doesn't quote it.
+    pub fn parse(text: &str) -> Result<Self, Refused> {
+        let malformed = || Refused::because("is not a tokenward secret (see `tokenward secret`)");
+        let well_formed = text.len() == LENGTH && text.starts_with(PREFIX) && text.bytes().all(|b| b.is_ascii_alphanumeric());
+        let (body, sum) = text.split_at_checked(LENGTH - CHECKSUM_LENGTH).ok_or_else(malformed)?;
+        if well_formed && checksum(body) == sum { Ok(Self(text.to_owned())) } else { Err(malformed()) }
+    }
+
+    /// What to look the secret up by.
+    #[must_use]
+    pub fn digest(&self) -> SecretDigest {
+        SecretDigest(Sha256::digest(self.0.as_bytes()).into())
+    }
+
+    /// The secret itself, for the one answer that shows it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl fmt::Debug for SecretDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// True where a text may hold a secret, and therefore must not be quoted.
+#[must_use]
+pub fn may_hold_secret(text: &str) -> bool {
+    text.contains(PREFIX)
+}
+
+fn checksum(body: &str) -> String {
+    base62(&mut crc32fast::hash(body.as_bytes()).to_be_bytes(), CHECKSUM_LENGTH)
+}
+
+/// Writes a big-endian number in base 62, most significant digit first, padded to `length`; uses the number up.
+fn base62(number: &mut [u8], length: usize) -> String {
+    let mut digits: Vec<char> = (0..length)
+        .map(|_| {
+            let mut remainder = 0_u16;
+            for byte in number.iter_mut() {
+                let part = remainder << 8 | u16::from(*byte);
+                *byte = u8::try_from(part / 62).unwrap_or(u8::MAX);
+                remainder = part % 62;
+            }
+            ALPHABET.get(usize::from(remainder)).copied().map_or('0', char::from)
+        })
+        .collect();
+    digits.reverse();
+    digits.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::entropy::OsEntropy;
+
+    struct Fixed(u8);
+
+    impl Entropy for Fixed {
+        fn fill(&self, buffer: &mut [u8]) -> io::Result<()> {
+            buffer.fill(self.0);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_format_is_stable() {
+        let made = |byte| Secret::generate(&Fixed(byte)).unwrap().expose().to_owned();
+        assert_eq!(made(0), format!("tokward{}{}", "0".repeat(43), checksum(&format!("tokward{}", "0".repeat(43)))));
+        // 2^256 - 1 in base 62, as Python's int arithmetic writes it
+        assert_eq!(made(255).get(7..50), Some("yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1"));
+        assert_eq!(made(255).len(), 56);
+    }
+
+    #[test]
+    fn every_single_typing_error_is_recognised() {
+        let good = Secret::generate(&OsEntropy).unwrap().expose().to_owned();
+        assert!(Secret::parse(&good).is_ok());
+        for at in 0..good.len() {
+            for other in *ALPHABET {
+                let mut bytes = good.clone().into_bytes();
+                if bytes[at] != other {
+                    bytes[at] = other;
+                    assert!(Secret::parse(&String::from_utf8(bytes).unwrap()).is_err());
+                }
+            }
+        }
+        for bad in ["", "tokward", &good[1..], &good[..55], &format!("{good}0"), &good.to_lowercase(), &"é".repeat(28)] {
+            assert!(Secret::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn debug_output_shows_nothing() {
+        let secret = Secret::generate(&OsEntropy).unwrap();
+        assert_eq!(format!("{secret:?} {:?}", secret.digest()), "[redacted] [redacted]");
+    }
+}

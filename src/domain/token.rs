@@ -1,0 +1,43 @@
+//! Tokens: the resource that this service is about.
+
+use super::{
+    id::{TokenId, UserId},
+    label::Labels,
+    metadata::Metadata,
+    name::ResourceName,
+};
+
+/// A token as its owner sees it. The secret isn't part of it; the store keeps that one's digest beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Its id; not a secret.
+    pub id: TokenId,
+    /// Whose token it is.
+    pub user_id: UserId,
+    /// What it is called; need not be unique.
+    pub name: ResourceName,
+    /// Its history.
+    pub metadata: Metadata,
+}
+
+/// What a client gives to have a token made.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// What it shall be called.
+    pub name: ResourceName,
+    /// The client's marks.
+    pub labels: Labels,
+}
+
+/// What a client gives to modify a token: `None` preserves. The identity can be repeated, and not changed.
+#[derive(Debug, Clone, Default)]
+pub struct TokenChange {
+    /// Must agree with the token's.
+    pub id: Option<String>,
+    /// Must agree with the token's.
+    pub user_id: Option<String>,
+    /// A new name.
+    pub name: Option<ResourceName>,
+    /// Labels that replace all present ones.
+    pub labels: Option<Labels>,
+}

@@ -1,0 +1,67 @@
+//! Use cases: authorise, check, write. One file per noun; who may do what stands in [`policy`] alone.
+
+pub mod bootstrap;
+pub mod caller;
+pub mod change;
+pub mod error;
+pub mod policy;
+pub mod token;
+
+use std::sync::Arc;
+
+use crate::{
+    domain::{clock::Clock, entropy::Entropy},
+    store::Store,
+};
+pub use error::{Error, FieldError, Result};
+
+/// The token service: a store, a clock and a source of randomness. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    continue_key: Arc<[u8]>,
+}
+
+impl Service {
+    /// Puts the service on a store.
+    ///
+    /// # Errors
+    /// When the store or the source of randomness fails.
+    pub async fn new(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self> {
+        let mut key = [0; 32];
+        entropy.fill(&mut key)?;
+        let mut writer = store.write().await?;
+        writer.offer_continue_key(&key).await?;
+        let continue_key = writer.continue_key().await?.into();
+        writer.commit().await?;
+        Ok(Self { store, clock, entropy, continue_key })
+    }
+
+    /// The key that seals what clients carry from one page of a collection to the next; all servers on one database share it.
+    #[must_use]
+    pub fn continue_key(&self) -> &[u8] {
+        &self.continue_key
+    }
+
+    /// The source of randomness.
+    #[must_use]
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.entropy
+    }
+
+    /// Asks the store something.
+    ///
+    /// # Errors
+    /// When it doesn't answer.
+    pub async fn ready(&self) -> Result<()> {
+        self.store.read().await?.has_account().await?;
+        Ok(())
+    }
+
+    /// Lets go of the store.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+}

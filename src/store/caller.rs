@@ -1,0 +1,62 @@
+//! Whose secret is this? The hottest query.
+
+use super::{Conn, StoreError, columns::rows, on};
+use crate::domain::{
+    id::{AccountId, TokenId, UserId},
+    role::Role,
+    role_binding::RoleConstraints,
+    secret::SecretDigest,
+    user::UserState,
+};
+
+/// A token's holder, and what it is in one account.
+#[derive(Debug)]
+pub struct Holder {
+    /// The token.
+    pub token_id: TokenId,
+    /// Whose token it is.
+    pub user_id: UserId,
+    /// Whether that user takes part.
+    pub state: UserState,
+    /// Whether that user is switched on.
+    pub is_enabled: bool,
+    /// Its role in the account, if it has any.
+    pub role: Option<Role>,
+    /// The scopes of that role.
+    pub role_constraints: Option<RoleConstraints>,
+    /// Whether the account is switched on, if the user has a role in it.
+    pub account_is_enabled: Option<bool>,
+}
+
+rows!(Holder { token_id, user_id, state, is_enabled, role, role_constraints, account_is_enabled });
+
+macro_rules! holder_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT t.id AS token_id, t.user_id, u.state, u.is_enabled, b.role, b.role_constraints, a.is_enabled AS account_is_enabled \
+             FROM tokens t JOIN users u ON u.id = t.user_id \
+             LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = $2 LEFT JOIN accounts a ON a.id = b.account_id WHERE ",
+            $condition
+        )
+    };
+}
+
+impl Conn {
+    /// The holder of a secret, as the account sees it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_holder(&mut self, digest: SecretDigest, account: Option<AccountId>) -> Result<Option<Holder>, StoreError> {
+        const FIND: &str = holder_where!("t.digest = $1");
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(digest).bind(account).fetch_optional(c).await)?)
+    }
+
+    /// The holder of a token that was found by its secret before, as the account sees it now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_holder_again(&mut self, token: TokenId, account: Option<AccountId>) -> Result<Option<Holder>, StoreError> {
+        const FIND: &str = holder_where!("t.id = $1");
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(token).bind(account).fetch_optional(c).await)?)
+    }
+}

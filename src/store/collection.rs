@@ -1,0 +1,210 @@
+//! Pages of a collection, by keyset: a page costs what it holds, however deep it lies.
+//!
+//! An ordered collection is walked in *stretches*, each a range of one index that is read from its start: the absent values first,
+//! then the items that tie with the last one returned, then all that follow.
+
+use std::fmt::Write as _;
+
+use sqlx::{AssertSqlSafe, FromRow, postgres::PgRow, sqlite::SqliteRow};
+
+use super::{Conn, Dialect, StoreError, on};
+use crate::domain::collection::{Condition, Kind, Operator, Order, Page, Position, Selection, Value};
+
+/// Which rows make up the collection.
+pub(super) struct Scope {
+    pub columns: &'static str,
+    pub table: &'static str,
+    /// The column that says which collection a row belongs to.
+    pub within: &'static str,
+    pub key: String,
+}
+
+/// Reads a page.
+pub(super) async fn list<T>(conn: &mut Conn, scope: &Scope, selection: &Selection) -> Result<Page<T>, StoreError>
+where
+    T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    let base = Query::new(scope, conn.dialect()).filtered(&selection.conditions);
+    let count = if selection.count { Some(base.count(conn).await?) } else { None };
+    // One more than asked for tells whether more follow.
+    let wanted = selection.limit.saturating_add(1);
+    let mut skip = if selection.after.is_some() { 0 } else { selection.skip };
+    let mut items = Vec::new();
+    for stretch in stretches(selection.order, selection.after.as_ref()) {
+        let missing = wanted.saturating_sub(items.len() as u64);
+        if missing == 0 {
+            break;
+        }
+        let query = base.clone().stretch(&stretch);
+        let found = query.fetch(conn, &stretch.order, skip, missing).await?;
+        // Nothing came: either the stretch is shorter than what is to be skipped, or it just ended there.
+        if found.is_empty() && skip > 0 {
+            skip = skip.saturating_sub(query.count(conn).await?);
+        } else {
+            skip = 0;
+        }
+        items.extend(found);
+    }
+    let more = items.len() as u64 > selection.limit;
+    items.truncate(usize::try_from(selection.limit).unwrap_or(usize::MAX));
+    Ok(Page { items, more, count })
+}
+
+/// A range of an index: conditions with values for their `?`, and the order in which it is read.
+struct Stretch {
+    conditions: String,
+    values: Vec<Value>,
+    order: String,
+}
+
+fn stretches(order: Option<Order>, after: Option<&Position>) -> Vec<Stretch> {
+    const BY_CREATION: &str = "created_at, id";
+    let past = |position: &Position| vec![Value::Integer(position.created_at.as_micros()), Value::Text(position.id.clone())];
+    let plain = |conditions: &str, mut values: Vec<Value>| {
+        let mut conditions = conditions.to_owned();
+        if let Some(position) = after {
+            conditions += " AND (created_at, id) > (?, ?)";
+            values.extend(past(position));
+        }
+        Stretch { conditions, values, order: BY_CREATION.to_owned() }
+    };
+
+    let (column, optional) = match order.map(|order| order.field.kind) {
+        None | Some(Kind::Constant(_) | Kind::Label(_) | Kind::Object) => return vec![plain("", vec![])],
+        Some(Kind::Text(column) | Kind::Number(column) | Kind::Instant(column)) => (column, false),
+        Some(Kind::OptionalText(column) | Kind::OptionalInstant(column)) => (column, true),
+    };
+    let (direction, beyond) = if order.is_some_and(|order| order.descending) { ("DESC", "<") } else { ("ASC", ">") };
+    let sorted = format!("{column} {direction}, {BY_CREATION}");
+    let absent = || plain(&format!(" AND {column} IS NULL"), vec![]);
+    let present = || {
+        let conditions = if optional { format!(" AND {column} IS NOT NULL") } else { String::new() };
+        Stretch { conditions, values: vec![], order: sorted.clone() }
+    };
+    match after {
+        None if optional => vec![absent(), present()],
+        None => vec![present()],
+        Some(Position { value: None, .. }) => vec![absent(), present()],
+        Some(Position { value: Some(value), .. }) => vec![
+            plain(&format!(" AND {column} = ?"), vec![value.clone()]),
+            Stretch { conditions: format!(" AND {column} {beyond} ?"), values: vec![value.clone()], order: sorted.clone() },
+        ],
+    }
+}
+
+/// A query under construction: text with numbered placeholders, and the values for them.
+#[derive(Clone)]
+struct Query {
+    columns: &'static str,
+    table: &'static str,
+    dialect: Dialect,
+    conditions: String,
+    values: Vec<Value>,
+}
+
+impl Query {
+    fn new(scope: &Scope, dialect: Dialect) -> Self {
+        let conditions = format!("{} = $1", scope.within);
+        Self { columns: scope.columns, table: scope.table, dialect, conditions, values: vec![Value::Text(scope.key.clone())] }
+    }
+
+    /// Adds a value, and returns the placeholder that stands for it.
+    fn bind(&mut self, value: Value) -> String {
+        self.values.push(match value {
+            // PostgreSQL's text can't hold a NUL. No text of ours holds a control character, so its neighbour compares alike.
+            Value::Text(text) => Value::Text(text.replace('\0', "\u{1}")),
+            other => other,
+        });
+        format!("${}", self.values.len())
+    }
+
+    fn filtered(mut self, conditions: &[Condition]) -> Self {
+        for condition in conditions {
+            let sql = self.condition(condition);
+            self.conditions += " AND ";
+            self.conditions += &sql;
+        }
+        self
+    }
+
+    fn condition(&mut self, condition: &Condition) -> String {
+        let Some(value) = condition.value.clone() else { return "1 = 0".to_owned() };
+        let contains = condition.operator == Operator::In;
+        let expression = match condition.field.kind {
+            Kind::Text(column) | Kind::OptionalText(column) => column.to_owned(),
+            Kind::Instant(column) | Kind::OptionalInstant(column) if contains => self.dialect.instant_text(column),
+            Kind::Number(column) if contains => format!("CAST({column} AS text)"),
+            Kind::Instant(column) | Kind::OptionalInstant(column) | Kind::Number(column) => column.to_owned(),
+            Kind::Constant(text) => format!("CAST('{text}' AS codepoint_text)"),
+            Kind::Label(member) => format!("CAST(l.value ->> '{member}' AS codepoint_text)"),
+            Kind::Object => return "1 = 0".to_owned(),
+        };
+        let placeholder = self.bind(value);
+        let comparison = match condition.operator {
+            Operator::Eq => format!("{expression} = {placeholder}"),
+            Operator::Lt => format!("{expression} < {placeholder}"),
+            Operator::Gt => format!("{expression} > {placeholder}"),
+            Operator::Lte => format!("{expression} <= {placeholder}"),
+            Operator::Gte => format!("{expression} >= {placeholder}"),
+            // The one spelling of "contains" that both databases share and that has no wildcards.
+            Operator::In => format!("replace({expression}, {placeholder}, '') <> {expression}"),
+        };
+        match condition.field.kind {
+            Kind::Label(_) => format!("EXISTS (SELECT 1 FROM {} WHERE {comparison})", self.dialect.labels()),
+            _ => comparison,
+        }
+    }
+
+    fn stretch(mut self, stretch: &Stretch) -> Self {
+        let mut values = stretch.values.iter().cloned();
+        for part in stretch.conditions.split_inclusive('?') {
+            match (part.strip_suffix('?'), values.next()) {
+                (Some(text), Some(value)) => {
+                    let placeholder = self.bind(value);
+                    self.conditions += text;
+                    self.conditions += &placeholder;
+                }
+                _ => self.conditions += part,
+            }
+        }
+        self
+    }
+
+    async fn count(&self, conn: &mut Conn) -> Result<u64, StoreError> {
+        let sql = format!("SELECT count(*) FROM {} WHERE {}", self.table, self.conditions);
+        let count: i64 = on!(conn, c => {
+            let mut query = sqlx::query_scalar(AssertSqlSafe(sql));
+            for value in &self.values {
+                query = match value {
+                    Value::Text(text) => query.bind(text),
+                    Value::Integer(integer) => query.bind(integer),
+                    Value::Number(number) => query.bind(number),
+                };
+            }
+            query.fetch_one(c).await
+        })?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
+    async fn fetch<T>(&self, conn: &mut Conn, order: &str, skip: u64, limit: u64) -> Result<Vec<T>, StoreError>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let mut sql = format!("SELECT {} FROM {} WHERE {} ORDER BY {order} LIMIT {limit}", self.columns, self.table, self.conditions);
+        if skip > 0 {
+            // Both are at most 2^63 - 1, which the contract allows and both databases take.
+            let _ = write!(sql, " OFFSET {skip}");
+        }
+        Ok(on!(conn, c => {
+            let mut query = sqlx::query_as(AssertSqlSafe(sql));
+            for value in &self.values {
+                query = match value {
+                    Value::Text(text) => query.bind(text),
+                    Value::Integer(integer) => query.bind(integer),
+                    Value::Number(number) => query.bind(number),
+                };
+            }
+            query.fetch_all(c).await
+        })?)
+    }
+}

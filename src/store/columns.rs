@@ -1,0 +1,80 @@
+//! How the domain's values lie in columns, and how rows become nouns.
+
+use sqlx::{Database, Decode, Encode, Type, encode::IsNull, error::BoxDynError};
+
+use crate::domain::{
+    clock::Timestamp,
+    id::{AccountId, RoleBindingId, TokenId, UserId},
+    label::Labels,
+    metadata::Metadata,
+    name::{Email, PersonName, ResourceName},
+    role::Role,
+    role_binding::RoleConstraints,
+    secret::SecretDigest,
+    user::UserState,
+};
+
+/// `column!(Role as String: write, read)`: a value that is kept as a `String`, by way of two functions.
+macro_rules! columns {
+    ($($value:ty as $kept:ty: $write:expr, $read:expr;)*) => {$(
+        impl<DB: Database> Type<DB> for $value where $kept: Type<DB> {
+            fn type_info() -> DB::TypeInfo {
+                <$kept as Type<DB>>::type_info()
+            }
+
+            fn compatible(ty: &DB::TypeInfo) -> bool {
+                <$kept as Type<DB>>::compatible(ty)
+            }
+        }
+
+        impl<'q, DB: Database> Encode<'q, DB> for $value where $kept: Encode<'q, DB> {
+            fn encode_by_ref(&self, buf: &mut DB::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+                let write: fn(&$value) -> Result<$kept, BoxDynError> = $write;
+                write(self)?.encode(buf)
+            }
+        }
+
+        impl<'r, DB: Database> Decode<'r, DB> for $value where $kept: Decode<'r, DB> {
+            fn decode(value: DB::ValueRef<'r>) -> Result<Self, BoxDynError> {
+                let read: fn($kept) -> Result<$value, BoxDynError> = $read;
+                read(<$kept>::decode(value)?)
+            }
+        }
+    )*};
+}
+
+columns! {
+    AccountId as String: |id| Ok(id.to_string()), |text| Ok(text.parse()?);
+    UserId as String: |id| Ok(id.to_string()), |text| Ok(text.parse()?);
+    TokenId as String: |id| Ok(id.to_string()), |text| Ok(text.parse()?);
+    RoleBindingId as String: |id| Ok(id.to_string()), |text| Ok(text.parse()?);
+    Role as String: |role| Ok(role.to_string()), |text| Ok(text.parse()?);
+    UserState as String: |state| Ok(state.to_string()), |text| Ok(text.parse()?);
+    ResourceName as String: |name| Ok(name.to_string()), |text| Ok(Self::stored(text));
+    PersonName as String: |name| Ok(name.to_string()), |text| Ok(Self::stored(text));
+    Email as String: |email| Ok(email.to_string()), |text| Ok(Self::stored(text));
+    Labels as String: |labels| Ok(serde_json::to_string(labels)?), |text| Ok(serde_json::from_str(&text)?);
+    RoleConstraints as String: |all| Ok(serde_json::to_string(all)?), |text| Ok(serde_json::from_str(&text)?);
+    Timestamp as i64: |at| Ok(at.as_micros()), |micros| Ok(Self::from_micros(micros));
+    SecretDigest as Vec<u8>: |digest| Ok(digest.0.to_vec()), |bytes| Ok(Self(bytes.as_slice().try_into()?));
+}
+
+/// `rows!(Token { id, name } with metadata)`: reads a noun from a row, column names being its field names.
+macro_rules! rows {
+    ($noun:ident { $($field:ident),* $(,)? } $(with $metadata:ident)?) => {
+        rows!(@ sqlx::sqlite::SqliteRow, $noun, $($field)*, $($metadata)?);
+        rows!(@ sqlx::postgres::PgRow, $noun, $($field)*, $($metadata)?);
+    };
+    (@ $row:ty, $noun:ident, $($field:ident)*, $($metadata:ident)?) => {
+        impl sqlx::FromRow<'_, $row> for $noun {
+            fn from_row(row: &$row) -> sqlx::Result<Self> {
+                #[allow(unused_imports, clippy::allow_attributes, reason = "not every noun has columns of its own")]
+                use sqlx::Row as _;
+                Ok(Self { $($field: row.try_get(stringify!($field))?,)* $($metadata: sqlx::FromRow::from_row(row)?)? })
+            }
+        }
+    };
+}
+pub(super) use rows;
+
+rows!(Metadata { labels, created_at, modified_at, created_by, modified_by });

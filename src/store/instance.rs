@@ -1,0 +1,36 @@
+//! What all servers on one database share.
+
+use super::{Conn, StoreError, Writer, on};
+
+impl Writer {
+    /// Keeps the key that seals `continue` tokens, unless there is one already.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn offer_continue_key(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        const OFFER: &str = "INSERT INTO instance (id, continue_key) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
+        on!(self, c => sqlx::query(OFFER).bind(key).execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Waits until no other server is bootstrapping; from here to the commit, no other one can.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn lock_instance(&mut self) -> Result<(), StoreError> {
+        const LOCK: &str = "UPDATE instance SET id = id WHERE id = 1";
+        on!(self, c => sqlx::query(LOCK).execute(c).await.map(drop))?;
+        Ok(())
+    }
+}
+
+impl Conn {
+    /// The key that seals `continue` tokens.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn continue_key(&mut self) -> Result<Vec<u8>, StoreError> {
+        const FIND: &str = "SELECT continue_key FROM instance WHERE id = 1";
+        Ok(on!(self, c => sqlx::query_scalar(FIND).fetch_one(c).await)?)
+    }
+}

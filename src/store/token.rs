@@ -1,0 +1,95 @@
+//! Tokens.
+
+use super::{
+    Conn, StoreError, Writer,
+    collection::{Scope, list},
+    columns::rows,
+    on,
+};
+use crate::domain::{
+    collection::{Field, Kind, Page, Selection},
+    id::{TokenId, UserId},
+    secret::SecretDigest,
+    token::Token,
+};
+
+/// The fields that filters, orders and includes may name.
+pub static FIELDS: &[Field] = &[
+    Field::new("type", Kind::Constant("application/astra-token")),
+    Field::new("version", Kind::Constant("1.0")),
+    Field::new("id", Kind::Text("id")),
+    Field::new("name", Kind::Text("name")),
+    Field::new("userID", Kind::Text("user_id")),
+    Field::new("metadata", Kind::Object),
+    Field::new("metadata.labels[*].name", Kind::Label("name")),
+    Field::new("metadata.labels[*].value", Kind::Label("value")),
+    Field::new("metadata.creationTimestamp", Kind::Instant("created_at")),
+    Field::new("metadata.modificationTimestamp", Kind::Instant("modified_at")),
+    Field::new("metadata.createdBy", Kind::Text("created_by")),
+    Field::new("metadata.modifiedBy", Kind::OptionalText("modified_by")),
+];
+
+rows!(Token { id, user_id, name } with metadata);
+
+impl Conn {
+    /// The token, if it is that user's.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_token(&mut self, user: UserId, token: TokenId) -> Result<Option<Token>, StoreError> {
+        const FIND: &str = "SELECT id, user_id, name, labels, created_at, modified_at, created_by, modified_by FROM tokens \
+             WHERE id = $1 AND user_id = $2";
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(token).bind(user).fetch_optional(c).await)?)
+    }
+
+    /// Some of the user's tokens.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_tokens(&mut self, user: UserId, selection: &Selection) -> Result<Page<Token>, StoreError> {
+        let scope = Scope {
+            columns: "id, user_id, name, labels, created_at, modified_at, created_by, modified_by",
+            table: "tokens",
+            within: "user_id",
+            key: user.to_string(),
+        };
+        list(self, &scope, selection).await
+    }
+}
+
+impl Writer {
+    /// Keeps a new token and the digest of its secret.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`] when the secret is another token's; or when the store fails.
+    pub async fn insert_token(&mut self, token: &Token, digest: SecretDigest) -> Result<(), StoreError> {
+        const INSERT: &str = "INSERT INTO tokens (id, user_id, name, digest, labels, created_at, modified_at, created_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        let m = &token.metadata;
+        on!(self, c => sqlx::query(INSERT).bind(token.id).bind(token.user_id).bind(&token.name).bind(digest)
+            .bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Keeps the new state of a token.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn update_token(&mut self, token: &Token) -> Result<(), StoreError> {
+        const UPDATE: &str = "UPDATE tokens SET name = $2, labels = $3, modified_at = $4, modified_by = $5 WHERE id = $1";
+        let m = &token.metadata;
+        on!(self, c => sqlx::query(UPDATE).bind(token.id).bind(&token.name).bind(&m.labels).bind(m.modified_at).bind(m.modified_by)
+            .execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Forgets a token, and with it the digest: its secret is nobody's from the commit on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_token(&mut self, token: TokenId) -> Result<(), StoreError> {
+        const DELETE: &str = "DELETE FROM tokens WHERE id = $1";
+        on!(self, c => sqlx::query(DELETE).bind(token).execute(c).await.map(drop))?;
+        Ok(())
+    }
+}
