@@ -37,6 +37,9 @@ macro_rules! identifiers {
         pub struct $name(Uuid);
 
         impl $name {
+            /// The nil UUID, which names nothing.
+            pub const NIL: Self = Self(Uuid::nil());
+
             /// A fresh identifier.
             ///
             /// # Errors
@@ -79,11 +82,8 @@ mod tests {
 
     #[test]
     fn only_the_canonical_form_is_an_identifier() {
-        for good in [
-            "b3a4c3f0-5d0c-4d6e-9b1a-7f0b9d1c2e3f",
-            "b3a4c3f0-5d0c-5d6e-0b1a-7f0b9d1c2e3f",
-            "00000000-0000-0000-0000-000000000000",
-        ] {
+        for good in ["b3a4c3f0-5d0c-4d6e-9b1a-7f0b9d1c2e3f", "b3a4c3f0-5d0c-5d6e-0b1a-7f0b9d1c2e3f", "00000000-0000-0000-0000-000000000000"]
+        {
             assert!(parse_identifier(good).is_some(), "{good}");
         }
         for bad in [

@@ -134,8 +134,25 @@ mod tests {
         }
         let long = "y".repeat(64);
         for bad in [
-            "", &long, " x", "x ", "a<b", "a>b", "a\"b", "a'b", "a;b", "a\\b", "a`b", "a..b", "a--b", "a/*b", "tab\t", "nul\0", "\u{7f}",
-            "é", "snow\u{2603}man",
+            "",
+            &long,
+            " x",
+            "x ",
+            "a<b",
+            "a>b",
+            "a\"b",
+            "a'b",
+            "a;b",
+            "a\\b",
+            "a`b",
+            "a..b",
+            "a--b",
+            "a/*b",
+            "tab\t",
+            "nul\0",
+            "\u{7f}",
+            "é",
+            "snow\u{2603}man",
         ] {
             assert!(ResourceName::parse(bad).is_err(), "{bad:?}");
         }

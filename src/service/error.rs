@@ -43,7 +43,7 @@ pub enum Error {
 }
 
 /// What lies behind a failure. Has no `Display`, so that it can't end up in an answer by mistake.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Cause(String);
 
 impl Cause {
@@ -93,10 +93,12 @@ impl Faults {
         }
     }
 
+    /// The checked value.
+    ///
     /// # Errors
     /// [`Error::Invalid`] with every fault noted, if any was.
-    pub fn or_invalid(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
+    pub fn or_invalid<T>(self, value: Option<T>) -> Result<T> {
+        value.filter(|_| self.0.is_empty()).ok_or(Error::Invalid(self.0))
     }
 
     /// # Errors

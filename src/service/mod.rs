@@ -17,11 +17,22 @@ pub use error::{Error, FieldError, Result};
 
 /// The token service: a store, a clock and a source of randomness. Cheap to clone.
 #[derive(Clone)]
-pub struct Service {
+pub struct Service(Arc<Parts>);
+
+/// What the service is made of. Only this floor sees into it.
+pub struct Parts {
     store: Store,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    continue_key: Arc<[u8]>,
+    continue_key: Vec<u8>,
+}
+
+impl std::ops::Deref for Service {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl Service {
@@ -34,9 +45,9 @@ impl Service {
         entropy.fill(&mut key)?;
         let mut writer = store.write().await?;
         writer.offer_continue_key(&key).await?;
-        let continue_key = writer.continue_key().await?.into();
+        let continue_key = writer.continue_key().await?;
         writer.commit().await?;
-        Ok(Self { store, clock, entropy, continue_key })
+        Ok(Self(Arc::new(Parts { store, clock, entropy, continue_key })))
     }
 
     /// The key that seals what clients carry from one page of a collection to the next; all servers on one database share it.

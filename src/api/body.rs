@@ -1,0 +1,158 @@
+//! Request bodies: documented by their type, read when the handler says so, held against the very schema in the document.
+
+use std::marker::PhantomData;
+
+use jsonschema::{
+    JsonType, Validator,
+    error::{TypeKind, ValidationErrorKind as Kind},
+};
+use poem::{
+    Request, RequestBody,
+    error::ReadBodyError,
+    http::{HeaderMap, header},
+};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaMediaType, MetaRequest, Registry},
+    types::ParseFromJSON,
+};
+
+use super::{
+    Shared, json,
+    negotiation::JSON,
+    problem::{Problem, quoted},
+};
+use crate::service::{Error, FieldError};
+
+/// The largest body that is read, in bytes.
+const LARGEST: usize = 64 * 1024;
+/// How long a client may take to send a body.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// A resource in a request.
+pub(super) trait Draft: ParseFromJSON {
+    /// Its media type with `+json`.
+    const MEDIA_TYPE: &'static str;
+}
+
+/// A body that hasn't been read: whether the caller may do what it asks for comes first (CONTRACT.md §2).
+pub(super) struct Body<T> {
+    content: poem::Body,
+    shared: Shared,
+    draft: PhantomData<fn() -> T>,
+}
+
+impl<'a, T: Draft> ApiExtractor<'a> for Body<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = [T::MEDIA_TYPE, JSON].map(|content_type| MetaMediaType { content_type, schema: T::schema_ref() });
+        Some(MetaRequest { description: None, content: content.into(), required: true })
+    }
+
+    async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+        Ok(Self { content: body.take()?, shared: Shared::of(request)?, draft: PhantomData })
+    }
+}
+
+impl<T: Draft> Body<T> {
+    /// Notes a `Content-Type` that doesn't promise JSON. The published curl examples send JSON as a form.
+    pub fn check_content_type(headers: &HeaderMap, faults: &mut Vec<FieldError>) {
+        let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+        let (first, second) = (values.next(), values.next());
+        let accepted = first.is_none_or(|value| value.to_str().is_ok_and(is_json::<T>));
+        if !accepted || second.is_some() {
+            faults.push(FieldError::new("Content-Type", format!("must be application/json or {}", T::MEDIA_TYPE)));
+        }
+    }
+
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// When it is too large, isn't JSON or doesn't conform to the schema.
+    pub async fn read(self) -> Result<T, Problem> {
+        let read = tokio::time::timeout(PATIENCE, self.content.into_bytes_limit(LARGEST)).await;
+        let bytes = match read {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(ReadBodyError::PayloadTooLarge)) => return Err(Problem::TooLarge),
+            // The client went away or dawdled: what came is a torso.
+            Ok(Err(_)) | Err(_) => return Err(Problem::NotJson),
+        };
+        let value = json::parse(&bytes).ok_or(Problem::NotJson)?;
+        let schema = self.shared.schemas.get(&*T::name()).ok_or_else(|| Error::internal(format!("no schema for {}", T::name())))?;
+        if let Some(error) = schema.iter_errors(&value).next() {
+            return Err(Problem::NotTheSchema(sentence(&error)));
+        }
+        T::parse_from_json(Some(value)).map_err(|error| Error::internal(error.into_message()).into())
+    }
+}
+
+fn is_json<T: Draft>(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let own = T::MEDIA_TYPE.trim_end_matches("+json");
+    let named = ["application/json", "application/x-www-form-urlencoded", own].iter().any(|known| essence.eq_ignore_ascii_case(known));
+    let suffixed = essence.split_once('/').is_some_and(|(kind, subtype)| {
+        !kind.is_empty() && subtype.len() > "+json".len() && subtype.to_ascii_lowercase().ends_with("+json")
+    });
+    named || suffixed
+}
+
+/// The schemas of the document that bodies are held against, by name.
+pub(super) type Schemas = std::collections::HashMap<String, Validator>;
+
+/// What is wrong, in a sentence that quotes little and never a value.
+fn sentence(error: &jsonschema::ValidationError<'_>) -> String {
+    let place = place(error.instance_path().as_str());
+    match error.kind() {
+        Kind::AdditionalProperties { unexpected } => {
+            format!("{place} has no field `{}`.", unexpected.first().map(|name| quoted(name)).unwrap_or_default())
+        }
+        Kind::Required { property } => format!("{place} lacks the field `{}`.", property.as_str().unwrap_or_default()),
+        Kind::Type { kind: TypeKind::Single(kind) } => format!("{place} must be {}.", article(*kind)),
+        Kind::Enum { options } => {
+            let options: Vec<&str> = options.as_array().into_iter().flatten().filter_map(|option| option.as_str()).collect();
+            format!("{place} must be {}.", options.join(" or "))
+        }
+        Kind::MinLength { limit } => format!("{place} must have at least {limit} {}.", plural(*limit)),
+        Kind::MaxLength { limit } => format!("{place} must have at most {limit} {}.", plural(*limit)),
+        Kind::UniqueItems => format!("{place} must not hold the same item twice."),
+        Kind::Pattern { .. } => format!("{place} doesn't have the form that the schema asks for."),
+        other => format!("{place} breaks the schema's rule `{}`.", other.keyword()),
+    }
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "character" } else { "characters" }
+}
+
+fn article(kind: JsonType) -> &'static str {
+    match kind {
+        JsonType::Array => "an array",
+        JsonType::Boolean => "true or false",
+        JsonType::Integer => "a whole number",
+        JsonType::Null => "null",
+        JsonType::Number => "a number",
+        JsonType::Object => "an object",
+        JsonType::String => "a string",
+    }
+}
+
+/// `/metadata/labels/0/name` as people write it. All its parts are names from the schema, for it has no free keys.
+fn place(pointer: &str) -> String {
+    let mut path = String::new();
+    for part in pointer.split('/').skip(1) {
+        if part.bytes().all(|b| b.is_ascii_digit()) {
+            path += &format!("[{part}]");
+        } else {
+            path += if path.is_empty() { "" } else { "." };
+            path += part;
+        }
+    }
+    if path.is_empty() { "The body".to_owned() } else { format!("`{path}`") }
+}

@@ -1,0 +1,335 @@
+//! Queries over collections, and the pages that answer them (CONTRACT.md §8).
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use poem::{FromRequest, Request, RequestBody, http::StatusCode};
+use poem_openapi::Object;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::{
+    Shared,
+    gate::Query,
+    negotiation::JSON,
+    problem::{Problem, quoted},
+    resource::{Answer, Listed, Resource, to_json},
+    scalar::Continue,
+};
+use crate::{
+    domain::{
+        Refused,
+        clock::Timestamp,
+        collection::{Condition, Field, Kind, Operator, Order, Page, Position, Selection, Value},
+    },
+    service::{FieldError, Result as ServiceResult},
+};
+
+/// The names of a collection's query parameters.
+pub(super) const PARAMETERS: [&str; 7] = ["include", "filter", "orderBy", "limit", "skip", "count", "continue"];
+/// The most conditions that one request may set; a database's parser has limits, too.
+const MOST_CONDITIONS: usize = 64;
+/// The length of a seal in bytes: enough that none is ever guessed.
+const SEAL: usize = 16;
+
+/// What a response says of the collection.
+#[derive(Debug, Serialize, Object)]
+pub struct ListMetadata {
+    /// Send this as `continue` to get the next page. Absent when nothing follows.
+    #[serde(rename = "continue", skip_serializing_if = "Option::is_none")]
+    #[oai(rename = "continue", skip_serializing_if_is_none)]
+    pub resume: Option<Continue>,
+    /// With `count=true`: how many items match, on all pages together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[oai(skip_serializing_if_is_none)]
+    pub count: Option<u64>,
+}
+
+/// A page on the wire.
+#[derive(Serialize)]
+struct List<I> {
+    r#type: &'static str,
+    version: &'static str,
+    items: Vec<I>,
+    metadata: ListMetadata,
+}
+
+/// The query of a request to a collection, not yet read.
+pub(super) struct CollectionQuery {
+    query: Query,
+    /// The path: which collection it is. A `continue` token holds for one.
+    collection: String,
+    shared: Shared,
+}
+
+impl<'a> FromRequest<'a> for CollectionQuery {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let query = request.data::<Query>().cloned().unwrap_or_default();
+        Ok(Self { query, collection: request.original_uri().path().to_owned(), shared: Shared::of(request)? })
+    }
+}
+
+/// What a request asks of a collection.
+pub(super) struct Asked {
+    pub selection: Selection,
+    include: Option<Vec<&'static Field>>,
+    /// Filter and order as they were given, to be carried to the next page.
+    filters: Vec<String>,
+    order: Option<String>,
+    collection: String,
+    shared: Shared,
+}
+
+/// What a `continue` token carries.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    filters: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<String>,
+    /// The last item's value of the field that orders, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<SortKey>,
+    /// The last item's creation, in microseconds.
+    created: i64,
+    id: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum SortKey {
+    Integer(i64),
+    Number(f64),
+    Text(String),
+}
+
+impl CollectionQuery {
+    /// Reads the query.
+    ///
+    /// # Errors
+    /// [`Problem::InvalidQuery`] with every parameter that has to be mended.
+    pub fn read<T: Resource>(self) -> Result<Asked, Problem> {
+        let fields = T::fields();
+        let mut reader = Reader { query: &self.query, faults: vec![] };
+        let include = reader.once("include", |text| included(text, fields));
+        let limit = reader.once("limit", whole_number);
+        let skip = reader.once("skip", whole_number);
+        let count = reader.once("count", |text| if text == "true" { Ok(true) } else { Err(Refused::because("must be true, or left out")) });
+        let mut order = reader.once("orderBy", |text| ordered(text, fields).map(|order| (spaced(text), order)));
+        let mut filter = reader.all("filter", |texts| {
+            let texts: Vec<String> = texts.into_iter().map(spaced).collect();
+            filtered(&texts, fields).map(|conditions| (texts, conditions))
+        });
+        let after = reader.once("continue", |text| {
+            let cursor = unseal(text, &self.collection, &self.shared)?;
+            let made_with = cursor.order.as_deref().map(|text| ordered(text, fields).map(|order| (text.to_owned(), order))).transpose()?;
+            let conditions = filtered(&cursor.filters, fields)?;
+            if order.as_ref().is_some_and(|(_, given)| Some(given) != made_with.as_ref().map(|(_, order)| order))
+                || filter.as_ref().is_some_and(|(_, given)| *given != conditions)
+            {
+                return Err(Refused::because("was made with another filter or order"));
+            }
+            order = made_with;
+            filter = Some((cursor.filters, conditions));
+            let value = cursor.value.map(|value| match value {
+                SortKey::Integer(integer) => Value::Integer(integer),
+                SortKey::Number(number) => Value::Number(number),
+                SortKey::Text(text) => Value::Text(text),
+            });
+            Ok(Position { value, created_at: Timestamp::from_micros(cursor.created), id: cursor.id })
+        });
+        if !reader.faults.is_empty() {
+            return Err(Problem::InvalidQuery(reader.faults));
+        }
+        let (filters, conditions) = filter.unwrap_or_default();
+        let selection = Selection {
+            conditions,
+            order: order.as_ref().map(|(_, order)| *order),
+            after,
+            skip: skip.unwrap_or(0),
+            limit: limit.unwrap_or(u64::MAX).min(self.shared.page_cap),
+            count: count.unwrap_or(false),
+        };
+        let order = order.map(|(text, _)| text);
+        Ok(Asked { selection, include, filters, order, collection: self.collection, shared: self.shared })
+    }
+}
+
+impl Asked {
+    /// 200 with the page.
+    ///
+    /// # Errors
+    /// When it can't be written as JSON.
+    pub fn answer<T: Resource, N: Into<T>>(self, page: Page<N>) -> ServiceResult<Answer<Listed<T>>> {
+        let items: Vec<T> = page.items.into_iter().map(Into::into).collect();
+        let resume = match items.last() {
+            Some(last) if page.more => Some(Continue(self.seal(last)?)),
+            _ => None,
+        };
+        let metadata = ListMetadata { resume, count: page.count };
+        let (r#type, version) = (T::COLLECTION_TYPE, T::VERSION);
+        let json = match &self.include {
+            None => to_json(&List { r#type, version, items, metadata })?,
+            Some(fields) => {
+                let items = items.iter().map(|item| columns(item, fields)).collect::<ServiceResult<Vec<_>>>()?;
+                to_json(&List { r#type, version, items, metadata })?
+            }
+        };
+        Ok(Answer::new(StatusCode::OK).body(JSON, json))
+    }
+
+    /// Where this page ended, for the client to carry.
+    fn seal<T: Resource>(&self, last: &T) -> ServiceResult<String> {
+        let value = match self.selection.order {
+            Some(order) => sort_key(order.field, member(last, order.field.path)?),
+            None => None,
+        };
+        let cursor = Cursor {
+            filters: self.filters.clone(),
+            order: self.order.clone(),
+            value,
+            created: last.metadata().creation_timestamp.0.as_micros(),
+            id: last.id().to_owned(),
+        };
+        let payload = to_json(&cursor)?;
+        let mut sealed = mac(&self.collection, &payload, &self.shared);
+        sealed.extend(payload);
+        Ok(BASE64.encode(sealed))
+    }
+}
+
+/// Opens what [`Asked::seal`] made for this collection.
+fn unseal(text: &str, collection: &str, shared: &Shared) -> Result<Cursor, Refused> {
+    let foreign = || Refused::because("must be what the same collection answered last, unaltered");
+    let sealed = BASE64.decode(text).map_err(|_| foreign())?;
+    let (seal, payload) = sealed.split_at_checked(SEAL).ok_or_else(foreign)?;
+    // How long a comparison takes tells nothing: an altered token is the client's own.
+    if seal != mac(collection, payload, shared) {
+        return Err(foreign());
+    }
+    serde_json::from_slice(payload).map_err(|_| foreign())
+}
+
+/// The seal of a payload: HMAC-SHA-256, keyed with what only our servers know, over the collection and the payload.
+fn mac(collection: &str, payload: &[u8], shared: &Shared) -> Vec<u8> {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(shared.service.continue_key()) else { return vec![] };
+    mac.update(collection.as_bytes());
+    // A path holds no NUL, so nothing of it can pass for payload.
+    mac.update(&[0]);
+    mac.update(payload);
+    mac.finalize().into_bytes().into_iter().take(SEAL).collect()
+}
+
+fn sort_key(field: &Field, value: serde_json::Value) -> Option<SortKey> {
+    match (field.kind, value) {
+        (Kind::Instant(_) | Kind::OptionalInstant(_), serde_json::Value::String(text)) => {
+            Timestamp::parse(&text).map(|(at, _)| SortKey::Integer(at.as_micros()))
+        }
+        (_, serde_json::Value::String(text)) => Some(SortKey::Text(text)),
+        (_, serde_json::Value::Number(number)) => number.as_i64().map(SortKey::Integer).or_else(|| number.as_f64().map(SortKey::Number)),
+        _ => None,
+    }
+}
+
+/// Just these fields of an item, in this order; an absent one is `null`.
+fn columns<T: Resource>(item: &T, fields: &[&'static Field]) -> ServiceResult<Vec<serde_json::Value>> {
+    fields.iter().map(|field| member(item, field.path)).collect()
+}
+
+fn member<T: Resource>(item: &T, name: &str) -> ServiceResult<serde_json::Value> {
+    let mut value = serde_json::to_value(item).map_err(crate::service::Error::internal)?;
+    Ok(value.get_mut(name).map(serde_json::Value::take).unwrap_or_default())
+}
+
+/// Reads parameters, and collects what is wrong with them.
+struct Reader<'q> {
+    query: &'q Query,
+    faults: Vec<FieldError>,
+}
+
+impl Reader<'_> {
+    /// A parameter that may be given once.
+    fn once<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, Refused>) -> Option<T> {
+        self.all(name, |texts| match texts.as_slice() {
+            [text] => parse(text),
+            _ => Err(Refused::because("must be given once")),
+        })
+    }
+
+    /// A parameter that may be given several times.
+    fn all<T>(&mut self, name: &str, parse: impl FnOnce(Vec<&str>) -> Result<T, Refused>) -> Option<T> {
+        let texts: Option<Vec<&str>> = self.query.values(name).collect();
+        let parsed = match texts {
+            Some(texts) if texts.is_empty() => return None,
+            Some(texts) => parse(texts),
+            None => Err(Refused::because("must be UTF-8")),
+        };
+        parsed.map_err(|refused| self.faults.push(FieldError::new(name, refused.0))).ok()
+    }
+}
+
+/// `%20` that is left after decoding stands for a space, as published.
+fn spaced(text: &str) -> String {
+    text.replace("%20", " ")
+}
+
+fn field(path: &str, fields: &'static [Field]) -> Result<&'static Field, Refused> {
+    let found = fields.iter().find(|field| field.path == path);
+    found.ok_or_else(|| Refused::because(format!("must name fields of the resource, which `{}` is not", quoted(path))))
+}
+
+fn included(text: &str, fields: &'static [Field]) -> Result<Vec<&'static Field>, Refused> {
+    text.split(',')
+        .map(|name| match field(name, fields)? {
+            field if field.is_top_level() => Ok(field),
+            _ => Err(Refused::because("must name top-level fields")),
+        })
+        .collect()
+}
+
+/// `[1-9][0-9]*`, up to 2^63 - 1.
+fn whole_number(text: &str) -> Result<u64, Refused> {
+    let digits = text.starts_with(|c| matches!(c, '1'..='9')) && text.bytes().all(|b| b.is_ascii_digit());
+    let number = text.parse::<i64>().ok().and_then(|number| u64::try_from(number).ok());
+    number.filter(|_| digits).ok_or_else(|| Refused::because(format!("must be a whole number from 1 to {}", i64::MAX)))
+}
+
+fn ordered(text: &str, fields: &'static [Field]) -> Result<Order, Refused> {
+    let text = spaced(text);
+    let (path, descending) = text.strip_suffix(" desc").map_or((text.as_str(), false), |path| (path, true));
+    Order::new(field(path, fields)?, descending)
+}
+
+/// `field op 'value'`, several of them separated by commas, in each of the texts.
+fn filtered(texts: &[String], fields: &'static [Field]) -> Result<Vec<Condition>, Refused> {
+    let mut conditions = vec![];
+    for text in texts {
+        let mut rest = text.as_str();
+        loop {
+            let (condition, after) = condition(rest, fields)?;
+            conditions.push(condition);
+            if conditions.len() > MOST_CONDITIONS {
+                return Err(Refused::because(format!("must not set more than {MOST_CONDITIONS} conditions")));
+            }
+            match after.strip_prefix(',') {
+                Some(more) => rest = more,
+                None if after.is_empty() => break,
+                None => return Err(malformed()),
+            }
+        }
+    }
+    Ok(conditions)
+}
+
+fn malformed() -> Refused {
+    Refused::because("must have the form: field op 'value', with eq, lt, gt, lte, gte or in as op")
+}
+
+fn condition<'t>(text: &'t str, fields: &'static [Field]) -> Result<(Condition, &'t str), Refused> {
+    let (path, rest) = text.split_once(' ').ok_or_else(malformed)?;
+    let (operator, rest) = rest.split_once(' ').ok_or_else(malformed)?;
+    let (value, rest) = rest.strip_prefix('\'').and_then(|rest| rest.split_once('\'')).ok_or_else(malformed)?;
+    if value.is_empty() {
+        return Err(malformed());
+    }
+    let operator = Operator::named(operator).ok_or_else(malformed)?;
+    Ok((Condition::new(field(path, fields)?, operator, value)?, rest))
+}

@@ -1,0 +1,102 @@
+//! HTTP: the wire's types, and handlers of a few lines. One file per noun; what concerns all of them stands beside, once each.
+//!
+//! A request passes the [`gate`], then its handler, and comes back through the gate. The [`document`] is made of the annotated types
+//! and handlers, and the gate is driven by it.
+
+mod body;
+mod caller;
+mod collection;
+mod conditions;
+pub mod document;
+mod exchange;
+mod gate;
+mod json;
+mod metadata;
+mod negotiation;
+mod operations;
+mod problem;
+mod resource;
+mod route;
+mod scalar;
+mod token;
+mod ui;
+
+use std::{ops::Deref, sync::Arc};
+
+use poem::{Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, middleware::CatchPanic};
+use poem_openapi::{OpenApiService, Tags};
+
+use crate::{
+    config::PublicUrl,
+    service::{Error, Service},
+};
+use problem::Problem;
+
+/// How the operations are grouped in the document.
+#[derive(Tags)]
+enum Tag {
+    /// Issue, retrieve, list, modify and revoke API tokens.
+    Tokens,
+    /// For those who run the server.
+    Operations,
+}
+
+/// All operations.
+type Apis = (token::Tokens, operations::Operations);
+const APIS: Apis = (token::Tokens, operations::Operations);
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The most items that a page of a collection holds.
+    pub page_cap: u64,
+    /// Under which URL clients reach the server, if that can't be seen from their requests.
+    pub public_url: Option<PublicUrl>,
+}
+
+/// What all requests share.
+#[derive(Clone)]
+struct Shared(Arc<Parts>);
+
+struct Parts {
+    service: Service,
+    page_cap: u64,
+    public_url: Option<PublicUrl>,
+    routes: route::Routes,
+    schemas: body::Schemas,
+}
+
+impl Deref for Shared {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Shared {
+    /// What the gate has given the request to carry.
+    fn of(request: &Request) -> Result<Self, Problem> {
+        request.data().cloned().ok_or_else(|| Error::internal("an operation stands outside the gate").into())
+    }
+}
+
+/// The whole HTTP surface of a service.
+///
+/// # Errors
+/// When the document can't be made: a defect.
+pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Output = Response>, document::DocumentError> {
+    let document = document::document(settings.public_url.as_ref())?;
+    let documents = ui::Documents { json: document::json(&document)?, yaml: document::yaml(&document)? };
+    let shared = Shared(Arc::new(Parts {
+        service,
+        page_cap: settings.page_cap,
+        public_url: settings.public_url,
+        routes: route::Routes::of(&document),
+        schemas: document::schemas(&document)?,
+    }));
+    let panicked = |_: Box<dyn std::any::Any + Send>| Problem::from(Error::internal("a handler panicked")).into_response();
+    let inner =
+        ui::routes(documents).nest("/", OpenApiService::new(APIS, "", "")).with(CatchPanic::new().with_handler(panicked)).map_to_response();
+    Ok(gate::Gate { inner, shared })
+}

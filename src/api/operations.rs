@@ -1,0 +1,90 @@
+//! Is the server alive, is it ready?
+
+use poem::{
+    http::{StatusCode, header},
+    web::Data,
+};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
+    types::Type,
+};
+use serde::Serialize;
+
+use super::{
+    Shared, Tag,
+    negotiation::JSON,
+    resource::{Answer, to_json},
+};
+use crate::service::{Error, Result};
+
+/// How the server is.
+#[derive(Debug, Serialize, Object)]
+pub struct Health {
+    /// `ok`, or `unavailable`.
+    pub status: String,
+    /// Why it is unavailable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[oai(skip_serializing_if_is_none)]
+    pub reason: Option<String>,
+}
+
+/// 200 if well; 503 if not, where that can happen.
+pub(super) struct Check<const MAY_FAIL: bool>;
+
+impl<const MAY_FAIL: bool> ApiResponse for Answer<Check<MAY_FAIL>> {
+    fn meta() -> MetaResponses {
+        let answer = |status, description| MetaResponse {
+            description,
+            status: Some(status),
+            status_range: None,
+            content: vec![MetaMediaType { content_type: JSON, schema: Health::schema_ref() }],
+            headers: vec![],
+        };
+        let mut responses = vec![answer(200, "All is well.")];
+        if MAY_FAIL {
+            responses.push(answer(503, "Not now; the body says why."));
+        }
+        MetaResponses { responses }
+    }
+
+    fn register(registry: &mut Registry) {
+        Health::register(registry);
+    }
+}
+
+/// The operations for those who run the server.
+pub(super) struct Operations;
+
+#[OpenApi(tag = "Tag::Operations")]
+impl Operations {
+    /// Is the server up?
+    ///
+    /// Answers as long as the process does. Asks nothing else, the database neither: a restart wouldn't mend that.
+    #[oai(path = "/healthz", method = "get", operation_id = "check_health")]
+    async fn check_health(&self) -> poem::Result<Answer<Check<false>>> {
+        Ok(check(Ok(()))?)
+    }
+
+    /// Is the server ready?
+    ///
+    /// Asks the database. While it doesn't answer, send requests elsewhere.
+    #[oai(path = "/readyz", method = "get", operation_id = "check_readiness")]
+    async fn check_readiness(&self, shared: Data<&Shared>) -> poem::Result<Answer<Check<true>>> {
+        Ok(check(shared.service.ready().await)?)
+    }
+}
+
+fn check<const MAY_FAIL: bool>(outcome: Result<()>) -> std::result::Result<Answer<Check<MAY_FAIL>>, super::problem::Problem> {
+    let (status, health) = match outcome {
+        Ok(()) => (StatusCode::OK, Health { status: "ok".to_owned(), reason: None }),
+        Err(error) => {
+            if let Error::Unavailable(cause) | Error::Internal(cause) = &error {
+                tracing::warn!(cause = cause.for_log(), "not ready");
+            }
+            let reason = Some("the database doesn't answer".to_owned());
+            (StatusCode::SERVICE_UNAVAILABLE, Health { status: "unavailable".to_owned(), reason })
+        }
+    };
+    Ok(Answer::new(status).with(header::CACHE_CONTROL, "no-store").body(JSON, to_json(&health)?))
+}

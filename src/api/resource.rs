@@ -1,0 +1,216 @@
+//! What every resource is on the wire, and the five kinds of answers about resources (CONTRACT.md §4).
+
+use std::marker::PhantomData;
+
+use md5::{Digest as _, Md5};
+use poem::{
+    IntoResponse, Response,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+};
+use poem_openapi::{
+    ApiResponse,
+    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+    types::Type,
+};
+use serde::Serialize;
+
+use super::{
+    conditions::{Validators, http_date},
+    metadata::Metadata,
+    negotiation::JSON,
+};
+use crate::{
+    domain::collection::Field,
+    service::{Error, Result},
+};
+
+/// A resource as clients see it.
+pub(super) trait Resource: Type + Serialize {
+    /// Its media type with `+json`, spelled as published.
+    const MEDIA_TYPE: &'static str;
+    /// The `type` of a collection of it.
+    const COLLECTION_TYPE: &'static str;
+    /// The `version` of it and of a collection of it.
+    const VERSION: &'static str;
+    /// What filters, orders and includes may name.
+    fn fields() -> &'static [Field];
+    /// Its id.
+    fn id(&self) -> &str;
+    /// Its history.
+    fn metadata(&self) -> &Metadata;
+
+    /// What conditional requests are held against: the MD5 of its JSON, and its last modification.
+    ///
+    /// # Errors
+    /// When the resource can't be written as JSON.
+    fn validators(&self) -> Result<Validators> {
+        Ok(Validators { etag: etag(&to_json(self)?), modified_at: self.metadata().modification_timestamp.0 })
+    }
+}
+
+pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(Error::internal)
+}
+
+fn etag(json: &[u8]) -> String {
+    let digits: String = Md5::digest(json).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{digits}\"")
+}
+
+/// An answer that is ready to go, and what it is in the document.
+pub(super) struct Answer<Kind>(Response, PhantomData<fn() -> Kind>);
+
+/// 200 with a resource, or 304.
+pub(super) struct Retrieved<T>(PhantomData<T>);
+/// 201 with a new resource in the form `T`.
+pub(super) struct Created<T>(PhantomData<T>);
+/// 200 with some resources.
+pub(super) struct Listed<T>(PhantomData<T>);
+/// 204 with the new state's entity tag.
+pub(super) struct Modified;
+/// 204.
+pub(super) struct Deleted;
+
+impl<Kind> Answer<Kind> {
+    /// An answer of that status.
+    pub fn new(status: StatusCode) -> Self {
+        Self(Response::builder().status(status).finish(), PhantomData)
+    }
+
+    /// With that header. A value that no header can carry is left out; ours are all ASCII.
+    pub fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.0.headers_mut().insert(name, value);
+        }
+        self
+    }
+
+    /// With the headers that a cache or a writer holds on to.
+    pub fn validated(self, validators: &Validators) -> Self {
+        self.with(header::ETAG, &validators.etag)
+    }
+
+    /// With `Last-Modified`.
+    pub fn dated(self, validators: &Validators) -> Self {
+        self.with(header::LAST_MODIFIED, &http_date(validators.modified_at))
+    }
+
+    /// With that body.
+    pub fn body(mut self, media_type: &str, json: Vec<u8>) -> Self {
+        self.0.set_body(json);
+        self.with(header::CONTENT_TYPE, media_type)
+    }
+}
+
+impl<Kind> IntoResponse for Answer<Kind> {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl<T: Resource> ApiResponse for Answer<Retrieved<T>> {
+    fn meta() -> MetaResponses {
+        let ok = response(200, "The resource.", representations::<T>(T::MEDIA_TYPE), &[ETAG, LAST_MODIFIED, VARY]);
+        let not_modified = response(304, "Unchanged: the client has this version already.", vec![], &[ETAG, LAST_MODIFIED, VARY]);
+        MetaResponses { responses: vec![ok, not_modified] }
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: Resource> ApiResponse for Answer<Created<T>> {
+    fn meta() -> MetaResponses {
+        let created = response(201, "Created.", representations::<T>(T::MEDIA_TYPE), &[LOCATION, ETAG, VARY]);
+        MetaResponses { responses: vec![created] }
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: Resource> ApiResponse for Answer<Listed<T>> {
+    fn meta() -> MetaResponses {
+        let schema = MetaSchemaRef::Reference(list_name::<T>());
+        let content = vec![MetaMediaType { content_type: JSON, schema }];
+        MetaResponses { responses: vec![response(200, "Some of the collection's items, or all of them.", content, &[])] }
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+        super::collection::ListMetadata::register(registry);
+        registry.create_schema::<Listed<T>, _>(list_name::<T>(), |_| list_schema::<T>());
+    }
+}
+
+impl ApiResponse for Answer<Modified> {
+    fn meta() -> MetaResponses {
+        MetaResponses { responses: vec![response(204, "Modified.", vec![], &[ETAG])] }
+    }
+
+    fn register(_: &mut Registry) {}
+}
+
+impl ApiResponse for Answer<Deleted> {
+    fn meta() -> MetaResponses {
+        MetaResponses { responses: vec![response(204, "Deleted.", vec![], &[])] }
+    }
+
+    fn register(_: &mut Registry) {}
+}
+
+type HeaderFacts = (&'static str, &'static str);
+const ETAG: HeaderFacts = ("ETag", "Names this version of the resource, whatever its media type.");
+const LAST_MODIFIED: HeaderFacts = ("Last-Modified", "When the resource last changed, to the second.");
+const VARY: HeaderFacts = ("Vary", "`Accept`: the media type depends on it.");
+const LOCATION: HeaderFacts = ("Location", "The URL of the new resource.");
+
+fn response(status: u16, description: &'static str, content: Vec<MetaMediaType>, headers: &[HeaderFacts]) -> MetaResponse {
+    let headers = headers.iter().map(|(name, description)| MetaHeader {
+        name: (*name).to_owned(),
+        description: Some((*description).to_owned()),
+        required: true,
+        deprecated: false,
+        schema: String::schema_ref(),
+    });
+    MetaResponse { description, status: Some(status), status_range: None, content, headers: headers.collect() }
+}
+
+/// The resource's own media type first, as the published document has it.
+fn representations<T: Type>(media_type: &'static str) -> Vec<MetaMediaType> {
+    [media_type, JSON].map(|content_type| MetaMediaType { content_type, schema: T::schema_ref() }).into()
+}
+
+fn list_name<T: Type>() -> String {
+    format!("{}List", T::name())
+}
+
+fn list_schema<T: Resource>() -> MetaSchema {
+    let constant =
+        |value: &str| MetaSchemaRef::Inline(Box::new(MetaSchema { enum_items: vec![value.into()], ..MetaSchema::new("string") }));
+    let any = MetaSchemaRef::Inline(Box::new(MetaSchema::ANY));
+    let chosen_fields = MetaSchema {
+        description: Some("With `include`: the values of the fields that were asked for, in that order."),
+        items: Some(Box::new(any)),
+        ..MetaSchema::new("array")
+    };
+    let item = MetaSchema { any_of: vec![T::schema_ref(), MetaSchemaRef::Inline(Box::new(chosen_fields))], ..MetaSchema::ANY };
+    let items = MetaSchema {
+        description: Some("The items, in order."),
+        items: Some(Box::new(MetaSchemaRef::Inline(Box::new(item)))),
+        ..MetaSchema::new("array")
+    };
+    MetaSchema {
+        description: Some("Some of the collection's items, or all of them."),
+        required: vec!["type", "version", "items", "metadata"],
+        properties: vec![
+            ("type", constant(T::COLLECTION_TYPE)),
+            ("version", constant(T::VERSION)),
+            ("items", MetaSchemaRef::Inline(Box::new(items))),
+            ("metadata", super::collection::ListMetadata::schema_ref()),
+        ],
+        ..MetaSchema::new("object")
+    }
+}

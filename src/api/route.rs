@@ -1,0 +1,77 @@
+//! Which operations there are, read from the document: what it says is what holds.
+
+use std::collections::BTreeMap;
+
+use poem::http::Method;
+use utoipa::openapi::{OpenApi, RefOr, path::ParameterIn};
+
+/// An operation, as far as the gate goes.
+#[derive(Debug)]
+pub(super) struct Operation {
+    /// The query parameters that it has.
+    pub query: Vec<String>,
+    /// The media types of its success.
+    pub offers: Vec<String>,
+}
+
+/// A path of the document and its methods.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// As the document spells it.
+    pub template: String,
+    pub methods: BTreeMap<String, Operation>,
+}
+
+/// All paths.
+#[derive(Debug)]
+pub(super) struct Routes(Vec<Route>);
+
+impl Routes {
+    /// Reads the document.
+    pub fn of(document: &OpenApi) -> Self {
+        let routes = document.paths.paths.iter().map(|(template, item)| {
+            let methods = [("GET", &item.get), ("PUT", &item.put), ("POST", &item.post), ("DELETE", &item.delete)];
+            let methods = methods.into_iter().filter_map(|(method, operation)| {
+                let operation = operation.as_ref()?;
+                let query = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+                    RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => Some(parameter.name.clone()),
+                    _ => None,
+                });
+                let success = ["200", "201"].iter().find_map(|status| operation.responses.responses.get(*status));
+                let offers = match success {
+                    Some(RefOr::T(response)) => response.content.keys().cloned().collect(),
+                    _ => vec![],
+                };
+                Some((method.to_owned(), Operation { query: query.collect(), offers }))
+            });
+            Route { template: template.clone(), methods: methods.collect() }
+        });
+        Self(routes.collect())
+    }
+
+    /// The route of a path. Parameters match any one segment that isn't empty; all else matches to the letter.
+    pub fn find(&self, path: &str) -> Option<&Route> {
+        self.0.iter().find(|route| {
+            let mut given = path.split('/');
+            let fits = route.template.split('/').all(|wanted| match given.next() {
+                Some(segment) if wanted.starts_with('{') => !segment.is_empty(),
+                segment => segment == Some(wanted),
+            });
+            fits && given.next().is_none()
+        })
+    }
+}
+
+impl Route {
+    /// The operation of a method; `HEAD` is that of `GET`.
+    pub fn operation(&self, method: &Method) -> Option<&Operation> {
+        self.methods.get(if *method == Method::HEAD { "GET" } else { method.as_str() })
+    }
+
+    /// For `Allow`.
+    pub fn allowed(&self) -> String {
+        let methods = self.methods.keys().map(String::as_str);
+        let head = self.methods.contains_key("GET").then_some("HEAD");
+        methods.chain(head).collect::<Vec<_>>().join(", ")
+    }
+}

@@ -1,0 +1,329 @@
+//! The command line: what can be said on it, and what each command does.
+
+use std::{
+    fmt,
+    io::{IsTerminal as _, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio::net::TcpListener;
+
+use crate::{
+    api::{self, Settings, document},
+    config::{DatabaseUrl, PublicUrl},
+    domain::{
+        clock::SystemClock,
+        entropy::OsEntropy,
+        name::{Email, PersonName, ResourceName},
+        secret::Secret,
+    },
+    server,
+    service::{
+        Error, Service,
+        bootstrap::{Founded, Founding},
+    },
+    store::Store,
+};
+
+/// A self-hosted API-token service that speaks the published Astra Control `core/v1` API.
+///
+/// Without a command it serves. On an empty database it founds the first account, its owner and a token first, and prints a curl line
+/// that retrieves that token.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API (the default).
+    Serve(Serve),
+    /// Found the first account, its owner and a token, and print them. Refuses a database that has an account.
+    Init(Init),
+    /// Print the OpenAPI document. Needs no database.
+    Openapi(Openapi),
+    /// Print a fresh secret, for `TOKENWARD_BOOTSTRAP_TOKEN`. Needs no database.
+    Secret,
+}
+
+#[derive(Debug, Args)]
+struct Database {
+    /// Where the data lies: `sqlite:PATH`, made if need be, or `postgres://USER:PASSWORD@HOST/NAME`.
+    #[arg(
+        long = "database",
+        env = "TOKENWARD_DATABASE",
+        default_value = "sqlite:tokenward.db",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    url: DatabaseUrl,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    database: Database,
+    /// The address and port to listen on.
+    #[arg(long, env = "TOKENWARD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// Under which URL clients reach the server; needed behind a proxy. Without it, what each request says of it counts.
+    #[arg(long, env = "TOKENWARD_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<PublicUrl>,
+    /// The most items that a page of a collection holds.
+    #[arg(long, env = "TOKENWARD_PAGE_CAP", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000), value_name = "NUMBER")]
+    page_cap: u64,
+    /// How log lines are written, to standard error.
+    #[arg(long, env = "TOKENWARD_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info or debug; or directives as in `info,sqlx=debug`.
+    #[arg(long, env = "TOKENWARD_LOG", default_value = "info", value_name = "LEVEL")]
+    log: String,
+    #[command(flatten)]
+    founding: First,
+}
+
+/// What the first things shall be called, on an empty database.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "On an empty database")]
+struct First {
+    /// The first account's name.
+    #[arg(long, env = "TOKENWARD_ACCOUNT_NAME", default_value = "main", value_parser = ResourceName::parse, value_name = "NAME")]
+    account_name: ResourceName,
+    /// Its owner's email address.
+    #[arg(long, env = "TOKENWARD_EMAIL", default_value = "owner@example.com", value_parser = Email::parse, value_name = "EMAIL")]
+    email: Email,
+    /// Its owner's first name.
+    #[arg(long, env = "TOKENWARD_FIRST_NAME", default_value = "", value_parser = PersonName::parse, value_name = "NAME")]
+    first_name: PersonName,
+    /// Its owner's last name.
+    #[arg(long, env = "TOKENWARD_LAST_NAME", default_value = "", value_parser = PersonName::parse, value_name = "NAME")]
+    last_name: PersonName,
+    /// The first token's name.
+    #[arg(long, env = "TOKENWARD_TOKEN_NAME", default_value = "bootstrap", value_parser = ResourceName::parse, value_name = "NAME")]
+    token_name: ResourceName,
+    /// A file that holds the first token's secret, as `tokenward secret` makes it. `TOKENWARD_BOOTSTRAP_TOKEN` may hold it instead.
+    /// Without either, one is made and shown.
+    #[arg(long, env = "TOKENWARD_BOOTSTRAP_TOKEN_FILE", value_name = "FILE")]
+    bootstrap_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Init {
+    #[command(flatten)]
+    database: Database,
+    /// How the result is printed.
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    format: InitFormat,
+    #[command(flatten)]
+    founding: First,
+}
+
+#[derive(Debug, Args)]
+struct Openapi {
+    /// The notation.
+    #[arg(long, default_value = "json", value_name = "FORMAT")]
+    format: DocumentFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum InitFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DocumentFormat {
+    Json,
+    Yaml,
+}
+
+/// Why a command failed: one sentence for the operator.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn fail(sentence: impl Into<String>) -> Failure {
+    Failure(sentence.into())
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unavailable(cause) | Error::Internal(cause) => fail(cause.for_log()),
+            other => fail(format!("{other:?}")),
+        }
+    }
+}
+
+impl Cli {
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    /// One sentence that says why it can't be done.
+    pub async fn run(self) -> Result<(), Failure> {
+        match self.command.unwrap_or(Command::Serve(self.serve)) {
+            Command::Serve(serve) => serve.run().await,
+            Command::Init(init) => init.run().await,
+            Command::Openapi(openapi) => openapi.run(),
+            Command::Secret => {
+                let secret = Secret::generate(&OsEntropy).map_err(|error| fail(format!("no randomness can be had: {error}")))?;
+                print(secret.expose())
+            }
+        }
+    }
+}
+
+impl Serve {
+    async fn run(self) -> Result<(), Failure> {
+        log_to_stderr(self.log_format, &self.log)?;
+        let founding = self.founding.read()?;
+        let given = founding.secret.is_some();
+        let service = open(&self.database.url).await?;
+        let listener = TcpListener::bind(self.listen).await.map_err(|error| fail(format!("can't listen on {}: {error}", self.listen)))?;
+        let local = listener.local_addr().map_err(|error| fail(format!("can't listen on {}: {error}", self.listen)))?;
+        let stop = stop_signal()?;
+        let founded = service.bootstrap(founding).await?;
+
+        let base = self.public_url.as_ref().map_or_else(|| format!("http://{local}"), |url| url.as_str().to_owned());
+        let settings = Settings { page_cap: self.page_cap, public_url: self.public_url };
+        let endpoint = api::endpoint(service.clone(), settings).map_err(|error| fail(error.to_string()))?;
+        print(&format!("tokenward listens on {base}\nSwagger UI: {base}/swagger-ui/"))?;
+        if let Some(founded) = founded {
+            print(&founded.greeting(&base, given))?;
+        }
+        tracing::info!(database = %self.database.url, listen = %local, "ready");
+        server::serve(listener, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
+        service.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+impl Init {
+    async fn run(self) -> Result<(), Failure> {
+        let founding = self.founding.read()?;
+        let service = open(&self.database.url).await?;
+        let founded = service.bootstrap(founding).await?;
+        service.close().await;
+        let Some(Founded { account_id, user_id, token_id, secret }) = founded else {
+            return Err(fail(format!("the database {} has an account already; nothing was changed", self.database.url)));
+        };
+        let secret = secret.expose();
+        print(&match self.format {
+            InitFormat::Text => format!("account {account_id}\nuser    {user_id}\ntoken   {token_id}\nsecret  {secret}"),
+            InitFormat::Json => serde_json::json!({
+                "accountID": account_id.to_string(),
+                "userID": user_id.to_string(),
+                "tokenID": token_id.to_string(),
+                "token": secret,
+            })
+            .to_string(),
+        })
+    }
+}
+
+impl Openapi {
+    fn run(&self) -> Result<(), Failure> {
+        let made = document::document(None).and_then(|document| match self.format {
+            DocumentFormat::Json => document::json(&document),
+            DocumentFormat::Yaml => document::yaml(&document),
+        });
+        print(made.map_err(|error| fail(error.to_string()))?.trim_end())
+    }
+}
+
+impl First {
+    fn read(self) -> Result<Founding, Failure> {
+        let text = match &self.bootstrap_token_file {
+            Some(path) => Some(
+                std::fs::read_to_string(path)
+                    .map_err(|error| fail(format!("the bootstrap token's file {} can't be read: {error}", path.display())))?,
+            ),
+            None => std::env::var("TOKENWARD_BOOTSTRAP_TOKEN").ok().filter(|text| !text.is_empty()),
+        };
+        let secret = text.map(|text| Secret::parse(text.trim())).transpose();
+        Ok(Founding {
+            account_name: self.account_name,
+            email: self.email,
+            first_name: self.first_name,
+            last_name: self.last_name,
+            token_name: self.token_name,
+            secret: secret.map_err(|refused| fail(format!("the bootstrap token {refused}")))?,
+        })
+    }
+}
+
+impl Founded {
+    /// What a first start says. A secret that the operator has brought isn't repeated.
+    fn greeting(&self, base: &str, given: bool) -> String {
+        let secret = if given { "$TOKENWARD_BOOTSTRAP_TOKEN" } else { self.secret.expose() };
+        let path = format!("accounts/{}/core/v1/users/{}/tokens/{}", self.account_id, self.user_id, self.token_id);
+        let told = if given {
+            "The first token's secret is the one that you have given. To retrieve the token:"
+        } else {
+            "The first token's secret is in the line below, and is never shown again. To retrieve the token:"
+        };
+        format!("\n{told}\n\ncurl -H \"Authorization: Bearer {secret}\" {base}/{path}\n")
+    }
+}
+
+async fn open(url: &DatabaseUrl) -> Result<Service, Failure> {
+    let store = Store::open(url).await.map_err(|error| fail(format!("the database {url} {error}")))?;
+    Ok(Service::new(store, Arc::new(SystemClock), Arc::new(OsEntropy)).await?)
+}
+
+/// Prints to standard output. A reader that went away is no reason to stop serving.
+fn print(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(fail(format!("can't print: {error}"))),
+        _ => Ok(()),
+    }
+}
+
+fn log_to_stderr(format: LogFormat, directives: &str) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(directives).map_err(|error| fail(format!("--log is malformed: {error}")))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+    }
+    Ok(())
+}
+
+/// Resolves when the process is asked to end.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| signal(kind).map_err(|error| fail(format!("can't listen for signals: {error}")));
+        let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        Ok(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
