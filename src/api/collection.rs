@@ -9,7 +9,7 @@ use sha2::Sha256;
 
 use super::{
     Shared,
-    gate::Query,
+    gate::{Admitted, Query},
     negotiation::JSON,
     problem::{Problem, quoted},
     resource::{Answer, Listed, Resource, to_json},
@@ -63,8 +63,8 @@ pub(super) struct CollectionQuery {
 
 impl<'a> FromRequest<'a> for CollectionQuery {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let query = request.data::<Query>().cloned().unwrap_or_default();
-        Ok(Self { query, collection: request.original_uri().path().to_owned(), shared: Shared::of(request)? })
+        let Admitted { path, query, .. } = Admitted::of(request)?;
+        Ok(Self { query, collection: path, shared: Shared::of(request)? })
     }
 }
 

@@ -9,15 +9,12 @@ use super::{
     Shared,
     body::{Body, Draft},
     conditions::{Conditions, Freshness},
+    gate::Admitted,
     negotiation::JSON,
     problem::Problem,
     resource::{Answer, Created, Deleted, Modified, Resource, Retrieved, to_json},
 };
 use crate::service::FieldError;
-
-/// The media type that the gate found acceptable.
-#[derive(Debug, Clone)]
-pub(super) struct Negotiated(pub String);
 
 /// A request, seen from a handler.
 pub(super) struct Exchange {
@@ -29,8 +26,9 @@ pub(super) struct Exchange {
 
 impl<'a> FromRequest<'a> for Exchange {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let media_type = request.data::<Negotiated>().map_or_else(|| JSON.to_owned(), |negotiated| negotiated.0.clone());
-        let url = format!("{}{}", base_url(request)?, request.original_uri().path());
+        let admitted = Admitted::of(request)?;
+        let url = format!("{}{}", base_url(request)?, admitted.path);
+        let media_type = admitted.media_type.unwrap_or_else(|| JSON.to_owned());
         Ok(Self { media_type, headers: request.headers().clone(), url })
     }
 }

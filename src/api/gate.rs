@@ -10,7 +10,7 @@ use poem::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
 };
 
-use super::{Shared, caller::presented, exchange::Negotiated, negotiation::choose, problem::Problem};
+use super::{Shared, caller::presented, negotiation::choose, problem::Problem};
 use crate::{
     domain::id::{AccountId, parse_identifier, random_uuid},
     service::{Error, FieldError, caller::Identity},
@@ -53,6 +53,24 @@ impl Query {
     }
 }
 
+/// What the gate has found out about a request, for its handler.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Admitted {
+    /// The path, as the client sent it.
+    pub path: String,
+    /// The decoded query.
+    pub query: Query,
+    /// The media type that the client prefers among those that the operation offers.
+    pub media_type: Option<String>,
+}
+
+impl Admitted {
+    /// What the gate has given the request to carry.
+    pub fn of(request: &Request) -> Result<Self, Problem> {
+        request.data().cloned().ok_or_else(|| Error::internal("an operation stands outside the gate").into())
+    }
+}
+
 /// What the log line tells of a request.
 #[derive(Default)]
 struct Record {
@@ -62,12 +80,15 @@ struct Record {
 }
 
 /// The gate before all routes.
-pub(super) struct Gate<E> {
-    pub inner: E,
+pub(super) struct Gate<O, P> {
+    /// What the document knows.
+    pub operations: O,
+    /// What stands beside.
+    pub pages: P,
     pub shared: Shared,
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for Gate<E> {
+impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint for Gate<O, P> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
@@ -79,7 +100,8 @@ impl<E: Endpoint<Output = Response>> Endpoint for Gate<E> {
         request.set_data(self.shared.clone());
 
         let response = match self.admit(&mut request, protected, &mut record).await {
-            Ok(()) => self.inner.call(request).await.unwrap_or_else(answer_to),
+            Ok(()) if record.route.is_some() => self.operations.call(request).await.unwrap_or_else(answer_to),
+            Ok(()) => self.pages.call(request).await.unwrap_or_else(answer_to),
             Err(problem) => problem.into_response(),
         };
         let mut response = match response.data::<Problem>() {
@@ -103,7 +125,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Gate<E> {
     }
 }
 
-impl<E> Gate<E> {
+impl<O, P> Gate<O, P> {
     /// Lets a request through to its handler, with what it has learned of it.
     async fn admit(&self, request: &mut Request, protected: bool, record: &mut Record) -> Result<(), Problem> {
         let path = request.uri().path().to_owned();
@@ -118,7 +140,6 @@ impl<E> Gate<E> {
             }
         }
         let Some(route) = self.shared.routes.find(&path) else {
-            // The pages beside the operations have a router of their own.
             return if protected { Err(Problem::NotFound) } else { Ok(()) };
         };
         record.route = Some(route.template.clone());
@@ -126,16 +147,16 @@ impl<E> Gate<E> {
         if !protected {
             return Ok(());
         }
-        if !operation.offers.is_empty() {
-            let chosen = choose(request.headers(), &operation.offers).ok_or(Problem::NotAcceptable)?.to_owned();
-            request.set_data(Negotiated(chosen));
-        }
+        let media_type = match operation.offers.as_slice() {
+            [] => None,
+            offers => Some(choose(request.headers(), offers).ok_or(Problem::NotAcceptable)?.to_owned()),
+        };
         let query = Query::parse(request.uri().query().unwrap_or_default());
         let unknown = query.unknown(&operation.query);
         if !unknown.is_empty() {
             return Err(Problem::UnsupportedQuery(unknown));
         }
-        request.set_data(query);
+        request.set_data(Admitted { path, query, media_type });
         Ok(())
     }
 

@@ -23,7 +23,7 @@ mod ui;
 
 use std::{ops::Deref, sync::Arc};
 
-use poem::{Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, middleware::CatchPanic};
+use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Request, Response, middleware::CatchPanic};
 use poem_openapi::{OpenApiService, Tags};
 
 use crate::{
@@ -96,7 +96,6 @@ pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Ou
         schemas: document::schemas(&document)?,
     }));
     let panicked = |_: Box<dyn std::any::Any + Send>| Problem::from(Error::internal("a handler panicked")).into_response();
-    let inner =
-        ui::routes(documents).nest("/", OpenApiService::new(APIS, "", "")).with(CatchPanic::new().with_handler(panicked)).map_to_response();
-    Ok(gate::Gate { inner, shared })
+    let operations = OpenApiService::new(APIS, "", "").into_endpoint().with(CatchPanic::new().with_handler(panicked)).map_to_response();
+    Ok(gate::Gate { operations, pages: ui::routes(documents).map_to_response(), shared })
 }

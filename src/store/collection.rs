@@ -135,8 +135,8 @@ impl Query {
             Kind::Instant(column) | Kind::OptionalInstant(column) if contains => self.dialect.instant_text(column),
             Kind::Number(column) if contains => format!("CAST({column} AS text)"),
             Kind::Instant(column) | Kind::OptionalInstant(column) | Kind::Number(column) => column.to_owned(),
-            Kind::Constant(text) => format!("CAST('{text}' AS codepoint_text)"),
-            Kind::Label(member) => format!("CAST(l.value ->> '{member}' AS codepoint_text)"),
+            Kind::Constant(text) => format!("CAST('{text}' AS bytewise_text)"),
+            Kind::Label(member) => format!("CAST(l.value ->> '{member}' AS bytewise_text)"),
             Kind::Object => return "1 = 0".to_owned(),
         };
         let placeholder = self.bind(value);

@@ -12,7 +12,7 @@ const CONNECTIONS: u32 = 16;
 /// Text that collates by code point, as the contract compares it and as SQLite does by itself. Two servers may start at once.
 const DOMAIN: &str = r#"
 DO $$ BEGIN
-    CREATE DOMAIN codepoint_text AS text COLLATE "C";
+    CREATE DOMAIN bytewise_text AS text COLLATE "C";
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$"#;
 

@@ -1,0 +1,125 @@
+//! The document: committed as it is made, complete, and kept by the server.
+
+use std::{collections::BTreeSet, path::Path};
+
+use serde_json::Value;
+
+use crate::app::{DOCUMENT, valid};
+
+const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/spec/openapi.json");
+const SNAPSHOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
+
+/// Every operation with its JSON pointer.
+fn operations() -> Vec<(String, &'static Value)> {
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    let operations = paths.iter().flat_map(|(path, item)| {
+        let escaped = path.replace('/', "~1");
+        item.as_object().unwrap().iter().map(move |(method, operation)| (format!("/paths/{escaped}/{method}"), operation))
+    });
+    operations.collect()
+}
+
+#[test]
+fn the_committed_document_is_what_the_code_makes() {
+    let committed: Value = std::fs::read_to_string(COMMITTED).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    assert!(committed == *DOCUMENT, "spec/openapi.json differs from the code; if that is meant: cargo run -- openapi > spec/openapi.json");
+}
+
+#[test]
+fn every_operation_is_described() {
+    for (pointer, operation) in operations() {
+        for member in ["operationId", "summary", "description"] {
+            assert!(operation[member].as_str().is_some_and(|text| !text.is_empty()), "{pointer} has no {member}");
+        }
+        assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{pointer}");
+        let path = pointer.split('/').nth(2).unwrap().replace("~1", "/");
+        let named: Vec<&str> = operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|p| p["in"] == "path")
+            .map(|p| p["name"].as_str().unwrap())
+            .collect();
+        let wanted: Vec<&str> = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).collect();
+        assert_eq!(named, wanted, "{pointer}: path parameters bind by position");
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            assert!(parameter["description"].as_str().is_some_and(|text| !text.is_empty()), "{pointer}: {}", parameter["name"]);
+        }
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{pointer}: {status}");
+        }
+        assert_eq!(operation["security"].is_array(), path.starts_with("/accounts"), "{pointer}");
+    }
+}
+
+#[test]
+fn every_body_has_an_example_that_fits_its_schema() {
+    let mut examples = 0;
+    for (pointer, operation) in operations() {
+        let request = operation.get("requestBody").map(|body| (format!("{pointer}/requestBody"), body));
+        let responses = operation["responses"].as_object().unwrap().iter();
+        let responses = responses.map(|(status, response)| (format!("{pointer}/responses/{status}"), response));
+        for (pointer, body) in responses.chain(request) {
+            for (media_type, content) in body["content"].as_object().into_iter().flatten() {
+                let schema = format!("{pointer}/content/{}/schema", media_type.replace('/', "~1"));
+                let one = content.get("example").into_iter();
+                let several =
+                    content["examples"].as_object().into_iter().flat_map(|examples| examples.values()).map(|example| &example["value"]);
+                let all: Vec<&Value> = one.chain(several).collect();
+                assert!(!all.is_empty(), "{schema} has no example");
+                for example in all {
+                    valid(&schema, example).unwrap_or_else(|error| panic!("{schema}: {error}"));
+                    examples += 1;
+                }
+            }
+        }
+    }
+    assert!(examples > 50, "{examples}");
+}
+
+/// What a parameter's example says, the server takes: it fits the schema.
+#[test]
+fn every_parameter_has_an_example_that_fits_its_schema() {
+    for (pointer, operation) in operations() {
+        for (index, parameter) in operation["parameters"].as_array().into_iter().flatten().enumerate() {
+            match parameter.get("example") {
+                Some(example) => valid(&format!("{pointer}/parameters/{index}/schema"), example).unwrap(),
+                None => assert_eq!(parameter["name"], "continue", "{pointer}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn only_problems_may_have_members_that_the_document_does_not_know() {
+    for (name, schema) in DOCUMENT["components"]["schemas"].as_object().unwrap() {
+        let open = ["Problem"].contains(&name.as_str());
+        if schema["type"] == "object" && !open {
+            assert_eq!(schema["additionalProperties"], false, "{name}");
+        }
+    }
+}
+
+/// What the document declares is snapshotted, and what is snapshotted is declared.
+#[test]
+fn every_answer_has_a_snapshot() {
+    let mut declared = BTreeSet::new();
+    for (_, operation) in operations() {
+        let id = operation["operationId"].as_str().unwrap();
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            match response["content"]["application/problem+json"]["examples"].as_object() {
+                Some(problems) => declared.extend(problems.keys().map(|problem| format!("{id}__{status}_{problem}"))),
+                None => drop(declared.insert(format!("{id}__{status}"))),
+            }
+        }
+    }
+    let files = Path::new(SNAPSHOTS).read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names: BTreeSet<String> = files.filter_map(|file| Some(file.strip_suffix(".snap")?.to_owned())).collect();
+    let missing: Vec<&String> = declared.iter().filter(|answer| !names.contains(*answer)).collect();
+    assert!(missing.is_empty(), "without a snapshot: {missing:?}");
+    let ids: Vec<&str> = operations().into_iter().map(|(_, operation)| operation["operationId"].as_str().unwrap()).collect();
+    for name in &names {
+        let Some((id, _)) = name.split_once("__").filter(|(id, _)| ids.contains(id)) else { continue };
+        assert!(declared.iter().any(|answer| name.starts_with(answer.as_str())), "{id} declares no {name}");
+    }
+}

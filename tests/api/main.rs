@@ -1,0 +1,13 @@
+//! Every operation, called as a client would, on every database, each answer held against the document and its snapshot.
+//!
+//! SQLite always; PostgreSQL when `TEST_DATABASE_URL` names a server where schemas can be made.
+
+mod app;
+mod collection;
+mod document;
+mod outage;
+mod pages;
+mod problems;
+mod races;
+mod roles;
+mod token;

@@ -1,0 +1,370 @@
+//! Every problem that the document declares, of every operation; and the order in which they are found.
+
+use serde_json::{Value, json};
+use tokenward::domain::role::Role;
+
+use crate::app::{App, Call, on_every_database};
+
+fn good() -> Value {
+    json!({ "type": "application/astra-token", "version": "1.0", "name": "x" })
+}
+
+/// A request of each operation that would succeed.
+fn operations(app: &App) -> Vec<(&'static str, Call<'_>)> {
+    vec![
+        ("list_tokens", app.get(app.tokens(app.owner))),
+        ("create_token", app.call("POST", app.tokens(app.owner)).json(&good())),
+        ("retrieve_token", app.get(app.mine())),
+        ("modify_token", app.call("PUT", app.mine()).json(&good())),
+        ("delete_token", app.call("DELETE", app.mine())),
+    ]
+}
+
+/// The same requests, for a user and a token of somebody's choice.
+fn operations_on<'a>(app: &'a App, user: &str, token: &str) -> Vec<(&'static str, Call<'a>)> {
+    vec![
+        ("list_tokens", app.get(app.tokens(user))),
+        ("create_token", app.call("POST", app.tokens(user)).json(&good())),
+        ("retrieve_token", app.get(app.item(user, token))),
+        ("modify_token", app.call("PUT", app.item(user, token)).json(&good())),
+        ("delete_token", app.call("DELETE", app.item(user, token))),
+    ]
+}
+
+async fn answered(operation: &str, call: Call<'_>, number: u16) {
+    let reply = call.problem(number).await;
+    reply.snapshot(&format!("{operation}__{}_problem_{number}", reply.status.as_u16()));
+}
+
+#[tokio::test]
+async fn credentials() {
+    on_every_database(async |app| {
+        for (operation, call) in operations(app) {
+            answered(operation, call.clone().anonymous(), 3).await;
+            let unknown = "tokward0000000000000000000000000000000000000000000";
+            answered(operation, call.clone().secret(unknown), 4).await;
+        }
+        let path = app.mine();
+        for value in ["", "Bearer", "Bearer ", "Bearer    ", "Basic YTpi", "Bear", "Bearertokward", "Bearer\ttokward"] {
+            app.get(&path).anonymous().header("authorization", value).problem(3).await;
+        }
+        let good = &app.secret;
+        let flipped = format!("{}{}{}", &good[..20], if &good[20..21] == "a" { "b" } else { "a" }, &good[21..]);
+        for secret in [
+            &flipped,
+            &good[1..],
+            &good[..55],
+            &format!("{good}0"),
+            &good.to_lowercase(),
+            "nonsense",
+            "' or 1=1 --",
+            &"A".repeat(9_000),
+            "a b",
+        ] {
+            app.get(&path).secret(secret).problem(4).await;
+        }
+        app.get(&path).anonymous().header("authorization", b"Bearer \xff\xfe").problem(4).await;
+        app.get(&path).header("authorization", format!("Bearer {good}")).problem(4).await;
+        app.get(&path).anonymous().header("authorization", format!("bEARER   {good}")).expect(200).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn permission_and_existence() {
+    on_every_database(async |app| {
+        let viewer = app.user("viewer@example.com", Some(Role::Viewer)).await;
+        let (_, secret) = app.token_of(viewer, "own").await;
+        for (operation, call) in operations(app) {
+            answered(operation, call.secret(&secret), 11).await;
+        }
+        let nobody = "11111111-1111-4111-8111-111111111111";
+        for (operation, call) in operations_on(app, nobody, nobody) {
+            let number = if ["modify_token", "delete_token"].contains(&operation) { 1 } else { 2 };
+            answered(operation, call, number).await;
+        }
+        for bad in
+            ["not-a-uuid", &app.token.to_uppercase(), "00000000-0000-0000-0000-000000000000", "%00", "%2e%2e", "é".repeat(3).as_str()]
+        {
+            let bad = bad.replace('é', "%C3%A9");
+            app.get(app.item(app.owner, &bad)).problem(2).await;
+            app.call("DELETE", app.item(app.owner, &bad)).problem(1).await;
+            app.get(app.item(&bad, &app.token)).problem(2).await;
+        }
+        app.get(app.item(app.owner, nobody)).problem(2).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn queries() {
+    on_every_database(async |app| {
+        let with_query = |call: &str, path: String, query: &str| app.call(call, format!("{path}?{query}")).json(&good());
+        for (operation, method, path) in [
+            ("list_tokens", "GET", app.tokens(app.owner)),
+            ("create_token", "POST", app.tokens(app.owner)),
+            ("retrieve_token", "GET", app.mine()),
+            ("modify_token", "PUT", app.mine()),
+            ("delete_token", "DELETE", app.mine()),
+        ] {
+            answered(operation, with_query(method, path, "sort=name&foo=1&foo=2&limit=x").header("x-case", "unknown names"), 6).await;
+        }
+        let list =
+            format!("{}?limit=x&skip=0&count=yes&include=token&orderBy=metadata&filter=name&continue=nonsense", app.tokens(app.owner));
+        answered("list_tokens", app.get(list), 5).await;
+        // What the client wrote is quoted in part at most, and a secret not at all.
+        let long = app.get(format!("{}?{}=1", app.mine(), "x".repeat(500))).problem(6).await;
+        assert_eq!(long.json()["invalidParams"][0]["name"].as_str().unwrap().len(), 64);
+        let secret = app.get(format!("{}?{}=1", app.mine(), app.secret)).problem(6).await;
+        assert!(!secret.text().contains(&app.secret[7..]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn negotiation() {
+    on_every_database(async |app| {
+        for (operation, call) in operations(app) {
+            let call = call.header("accept", "text/html, application/json;q=0");
+            if ["modify_token", "delete_token"].contains(&operation) {
+                continue;
+            }
+            answered(operation, call, 32).await;
+        }
+        assert_eq!(app.get(app.tokens(app.owner)).expect(200).await.json()["items"].as_array().unwrap().len(), 1, "a 406 created a token");
+        app.get(app.tokens(app.owner)).header("accept", "application/astra-tokens+json").problem(32).await;
+        app.call("PUT", app.mine()).json(&good()).header("accept", "text/html").expect(204).await;
+        app.call("DELETE", app.mine()).header("accept", "text/html").expect(204).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn headers() {
+    on_every_database(async |app| {
+        for (operation, call) in operations(app) {
+            match operation {
+                "list_tokens" => {}
+                "create_token" => {
+                    answered(operation, app.call("POST", app.tokens(app.owner)).body("{}").header("content-type", "text/xml"), 12).await
+                }
+                "modify_token" => {
+                    let call = app.call("PUT", app.mine()).body("{}").header("content-type", "text/plain");
+                    answered(operation, call.header("if-match", "unquoted").header("if-none-match", "\"open"), 12).await;
+                }
+                _ => answered(operation, call.header("if-match", "unquoted"), 12).await,
+            }
+        }
+        for accepted in [
+            "application/json",
+            "APPLICATION/JSON",
+            "application/json; charset=utf-8",
+            "application/astra-token",
+            "application/Astra-Token+json",
+            "application/x-www-form-urlencoded",
+            "application/vnd.x+json",
+        ] {
+            app.call("POST", app.tokens(app.owner)).body(good().to_string()).header("content-type", accepted).expect(201).await;
+        }
+        app.call("POST", app.tokens(app.owner)).body(good().to_string()).expect(201).await;
+        for refused in ["", "json", "text/json", "application/", "/json", "+json", "application/+json", "multipart/form-data"] {
+            app.call("POST", app.tokens(app.owner)).body(good().to_string()).header("content-type", refused).problem(12).await;
+        }
+        app.call("POST", app.tokens(app.owner)).json(&good()).header("content-type", "text/xml").problem(12).await;
+        // Bodies of requests that have none are ignored, and their type too.
+        app.get(app.mine()).body("{").header("content-type", "text/xml").expect(200).await;
+        app.call("DELETE", app.mine()).body("{").header("content-type", "text/xml").expect(204).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bodies() {
+    on_every_database(async |app| {
+        for (operation, method, path) in [("create_token", "POST", app.tokens(app.owner)), ("modify_token", "PUT", app.mine())] {
+            let call = || app.call(method, &path);
+            let large = format!("{{\"name\":\"{}\"}}", "x".repeat(70_000));
+            answered(operation, call().body(large).header("content-type", "application/json"), 85).await;
+            answered(operation, call().body("{\"type\":").header("content-type", "application/json"), 7).await;
+            let mut unknown = good();
+            unknown["expires"] = json!("never");
+            answered(operation, call().json(&unknown), 8).await;
+            let labels = json!([{ "name": "", "value": "x" }]);
+            let invalid = json!({ "type": "application/astra-token", "version": "1.0", "name": " <b>", "metadata": { "labels": labels } });
+            answered(operation, call().json(&invalid), 9).await;
+        }
+        let conflict = json!({ "type": "application/astra-token", "version": "1.0", "id": app.account.to_string(), "userID": app.account.to_string() });
+        answered("modify_token", app.call("PUT", app.mine()).json(&conflict), 10).await;
+    })
+    .await;
+}
+
+/// What breaks the schema, each with the sentence that says so.
+#[tokio::test]
+async fn sentences_about_the_schema() {
+    on_every_database(async |app| {
+        let with = |field: &str, value: Value| {
+            let mut body = good();
+            body[field] = value;
+            body
+        };
+        let without = |field: &str| {
+            let mut body = good();
+            body.as_object_mut().unwrap().remove(field);
+            body
+        };
+        let label = json!({ "name": "a", "value": "b" });
+        let long = "x".repeat(64);
+        let cases = [
+            Value::Null,
+            json!([]),
+            json!("x"),
+            json!(1),
+            json!({}),
+            without("name"),
+            without("version"),
+            with("name", json!(5)),
+            with("name", Value::Null),
+            with("name", json!("")),
+            with("name", json!(long)),
+            with("type", json!("application/astra-user")),
+            with("version", json!("9.9")),
+            with("token", json!("QQ==")),
+            with(&"x".repeat(200), json!(1)),
+            with(&app.secret, json!(1)),
+            with("metadata", json!([])),
+            with("metadata", json!({ "color": "red" })),
+            with("metadata", json!({ "labels": [{ "name": "a" }] })),
+            with("metadata", json!({ "labels": [label, label] })),
+            with("metadata", json!({ "labels": [{ "name": "a", "value": 1 }] })),
+            with("metadata", json!({ "creationTimestamp": "yesterday" })),
+            with("metadata", json!({ "createdBy": "ABC" })),
+        ];
+        let mut sentences = String::new();
+        for body in cases {
+            let reply = app.call("POST", app.tokens(app.owner)).body(body.to_string()).problem(8).await.json();
+            let shown: String = body.to_string().replace(&app.secret, "…").chars().take(110).collect();
+            sentences += &format!("{shown}\n    {}\n", reply["schemaValidationFailure"].as_str().unwrap());
+            assert!(!sentences.contains(&app.secret[7..]));
+        }
+        insta::with_settings!({
+            snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, { insta::assert_snapshot!("sentences_about_the_schema", sentences) });
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn preconditions() {
+    on_every_database(async |app| {
+        for (operation, call) in operations(app) {
+            if !["list_tokens", "create_token"].contains(&operation) {
+                answered(operation, call.header("if-match", "\"another\""), 38).await;
+            }
+        }
+        let got = app.get(app.mine()).expect(200).await;
+        let (etag, date) = (got.header("etag").to_owned(), got.header("last-modified").to_owned());
+        app.call("PUT", app.mine()).json(&good()).header("if-match", format!("W/{etag}")).problem(38).await;
+        app.call("PUT", app.mine()).json(&good()).header("if-none-match", "*").problem(38).await;
+        app.call("PUT", app.mine()).json(&good()).header("if-modified-since", &date).problem(38).await;
+        app.call("DELETE", app.mine()).header("if-unmodified-since", "Thu, 01 Jan 2026 00:00:00 GMT").problem(38).await;
+        app.get(app.mine()).header("if-modified-since", &date).expect(304).await;
+        app.get(app.mine()).header("if-match", &etag).expect(200).await;
+        assert_eq!(app.get(app.mine()).expect(200).await.header("etag"), etag, "a refused write changed something");
+        app.call("PUT", app.mine())
+            .json(&good())
+            .header("if-match", &etag)
+            .header("if-unmodified-since", "Thu, 01 Jan 2026 00:00:00 GMT")
+            .expect(204)
+            .await;
+        app.call("DELETE", app.mine()).header("if-match", &etag).problem(38).await;
+        app.call("DELETE", app.mine()).header("if-match", "*").expect(204).await;
+    })
+    .await;
+}
+
+/// Each request has everything wrong with it that comes later in the contract's order; one mended after the other.
+#[tokio::test]
+async fn the_order_of_checks() {
+    on_every_database(async |app| {
+        let viewer = app.user("viewer@example.com", Some(Role::Viewer)).await;
+        let (_, viewers) = app.token_of(viewer, "own").await;
+        let (_, _, strangers) = app.another_account().await;
+        let nobody = "11111111-1111-4111-8111-111111111111";
+        let large = "x".repeat(70_000);
+        let wrong = |method: &str, path: String| {
+            app.call(method, path)
+                .body(large.clone())
+                .header("content-type", "text/xml")
+                .header("accept", "text/html")
+                .header("if-match", "unquoted")
+        };
+        let query = |path: String| format!("{path}?sort=1");
+        let route = query(format!("/accounts/{}/core/v1/nothing", app.account));
+        wrong("PATCH", route.clone()).anonymous().problem(3).await;
+        wrong("PATCH", route.clone()).secret("nonsense").problem(4).await;
+        wrong("PATCH", route.clone()).secret(&strangers).problem(11).await;
+        wrong("PATCH", route).problem(2).await;
+        wrong("PATCH", query(app.tokens("nonsense"))).problem(69).await.snapshot("gate__405_problem_69");
+        wrong("POST", query(app.tokens("nonsense"))).problem(32).await;
+        let acceptable = |method: &str, path: String| {
+            app.call(method, path).body(large.clone()).header("content-type", "text/xml").header("if-match", "unquoted")
+        };
+        acceptable("POST", query(app.tokens("nonsense"))).problem(6).await;
+        acceptable("GET", format!("{}?limit=x", app.tokens("nonsense"))).problem(5).await;
+        acceptable("POST", app.tokens(nobody)).problem(2).await;
+        acceptable("PUT", app.item(app.owner, nobody)).problem(1).await;
+        acceptable("POST", app.tokens(app.owner)).secret(&viewers).problem(11).await;
+        acceptable("POST", app.tokens(app.owner)).problem(12).await;
+        acceptable("PUT", app.mine()).problem(12).await;
+        let typed = |body: &str| {
+            app.call("PUT", app.mine()).body(body.to_owned()).header("content-type", "application/json").header("if-match", "\"another\"")
+        };
+        typed(&large).problem(85).await;
+        typed("{").problem(7).await;
+        typed("{}").problem(8).await;
+        let conflict = json!({ "type": "application/astra-token", "version": "1.0", "name": "<", "id": nobody });
+        typed(&conflict.to_string()).problem(9).await;
+        let conflict = json!({ "type": "application/astra-token", "version": "1.0", "id": nobody });
+        typed(&conflict.to_string()).problem(38).await;
+        app.call("PUT", app.mine()).json(&conflict).problem(10).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn methods_and_routes() {
+    on_every_database(async |app| {
+        for method in ["PATCH", "POST", "OPTIONS", "TRACE", "PROPFIND"] {
+            let reply = app.call(method, app.mine()).problem(69).await;
+            assert_eq!(reply.header("allow"), "DELETE, GET, PUT, HEAD", "{method}");
+        }
+        for path in ["/core/v1/nothing", "/core/v9/users", "", "/", "//", "/core/v1/users/x/tokens/y/z"] {
+            app.get(format!("/accounts/{}{path}", app.account)).problem(2).await;
+        }
+        app.get(format!("{}/", app.mine())).problem(2).await;
+        app.get("/accounts").problem(2).await;
+        app.get("/nothing").anonymous().problem(2).await;
+        app.call("POST", "/healthz").anonymous().problem(69).await;
+        app.call("DELETE", "/openapi.json").anonymous().problem(69).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn correlation_ids() {
+    on_every_database(async |app| {
+        let mine = "b3a4c3f0-5d0c-4d6e-9b1a-7f0b9d1c2e3f";
+        let reply = app.get(app.mine()).anonymous().header("x-correlation-id", mine).problem(3).await;
+        assert_eq!((reply.header("x-correlation-id"), &reply.json()["correlationID"]), (mine, &json!(mine)));
+        for bad in ["evil value", "", "00000000-0000-0000-0000-000000000000", &mine.to_uppercase()] {
+            let reply = app.get(app.mine()).header("x-correlation-id", bad).expect(200).await;
+            assert!(tokenward::domain::id::parse_identifier(reply.header("x-correlation-id")).is_some_and(|id| !id.is_nil()), "{bad}");
+        }
+        let twice = app.get(app.mine()).header("x-correlation-id", mine).header("x-correlation-id", mine).expect(200).await;
+        assert_ne!(twice.header("x-correlation-id"), mine);
+    })
+    .await;
+}

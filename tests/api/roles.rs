@@ -1,0 +1,154 @@
+//! Who may do what with whose tokens.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+use tokenward::domain::{role::Role, user::UserState};
+
+use crate::app::{App, Call, on_every_database};
+
+/// Every operation on a user's tokens, by name.
+fn operations<'a>(app: &'a App, user: &str, token: &str) -> Vec<(&'static str, Call<'a>)> {
+    let body = json!({ "type": "application/astra-token", "version": "1.0", "name": "x" });
+    vec![
+        ("list_tokens", app.get(app.tokens(user))),
+        ("create_token", app.call("POST", app.tokens(user)).json(&body)),
+        ("retrieve_token", app.get(app.item(user, token))),
+        ("modify_token", app.call("PUT", app.item(user, token)).json(&body)),
+        ("delete_token", app.call("DELETE", app.item(user, token))),
+    ]
+}
+
+#[tokio::test]
+async fn the_matrix_of_roles() {
+    on_every_database(async |app| {
+        let mut callers = vec![("anonymous".to_owned(), None), ("owner".to_owned(), Some(app.secret.clone()))];
+        for role in [Role::Viewer, Role::Member, Role::Admin] {
+            let user = app.user(&format!("{role}@example.com"), Some(role)).await;
+            callers.insert(callers.len() - 1, (role.to_string(), Some(app.token_of(user, "own").await.1)));
+        }
+        callers.push(("stranger".to_owned(), Some(app.another_account().await.2)));
+        let roleless = app.user("roleless@example.com", None).await;
+        callers.push(("without a role".to_owned(), Some(app.token_of(roleless, "own").await.1)));
+
+        let mut table = format!("{:<32}", "");
+        for (caller, _) in &callers {
+            write!(table, "{caller:<16}").unwrap();
+        }
+        let targets = [
+            ("nobody", None),
+            ("viewer", Some(Role::Viewer)),
+            ("member", Some(Role::Member)),
+            ("admin", Some(Role::Admin)),
+            ("owner", Some(Role::Owner)),
+        ];
+        for (index, (name, role)) in targets.into_iter().enumerate() {
+            let target = app.user(&format!("target{index}@example.com"), role).await;
+            for operation in 0..5 {
+                let mut line = String::new();
+                for (_, secret) in &callers {
+                    let (token, _) = app.token_of(target, "target").await;
+                    let (operation, call) = operations(app, &target.to_string(), &token).swap_remove(operation);
+                    let call = match secret {
+                        Some(secret) => call.secret(secret),
+                        None => call.anonymous(),
+                    };
+                    if line.is_empty() {
+                        let whose = if name == "nobody" { "a user without a role".to_owned() } else { format!("another {name}") };
+                        write!(line, "\n{:<32}", format!("{operation}, {whose}").replace("a user without a role", "no role")).unwrap();
+                    }
+                    write!(line, "{:<16}", call.send().await.status.as_u16()).unwrap();
+                }
+                table += line.trim_end();
+            }
+        }
+        insta::with_settings!({
+            snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, { insta::assert_snapshot!("roles", table) });
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn everyone_minds_its_own_tokens() {
+    on_every_database(async |app| {
+        for role in Role::ALL {
+            let user = app.user(&format!("own-{role}@example.com"), Some(role)).await.to_string();
+            let (token, secret) = app.token_of(user.parse().unwrap(), "own").await;
+            for (operation, call) in operations(app, &user, &token) {
+                let status = call.secret(&secret).send().await.status;
+                assert!(status.is_success(), "{role}: {operation}: {status}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_tells_viewers_whether_a_user_exists() {
+    on_every_database(async |app| {
+        let viewer = app.user("viewer@example.com", Some(Role::Viewer)).await;
+        let (_, secret) = app.token_of(viewer, "own").await;
+        for user in [app.owner.to_string(), "11111111-1111-4111-8111-111111111111".to_owned(), "nonsense".to_owned()] {
+            for (_, call) in operations(app, &user, &app.token) {
+                call.secret(&secret).problem(11).await;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_account_is_out_of_reach_in_every_position() {
+    on_every_database(async |app| {
+        let (other, eve, secret) = app.another_account().await;
+        // The stranger in our account, and we in the stranger's, whether it exists or not.
+        for (_, call) in operations(app, &app.owner.to_string(), &app.token) {
+            call.secret(&secret).problem(11).await;
+        }
+        for account in [other.to_string(), "11111111-1111-4111-8111-111111111111".to_owned(), "nonsense".to_owned(), String::new()] {
+            app.get(format!("/accounts/{account}/core/v1/users/{eve}/tokens")).problem(11).await;
+        }
+        // Their user below our account, and our token below their user.
+        for (operation, call) in operations(app, &eve.to_string(), &app.token) {
+            let number = if ["modify_token", "delete_token"].contains(&operation) { 1 } else { 2 };
+            call.problem(number).await;
+        }
+        let member = app.user("member@example.com", Some(Role::Member)).await;
+        let (token, _) = app.token_of(member, "theirs").await;
+        app.get(app.item(app.owner, &token)).problem(2).await;
+        app.call("DELETE", app.item(app.owner, &token)).problem(1).await;
+        app.get(app.item(member, &token)).expect(200).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn suspended_and_disabled_users_are_as_unknown_ones() {
+    on_every_database(async |app| {
+        for (email, state, is_enabled) in [("s@example.com", UserState::Suspended, true), ("d@example.com", UserState::Active, false)] {
+            let user = app.user_in(app.account, email, Some(Role::Owner), state, is_enabled).await;
+            let (_, secret) = app.token_of(user, "x").await;
+            app.get(app.mine()).secret(&secret).problem(4).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_role_without_scope_is_none_and_a_disabled_account_refuses_all_but_owners() {
+    on_every_database(async |app| {
+        let admin = app.user("admin@example.com", Some(Role::Admin)).await;
+        let (_, secret) = app.token_of(admin, "x").await;
+        app.get(app.tokens(admin)).secret(&secret).expect(200).await;
+        app.sabotage("UPDATE accounts SET is_enabled = FALSE").await;
+        app.get(app.tokens(admin)).secret(&secret).problem(11).await;
+        app.get(app.mine()).expect(200).await;
+        app.sabotage("UPDATE accounts SET is_enabled = TRUE").await;
+        app.sabotage(&format!("UPDATE role_bindings SET role_constraints = '[]' WHERE user_id = '{admin}'")).await;
+        app.get(app.tokens(admin)).secret(&secret).problem(11).await;
+    })
+    .await;
+}
