@@ -47,15 +47,16 @@ enum Command {
     Serve(Serve),
     /// Found the first account, its owner and a token, and print them. Refuses a database that has an account.
     Init(Init),
-    /// Print the OpenAPI document. Needs no database.
+    /// Print the `OpenAPI` document. Needs no database.
     Openapi(Openapi),
     /// Print a fresh secret, for `TOKENWARD_BOOTSTRAP_TOKEN`. Needs no database.
     Secret,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 struct Database {
     /// Where the data lies: `sqlite:PATH`, made if need be, or `postgres://USER:PASSWORD@HOST/NAME`.
+    // Read later than the rest: clap repeats what it refuses, and this may hold a password.
     #[arg(
         long = "database",
         env = "TOKENWARD_DATABASE",
@@ -63,7 +64,19 @@ struct Database {
         hide_env_values = true,
         value_name = "URL"
     )]
-    url: DatabaseUrl,
+    url: String,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl Database {
+    fn read(&self) -> Result<DatabaseUrl, Failure> {
+        self.url.parse().map_err(|reason: String| fail(format!("--database is malformed: {reason}")))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -194,9 +207,10 @@ impl Cli {
 impl Serve {
     async fn run(self) -> Result<(), Failure> {
         log_to_stderr(self.log_format, &self.log)?;
+        let database = self.database.read()?;
         let founding = self.founding.read()?;
         let given = founding.secret.is_some();
-        let service = open(&self.database.url).await?;
+        let service = open(&database).await?;
         let listener = TcpListener::bind(self.listen).await.map_err(|error| fail(format!("can't listen on {}: {error}", self.listen)))?;
         let local = listener.local_addr().map_err(|error| fail(format!("can't listen on {}: {error}", self.listen)))?;
         let stop = stop_signal()?;
@@ -209,7 +223,7 @@ impl Serve {
         if let Some(founded) = founded {
             print(&founded.greeting(&base, given))?;
         }
-        tracing::info!(database = %self.database.url, listen = %local, "ready");
+        tracing::info!(%database, listen = %local, "ready");
         server::serve(listener, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
         service.close().await;
         tracing::info!("stopped");
@@ -219,12 +233,13 @@ impl Serve {
 
 impl Init {
     async fn run(self) -> Result<(), Failure> {
+        let database = self.database.read()?;
         let founding = self.founding.read()?;
-        let service = open(&self.database.url).await?;
+        let service = open(&database).await?;
         let founded = service.bootstrap(founding).await?;
         service.close().await;
         let Some(Founded { account_id, user_id, token_id, secret }) = founded else {
-            return Err(fail(format!("the database {} has an account already; nothing was changed", self.database.url)));
+            return Err(fail(format!("the database {database} has an account already; nothing was changed")));
         };
         let secret = secret.expose();
         print(&match self.format {

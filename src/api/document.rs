@@ -1,4 +1,4 @@
-//! The OpenAPI document: made by poem-openapi from the annotated types and handlers, finished here in utoipa's typed model with what
+//! The `OpenAPI` document: made by poem-openapi from the annotated types and handlers, finished here in utoipa's typed model with what
 //! annotations can't say: examples, problems, headers, query parameters and closed objects.
 
 use std::collections::BTreeMap;

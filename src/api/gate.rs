@@ -26,7 +26,7 @@ impl Query {
     fn parse(raw: &str) -> Self {
         let decode = |text: &str| {
             let spaces = text.replace('+', " ");
-            percent_decode(spaces.as_bytes()).decode_utf8().ok().map(|text| text.into_owned())
+            percent_decode(spaces.as_bytes()).decode_utf8().ok().map(std::borrow::Cow::into_owned)
         };
         let pairs = raw.split('&').filter(|pair| !pair.is_empty());
         let decoded = pairs.map(|pair| {

@@ -53,8 +53,11 @@ pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
 }
 
 fn etag(json: &[u8]) -> String {
-    let digits: String = Md5::digest(json).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{digits}\"")
+    let mut tag = "\"".to_owned();
+    for byte in Md5::digest(json) {
+        tag += &format!("{byte:02x}");
+    }
+    tag + "\""
 }
 
 /// An answer that is ready to go, and what it is in the document.

@@ -131,10 +131,13 @@ impl Query {
         let Some(value) = condition.value.clone() else { return "1 = 0".to_owned() };
         let contains = condition.operator == Operator::In;
         let expression = match condition.field.kind {
-            Kind::Text(column) | Kind::OptionalText(column) => column.to_owned(),
             Kind::Instant(column) | Kind::OptionalInstant(column) if contains => self.dialect.instant_text(column),
             Kind::Number(column) if contains => format!("CAST({column} AS text)"),
-            Kind::Instant(column) | Kind::OptionalInstant(column) | Kind::Number(column) => column.to_owned(),
+            Kind::Text(column)
+            | Kind::OptionalText(column)
+            | Kind::Number(column)
+            | Kind::Instant(column)
+            | Kind::OptionalInstant(column) => column.to_owned(),
             Kind::Constant(text) => format!("CAST('{text}' AS bytewise_text)"),
             Kind::Label(member) => format!("CAST(l.value ->> '{member}' AS bytewise_text)"),
             Kind::Object => return "1 = 0".to_owned(),

@@ -123,7 +123,7 @@ pub struct App {
     database: Database,
 }
 
-/// Runs a test on SQLite and, if there is one, on PostgreSQL.
+/// Runs a test on `SQLite` and, if there is one, on `PostgreSQL`.
 pub async fn on_every_database(test: impl AsyncFn(&App)) {
     let sqlite = App::new(Database::Sqlite(TempDir::new().unwrap())).await;
     test(&sqlite).await;

@@ -146,7 +146,7 @@ async fn headers() {
             match operation {
                 "list_tokens" => {}
                 "create_token" => {
-                    answered(operation, app.call("POST", app.tokens(app.owner)).body("{}").header("content-type", "text/xml"), 12).await
+                    answered(operation, app.call("POST", app.tokens(app.owner)).body("{}").header("content-type", "text/xml"), 12).await;
                 }
                 "modify_token" => {
                     let call = app.call("PUT", app.mine()).body("{}").header("content-type", "text/plain");

@@ -1,0 +1,142 @@
+//! The server under signals, dawdlers and broken requests; and what it writes to its log.
+
+use std::{
+    io::Read as _,
+    net::TcpStream,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::program::{Client, Database, Server, call, init};
+
+const BODY: &str = r#"{"type":"application/astra-token","version":"1.0","name":"x"}"#;
+
+#[test]
+fn requests_under_way_finish_when_the_server_is_asked_to_end() {
+    for signal in ["TERM", "INT"] {
+        let database = Database::sqlite();
+        let first = init(&database.url());
+        let mut server = Server::start(&database.url(), &[]);
+        let mut client = Client::connect(&server.address).unwrap();
+        // The head and half of the body: the handler is waiting for the rest.
+        let (half, rest) = BODY.split_at(20);
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{half}",
+            first.tokens(),
+            first.secret,
+            BODY.len()
+        );
+        client.send(head.as_bytes()).unwrap();
+        thread::sleep(Duration::from_millis(300));
+        server.signal(signal);
+        thread::sleep(Duration::from_millis(300));
+        assert!(TcpStream::connect(&server.address).is_err(), "it accepts new connections");
+        client.send(rest.as_bytes()).unwrap();
+        assert_eq!(client.receive().unwrap().0, 201);
+        assert!(server.child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_request_that_never_ends_does_not_hold_the_server_up() {
+    let database = Database::sqlite();
+    let first = init(&database.url());
+    let mut server = Server::start(&database.url(), &[]);
+    let mut client = Client::connect(&server.address).unwrap();
+    let head =
+        format!("POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 50\r\n\r\n{{", first.tokens(), first.secret);
+    client.send(head.as_bytes()).unwrap();
+    thread::sleep(Duration::from_millis(200));
+    let asked = Instant::now();
+    server.signal("TERM");
+    server.child.wait().unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+}
+
+/// Whoever sends more than we want to read gets the answer all the same.
+#[test]
+fn a_refused_body_does_not_tear_the_answer_away() {
+    let database = Database::sqlite();
+    let first = init(&database.url());
+    let server = Server::start(&database.url(), &[]);
+    let large = "x".repeat(3_000_000);
+    for (secret, wanted) in [(first.secret.as_str(), 413), ("nonsense", 401)] {
+        let (status, body) = call(&server.address, "POST", &first.tokens(), secret, &large);
+        assert_eq!(status, wanted, "{body}");
+    }
+    // A client that asks first is answered before it sends.
+    let mut client = Client::connect(&server.address).unwrap();
+    let head = format!("POST {} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3000000\r\n\r\n", first.tokens());
+    client.send(head.as_bytes()).unwrap();
+    assert_eq!(client.receive().unwrap().0, 401);
+}
+
+#[test]
+fn broken_requests_are_answered() {
+    let database = Database::sqlite();
+    let first = init(&database.url());
+    let server = Server::start(&database.url(), &[]);
+    let mine = first.mine();
+    let bearer = format!("Authorization: Bearer {}\r\n", first.secret);
+    for (request, wanted) in [
+        (format!("GET {mine} HTTP/1.0\r\n{bearer}\r\n"), "200"),
+        (format!("GET http://elsewhere{mine} HTTP/1.1\r\nHost: x\r\n{bearer}Connection: close\r\n\r\n"), "200"),
+        (format!("HEAD {mine} HTTP/1.1\r\nHost: x\r\n{bearer}Connection: close\r\n\r\n"), "200"),
+        (format!("GET {mine} HTTP/1.1\r\nHost: x\r\n{bearer}If-None-Match: \"\u{e9}\"\r\nConnection: close\r\n\r\n"), "400"),
+        (
+            format!(
+                "POST {} HTTP/1.1\r\nHost: x\r\n{bearer}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n3d\r\n{BODY}\r\n0\r\n\r\n",
+                first.tokens()
+            ),
+            "201",
+        ),
+        (format!("POST {} HTTP/1.1\r\nHost: x\r\n{bearer}Content-Length: 0\r\nConnection: close\r\n\r\n", first.tokens()), "400"),
+        ("GET / HTTP/9.9\r\n\r\n".to_owned(), "400"),
+        ("nonsense\r\n\r\n".to_owned(), "400"),
+        (format!("GET /{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "x".repeat(70_000)), "414"),
+    ] {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+        let mut answer = vec![];
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert_eq!(answer.split(' ').nth(1), Some(wanted), "{}: {answer}", &request[..40.min(request.len())]);
+    }
+}
+
+#[test]
+fn the_log_tells_of_every_request_and_of_no_secret() {
+    for format in ["text", "json"] {
+        let database = Database::sqlite();
+        let first = init(&database.url());
+        let server = Server::start(&database.url(), &["--log-format", format, "--log", "debug"]);
+        let (status, made) = call(&server.address, "POST", &first.tokens(), &first.secret, BODY);
+        assert_eq!(status, 201);
+        let made: Value = serde_json::from_str(&made).unwrap();
+        let issued = made["token"].as_str().unwrap();
+        call(&server.address, "GET", &first.mine(), issued, "");
+        let wrong = format!("{}x", &first.secret[..55]);
+        call(&server.address, "GET", &format!("{}?{}=1&{wrong}", first.mine(), first.secret), &first.secret, "");
+        call(&server.address, "GET", &first.mine(), &wrong, "");
+        call(&server.address, "GET", &format!("/accounts/{}/{wrong}", first.account), &first.secret, "");
+        call(&server.address, "POST", &first.tokens(), &first.secret, &format!(r#"{{"{issued}":"{wrong}"}}"#));
+        let (out, err) = server.stop();
+        let said = format!("{out}{err}");
+        for secret in [first.secret.as_str(), issued, &wrong] {
+            assert!(!said.contains(&secret[7..]), "{format}: a secret is in the log");
+        }
+        let requests: Vec<&str> = err.lines().filter(|line| line.contains("micros")).collect();
+        assert_eq!(requests.len(), 6, "{err}");
+        assert!(requests[0].contains("/accounts/{account_id}/core/v1/users/{user_id}/tokens"), "{}", requests[0]);
+        for id in [&first.account, &first.user, &first.token] {
+            assert!(requests[0].contains(id.as_str()), "{}", requests[0]);
+        }
+        if format == "json" {
+            let line: Value = serde_json::from_str(requests[0]).unwrap();
+            assert_eq!((&line["status"], &line["method"], &line["token"]), (&201.into(), &"POST".into(), &first.token.as_str().into()));
+            assert!(line["correlation_id"].is_string() && line["micros"].is_u64());
+        }
+    }
+}
