@@ -31,6 +31,16 @@ pub static FIELDS: &[Field] = &[
 
 rows!(Token { id, user_id, name } with metadata);
 
+/// The tokens of a user.
+pub(super) fn scope(user: UserId) -> Scope {
+    Scope {
+        columns: "id, user_id, name, labels, created_at, modified_at, created_by, modified_by",
+        table: "tokens",
+        within: "user_id",
+        key: user.to_string(),
+    }
+}
+
 impl Conn {
     /// The token, if it is that user's.
     ///
@@ -47,13 +57,7 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn list_tokens(&mut self, user: UserId, selection: &Selection) -> Result<Page<Token>, StoreError> {
-        let scope = Scope {
-            columns: "id, user_id, name, labels, created_at, modified_at, created_by, modified_by",
-            table: "tokens",
-            within: "user_id",
-            key: user.to_string(),
-        };
-        list(self, &scope, selection).await
+        list(self, &scope(user), selection).await
     }
 }
 

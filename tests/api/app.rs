@@ -1,10 +1,11 @@
 //! A server under test: its own database, a clock that ticks a second a look, randomness from a seed.
 
 use std::{
+    collections::HashMap,
     fmt::Write as _,
     io,
     sync::{
-        Arc, LazyLock,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
@@ -397,11 +398,16 @@ pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
 
 /// Validates an instance against a part of the document.
 pub fn valid(pointer: &str, instance: &Value) -> Result<(), String> {
+    static COMPILED: LazyLock<Mutex<HashMap<String, Arc<jsonschema::Validator>>>> = LazyLock::new(Mutex::default);
+    let validator = Arc::clone(COMPILED.lock().unwrap().entry(pointer.to_owned()).or_insert_with(|| Arc::new(compiled(pointer))));
+    validator.validate(instance).map_err(|error| format!("{error} at {}", error.instance_path()))
+}
+
+fn compiled(pointer: &str) -> jsonschema::Validator {
     let part = DOCUMENT.pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in the document"));
     let mut schema = part.clone();
     schema["components"] = DOCUMENT["components"].clone();
-    let validator = jsonschema::draft202012::new(&schema).unwrap();
-    validator.validate(instance).map_err(|error| format!("{error} at {}", error.instance_path()))
+    jsonschema::draft202012::new(&schema).unwrap()
 }
 
 /// The document's path and operation for a request, if it has one.

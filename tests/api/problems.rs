@@ -214,6 +214,7 @@ async fn sentences_about_the_schema() {
             body
         };
         let label = json!({ "name": "a", "value": "b" });
+        let same = json!({ "value": "b", "name": "a" });
         let long = "x".repeat(64);
         let cases = [
             Value::Null,
@@ -235,7 +236,7 @@ async fn sentences_about_the_schema() {
             with("metadata", json!([])),
             with("metadata", json!({ "color": "red" })),
             with("metadata", json!({ "labels": [{ "name": "a" }] })),
-            with("metadata", json!({ "labels": [label, label] })),
+            with("metadata", json!({ "labels": [label, same] })),
             with("metadata", json!({ "labels": [{ "name": "a", "value": 1 }] })),
             with("metadata", json!({ "creationTimestamp": "yesterday" })),
             with("metadata", json!({ "createdBy": "ABC" })),
