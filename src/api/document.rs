@@ -81,6 +81,10 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
             }
         }
     }
+    // The order in which people look for them.
+    if let Some(tags) = &mut document.tags {
+        tags.sort_by_key(|tag| tag.name == "Operations");
+    }
     for (path, item) in &mut document.paths.paths {
         for (kind, operation) in operations(path, item) {
             finish(kind, operation);
@@ -257,14 +261,15 @@ fn path_example(name: &str) -> Option<Value> {
 }
 
 fn parameter(name: &str, place: ParameterIn, description: &str, pattern: Option<&str>, example: &str) -> Parameter {
-    let schema = ObjectBuilder::new().schema_type(Type::String).pattern(pattern).build();
+    // The example of an optional parameter stands in its schema: beside it, Swagger UI would take it for what the user wants to send.
+    let examples = (!example.is_empty()).then(|| json!(example));
+    let schema = ObjectBuilder::new().schema_type(Type::String).pattern(pattern).examples(examples).build();
     ParameterBuilder::new()
         .name(name)
         .parameter_in(place)
         .required(Required::False)
         .description(Some(description))
         .schema(Some(Schema::Object(schema)))
-        .example((!example.is_empty()).then(|| json!(example)))
         .build()
 }
 

@@ -82,7 +82,9 @@ fn every_body_has_an_example_that_fits_its_schema() {
 fn every_parameter_has_an_example_that_fits_its_schema() {
     for (pointer, operation) in operations() {
         for (index, parameter) in operation["parameters"].as_array().into_iter().flatten().enumerate() {
-            match parameter.get("example") {
+            let in_schema = parameter["schema"]["examples"].get(0);
+            assert!(in_schema.is_none() || parameter["required"] != true, "{pointer}: {}", parameter["name"]);
+            match parameter.get("example").or(in_schema) {
                 Some(example) => valid(&format!("{pointer}/parameters/{index}/schema"), example).unwrap(),
                 None => assert_eq!(parameter["name"], "continue", "{pointer}"),
             }
