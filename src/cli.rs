@@ -47,7 +47,7 @@ enum Command {
     Serve(Serve),
     /// Found the first account, its owner and a token, and print them. Refuses a database that has an account.
     Init(Init),
-    /// Print the `OpenAPI` document. Needs no database.
+    /// Print the OpenAPI document. Needs no database.
     Openapi(Openapi),
     /// Print a fresh secret, for `TOKENWARD_BOOTSTRAP_TOKEN`. Needs no database.
     Secret,
@@ -163,6 +163,9 @@ enum DocumentFormat {
     Yaml,
 }
 
+/// The variable that may hold the first token's secret. Not an option of the command line, where other users of the machine would see it.
+const BOOTSTRAP_TOKEN: &str = "TOKENWARD_BOOTSTRAP_TOKEN";
+
 /// Why a command failed: one sentence for the operator.
 #[derive(Debug)]
 pub struct Failure(String);
@@ -208,20 +211,24 @@ impl Serve {
     async fn run(self) -> Result<(), Failure> {
         log_to_stderr(self.log_format, &self.log)?;
         let database = self.database.read()?;
-        let founding = self.founding.read()?;
-        let given = founding.secret.is_some();
         let service = open(&database).await?;
+        // Read only where it's needed: a secret that was given once need not stay around.
+        let secret_from = self.founding.secret_from();
+        let founding = if service.is_founded().await? { None } else { Some(self.founding.read()?) };
         let listener = TcpListener::bind(self.listen).await.map_err(|error| fail(format!("can't listen on {}: {error}", self.listen)))?;
         let local = listener.local_addr().map_err(|error| fail(format!("can't listen on {}: {error}", self.listen)))?;
         let stop = stop_signal()?;
-        let founded = service.bootstrap(founding).await?;
+        let founded = match founding {
+            Some(founding) => service.bootstrap(founding).await?,
+            None => None,
+        };
 
         let base = self.public_url.as_ref().map_or_else(|| format!("http://{local}"), |url| url.as_str().to_owned());
         let settings = Settings { page_cap: self.page_cap, public_url: self.public_url };
         let endpoint = api::endpoint(service.clone(), settings).map_err(|error| fail(error.to_string()))?;
         print(&format!("tokenward listens on {base}\nSwagger UI: {base}/swagger-ui/"))?;
         if let Some(founded) = founded {
-            print(&founded.greeting(&base, given))?;
+            print(&founded.greeting(&base, secret_from.as_deref()))?;
         }
         tracing::info!(%database, listen = %local, "ready");
         server::serve(listener, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
@@ -234,9 +241,8 @@ impl Serve {
 impl Init {
     async fn run(self) -> Result<(), Failure> {
         let database = self.database.read()?;
-        let founding = self.founding.read()?;
         let service = open(&database).await?;
-        let founded = service.bootstrap(founding).await?;
+        let founded = if service.is_founded().await? { None } else { service.bootstrap(self.founding.read()?).await? };
         service.close().await;
         let Some(Founded { account_id, user_id, token_id, secret }) = founded else {
             return Err(fail(format!("the database {database} has an account already; nothing was changed")));
@@ -266,13 +272,21 @@ impl Openapi {
 }
 
 impl First {
+    /// What a shell makes the given secret of, if one is given.
+    fn secret_from(&self) -> Option<String> {
+        match &self.bootstrap_token_file {
+            Some(path) => Some(format!("$(cat '{}')", path.display())),
+            None => std::env::var_os(BOOTSTRAP_TOKEN).filter(|text| !text.is_empty()).map(|_| format!("${BOOTSTRAP_TOKEN}")),
+        }
+    }
+
     fn read(self) -> Result<Founding, Failure> {
         let text = match &self.bootstrap_token_file {
             Some(path) => Some(
                 std::fs::read_to_string(path)
                     .map_err(|error| fail(format!("the bootstrap token's file {} can't be read: {error}", path.display())))?,
             ),
-            None => std::env::var("TOKENWARD_BOOTSTRAP_TOKEN").ok().filter(|text| !text.is_empty()),
+            None => std::env::var(BOOTSTRAP_TOKEN).ok().filter(|text| !text.is_empty()),
         };
         let secret = text.map(|text| Secret::parse(text.trim())).transpose();
         Ok(Founding {
@@ -287,11 +301,11 @@ impl First {
 }
 
 impl Founded {
-    /// What a first start says. A secret that the operator has brought isn't repeated.
-    fn greeting(&self, base: &str, given: bool) -> String {
-        let secret = if given { "$TOKENWARD_BOOTSTRAP_TOKEN" } else { self.secret.expose() };
+    /// What a first start says. A secret that the operator has brought isn't repeated; the line says where the shell finds it.
+    fn greeting(&self, base: &str, given: Option<&str>) -> String {
+        let secret = given.unwrap_or_else(|| self.secret.expose());
         let path = format!("accounts/{}/core/v1/users/{}/tokens/{}", self.account_id, self.user_id, self.token_id);
-        let told = if given {
+        let told = if given.is_some() {
             "The first token's secret is the one that you have given. To retrieve the token:"
         } else {
             "The first token's secret is in the line below, and is never shown again. To retrieve the token:"

@@ -1,9 +1,15 @@
 //! Queries over collections, and the pages that answer them (CONTRACT.md §8).
 
+use std::marker::PhantomData;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use poem::{FromRequest, Request, RequestBody, http::StatusCode};
-use poem_openapi::Object;
+use poem_openapi::{
+    ApiResponse, Object,
+    registry::{MetaMediaType, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+    types::Type,
+};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
@@ -12,7 +18,7 @@ use super::{
     gate::{Admitted, Query},
     negotiation::JSON,
     problem::{Problem, quoted},
-    resource::{Answer, Listed, Resource, to_json},
+    resource::{Answer, Resource, response, to_json},
     scalar::Continue,
 };
 use crate::{
@@ -42,6 +48,55 @@ pub struct ListMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub count: Option<u64>,
+}
+
+/// 200 with some resources.
+pub(super) struct Listed<T>(PhantomData<T>);
+
+impl<T: Resource> ApiResponse for Answer<Listed<T>> {
+    fn meta() -> MetaResponses {
+        let schema = MetaSchemaRef::Reference(list_name::<T>());
+        let content = vec![MetaMediaType { content_type: JSON, schema }];
+        MetaResponses { responses: vec![response(200, "Some of the collection's items, or all of them.", content, &[])] }
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+        ListMetadata::register(registry);
+        registry.create_schema::<Listed<T>, _>(list_name::<T>(), |_| list_schema::<T>());
+    }
+}
+
+fn list_name<T: Type>() -> String {
+    format!("{}List", T::name())
+}
+
+fn list_schema<T: Resource>() -> MetaSchema {
+    let constant =
+        |value: &str| MetaSchemaRef::Inline(Box::new(MetaSchema { enum_items: vec![value.into()], ..MetaSchema::new("string") }));
+    let any = MetaSchemaRef::Inline(Box::new(MetaSchema::ANY));
+    let chosen_fields = MetaSchema {
+        description: Some("With `include`: the values of the fields that were asked for, in that order."),
+        items: Some(Box::new(any)),
+        ..MetaSchema::new("array")
+    };
+    let item = MetaSchema { any_of: vec![T::schema_ref(), MetaSchemaRef::Inline(Box::new(chosen_fields))], ..MetaSchema::ANY };
+    let items = MetaSchema {
+        description: Some("The items, in order."),
+        items: Some(Box::new(MetaSchemaRef::Inline(Box::new(item)))),
+        ..MetaSchema::new("array")
+    };
+    MetaSchema {
+        description: Some("Some of the collection's items, or all of them."),
+        required: vec!["type", "version", "items", "metadata"],
+        properties: vec![
+            ("type", constant(T::COLLECTION_TYPE)),
+            ("version", constant(T::VERSION)),
+            ("items", MetaSchemaRef::Inline(Box::new(items))),
+            ("metadata", ListMetadata::schema_ref()),
+        ],
+        ..MetaSchema::new("object")
+    }
 }
 
 /// A page on the wire.

@@ -1,4 +1,4 @@
-//! The `OpenAPI` document: made by poem-openapi from the annotated types and handlers, finished here in utoipa's typed model with what
+//! The OpenAPI document: made by poem-openapi from the annotated types and handlers, finished here in utoipa's typed model with what
 //! annotations can't say: examples, problems, headers, query parameters and closed objects.
 
 use std::collections::BTreeMap;
@@ -345,9 +345,9 @@ fn add_problem(operation: &mut Operation, number: u16, kind: Kind) {
     });
     let RefOr::T(response) = response else { return };
     if !response.description.is_empty() {
-        response.description += " Or: ";
+        response.description += "\n\n";
     }
-    response.description += &format!("problem {number}, {title}. {detail}");
+    response.description += &format!("Problem {number}, {title}: {detail}");
     if let Some(RefOr::T(content)) = response.content.get_mut("application/problem+json") {
         let example: Example = ExampleBuilder::new().summary(title).value(Some(body)).build();
         content.examples.insert(format!("problem_{number}"), RefOr::T(example));

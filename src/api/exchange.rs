@@ -12,7 +12,7 @@ use super::{
     gate::Admitted,
     negotiation::JSON,
     problem::Problem,
-    resource::{Answer, Created, Deleted, Modified, Resource, Retrieved, to_json},
+    resource::{Answer, Created, Deleted, Modified, Resource, Retrieved, Shown, to_json},
 };
 use crate::service::FieldError;
 
@@ -55,7 +55,7 @@ impl Exchange {
     ///
     /// # Errors
     /// When the resource can't be written as JSON.
-    pub fn created<T: Resource, S: Resource>(&self, stored: &S, shown: &T) -> Result<Answer<Created<T>>, Problem> {
+    pub fn created<T: Shown>(&self, stored: &T::Resource, shown: &T) -> Result<Answer<Created<T>>, Problem> {
         Ok(Answer::new(StatusCode::CREATED)
             .validated(&stored.validators()?)
             .with(header::VARY, "Accept")

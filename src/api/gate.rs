@@ -1,7 +1,7 @@
 //! What every request passes, in the order of CONTRACT.md §2: correlation id, credentials, account, route, method, `Accept`, names of
 //! query parameters; then its handler; then, on the way out, problems, headers and the log line.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use percent_encoding::percent_decode;
 use poem::{
@@ -16,6 +16,8 @@ use crate::{
     service::{Error, FieldError, caller::Identity},
 };
 
+/// How long a request may take altogether, the sending of its body included. Past that, the database hangs.
+const DEADLINE: Duration = Duration::from_secs(30);
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// The decoded query of a request: names, and values where those are UTF-8.
@@ -99,11 +101,16 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
         let mut record = Record::default();
         request.set_data(self.shared.clone());
 
-        let response = match self.admit(&mut request, protected, &mut record).await {
-            Ok(()) if record.route.is_some() => self.operations.call(request).await.unwrap_or_else(answer_to),
-            Ok(()) => self.pages.call(request).await.unwrap_or_else(answer_to),
-            Err(problem) => problem.into_response(),
+        let answer = async {
+            match self.admit(&mut request, protected, &mut record).await {
+                Ok(()) if record.route.is_some() => self.operations.call(request).await.unwrap_or_else(answer_to),
+                Ok(()) => self.pages.call(request).await.unwrap_or_else(answer_to),
+                Err(problem) => problem.into_response(),
+            }
         };
+        // A write that is cut off here may have happened or not, as when the connection breaks.
+        let answer = tokio::time::timeout(DEADLINE, answer).await;
+        let response = answer.unwrap_or_else(|_| Problem::from(Error::unavailable("the deadline has passed")).into_response());
         let mut response = match response.data::<Problem>() {
             Some(problem) => problem.render(&method, &correlation_id),
             None => response,

@@ -18,6 +18,9 @@ use super::{
 };
 use crate::service::{Error, Result};
 
+/// How long the database may take to answer when it is asked whether it does.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// How the server is.
 #[derive(Debug, Serialize, Object)]
 pub struct Health {
@@ -71,7 +74,8 @@ impl Operations {
     /// Asks the database. While it doesn't answer, send requests elsewhere.
     #[oai(path = "/readyz", method = "get", operation_id = "check_readiness")]
     async fn check_readiness(&self, shared: Data<&Shared>) -> poem::Result<Answer<Check<true>>> {
-        Ok(check(shared.service.ready().await)?)
+        let asked = tokio::time::timeout(PATIENCE, shared.service.is_founded()).await;
+        Ok(check(asked.unwrap_or_else(|_| Err(Error::unavailable("the database keeps us waiting"))).map(drop))?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What every resource is on the wire, and the five kinds of answers about resources (CONTRACT.md §4).
+//! What every resource is on the wire, and the kinds of answers about one (CONTRACT.md §4).
 
 use std::marker::PhantomData;
 
@@ -9,7 +9,7 @@ use poem::{
 };
 use poem_openapi::{
     ApiResponse,
-    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry},
     types::Type,
 };
 use serde::Serialize;
@@ -48,6 +48,16 @@ pub(super) trait Resource: Type + Serialize {
     }
 }
 
+/// A resource as the answer shows it that creates it: it may hold more than later answers, this once.
+pub(super) trait Shown: Type + Serialize {
+    /// What later answers hold.
+    type Resource: Resource;
+}
+
+/// The JSON of a body.
+///
+/// # Errors
+/// When the value can't be written: a defect.
 pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(Error::internal)
 }
@@ -67,8 +77,6 @@ pub(super) struct Answer<Kind>(Response, PhantomData<fn() -> Kind>);
 pub(super) struct Retrieved<T>(PhantomData<T>);
 /// 201 with a new resource in the form `T`.
 pub(super) struct Created<T>(PhantomData<T>);
-/// 200 with some resources.
-pub(super) struct Listed<T>(PhantomData<T>);
 /// 204 with the new state's entity tag.
 pub(super) struct Modified;
 /// 204.
@@ -123,28 +131,14 @@ impl<T: Resource> ApiResponse for Answer<Retrieved<T>> {
     }
 }
 
-impl<T: Resource> ApiResponse for Answer<Created<T>> {
+impl<T: Shown> ApiResponse for Answer<Created<T>> {
     fn meta() -> MetaResponses {
-        let created = response(201, "Created.", representations::<T>(T::MEDIA_TYPE), &[LOCATION, ETAG, VARY]);
+        let created = response(201, "Created.", representations::<T>(T::Resource::MEDIA_TYPE), &[LOCATION, ETAG, VARY]);
         MetaResponses { responses: vec![created] }
     }
 
     fn register(registry: &mut Registry) {
         T::register(registry);
-    }
-}
-
-impl<T: Resource> ApiResponse for Answer<Listed<T>> {
-    fn meta() -> MetaResponses {
-        let schema = MetaSchemaRef::Reference(list_name::<T>());
-        let content = vec![MetaMediaType { content_type: JSON, schema }];
-        MetaResponses { responses: vec![response(200, "Some of the collection's items, or all of them.", content, &[])] }
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-        super::collection::ListMetadata::register(registry);
-        registry.create_schema::<Listed<T>, _>(list_name::<T>(), |_| list_schema::<T>());
     }
 }
 
@@ -170,7 +164,7 @@ const LAST_MODIFIED: HeaderFacts = ("Last-Modified", "When the resource last cha
 const VARY: HeaderFacts = ("Vary", "`Accept`: the media type depends on it.");
 const LOCATION: HeaderFacts = ("Location", "The URL of the new resource.");
 
-fn response(status: u16, description: &'static str, content: Vec<MetaMediaType>, headers: &[HeaderFacts]) -> MetaResponse {
+pub(super) fn response(status: u16, description: &'static str, content: Vec<MetaMediaType>, headers: &[HeaderFacts]) -> MetaResponse {
     let headers = headers.iter().map(|(name, description)| MetaHeader {
         name: (*name).to_owned(),
         description: Some((*description).to_owned()),
@@ -184,36 +178,4 @@ fn response(status: u16, description: &'static str, content: Vec<MetaMediaType>,
 /// The resource's own media type first, as the published document has it.
 fn representations<T: Type>(media_type: &'static str) -> Vec<MetaMediaType> {
     [media_type, JSON].map(|content_type| MetaMediaType { content_type, schema: T::schema_ref() }).into()
-}
-
-fn list_name<T: Type>() -> String {
-    format!("{}List", T::name())
-}
-
-fn list_schema<T: Resource>() -> MetaSchema {
-    let constant =
-        |value: &str| MetaSchemaRef::Inline(Box::new(MetaSchema { enum_items: vec![value.into()], ..MetaSchema::new("string") }));
-    let any = MetaSchemaRef::Inline(Box::new(MetaSchema::ANY));
-    let chosen_fields = MetaSchema {
-        description: Some("With `include`: the values of the fields that were asked for, in that order."),
-        items: Some(Box::new(any)),
-        ..MetaSchema::new("array")
-    };
-    let item = MetaSchema { any_of: vec![T::schema_ref(), MetaSchemaRef::Inline(Box::new(chosen_fields))], ..MetaSchema::ANY };
-    let items = MetaSchema {
-        description: Some("The items, in order."),
-        items: Some(Box::new(MetaSchemaRef::Inline(Box::new(item)))),
-        ..MetaSchema::new("array")
-    };
-    MetaSchema {
-        description: Some("Some of the collection's items, or all of them."),
-        required: vec!["type", "version", "items", "metadata"],
-        properties: vec![
-            ("type", constant(T::COLLECTION_TYPE)),
-            ("version", constant(T::VERSION)),
-            ("items", MetaSchemaRef::Inline(Box::new(items))),
-            ("metadata", super::collection::ListMetadata::schema_ref()),
-        ],
-        ..MetaSchema::new("object")
-    }
 }

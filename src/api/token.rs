@@ -7,11 +7,11 @@ use super::{
     Tag,
     body::{Body, Draft},
     caller::Bearer,
-    collection::CollectionQuery,
+    collection::{CollectionQuery, Listed},
     exchange::Exchange,
     metadata::{Metadata, MetadataChange, labels},
     problem::Problem,
-    resource::{Answer, Created, Deleted, Listed, Modified, Resource, Retrieved},
+    resource::{Answer, Created, Deleted, Modified, Resource, Retrieved, Shown},
     scalar::{Identifier, ShownSecret, constant},
 };
 use crate::{
@@ -19,7 +19,6 @@ use crate::{
         collection::Field,
         id::{AccountId, TokenId, UserId},
         name::ResourceName,
-        secret::Secret,
         token,
     },
     service::{self, error::Faults},
@@ -58,23 +57,14 @@ pub struct Token {
 /// A token that was just issued, with its secret.
 #[derive(Debug, Clone, Serialize, Object)]
 pub struct IssuedToken {
-    /// The media type of the resource.
-    pub r#type: TokenType,
-    /// The version of the resource's schema.
-    pub version: TokenVersion,
-    /// The token's id. Not a secret.
-    pub id: Identifier,
-    /// What the token is called. Need not be unique.
-    #[oai(validator(min_length = 1, max_length = 63))]
-    pub name: String,
-    /// Whose token it is.
-    #[serde(rename = "userID")]
-    #[oai(rename = "userID")]
-    pub user_id: Identifier,
+    /// The token as it will be answered from now on.
+    #[serde(flatten)]
+    #[oai(flatten)]
+    pub token: Token,
     /// The secret to present as bearer token. Nothing else ever shows it again: store it now.
-    pub token: ShownSecret,
-    /// Where the token comes from, and its labels.
-    pub metadata: Metadata,
+    #[serde(rename = "token")]
+    #[oai(rename = "token")]
+    pub secret: ShownSecret,
 }
 
 /// A token to be issued.
@@ -126,15 +116,6 @@ impl From<token::Token> for Token {
     }
 }
 
-impl IssuedToken {
-    /// A token as it is shown the one time that its secret is.
-    #[must_use]
-    pub fn new(token: Token, secret: Secret) -> Self {
-        let Token { r#type, version, id, name, user_id, metadata } = token;
-        Self { r#type, version, id, name, user_id, token: ShownSecret(secret), metadata }
-    }
-}
-
 impl TryFrom<NewToken> for token::NewToken {
     type Error = service::Error;
 
@@ -158,28 +139,27 @@ impl TryFrom<TokenChange> for token::TokenChange {
     }
 }
 
-macro_rules! token_resource {
-    ($($type:ty),*) => {$(
-        impl Resource for $type {
-            const MEDIA_TYPE: &'static str = "application/astra-token+json";
-            const COLLECTION_TYPE: &'static str = "application/astra-tokens";
-            const VERSION: &'static str = "1.0";
+impl Resource for Token {
+    const MEDIA_TYPE: &'static str = "application/astra-token+json";
+    const COLLECTION_TYPE: &'static str = "application/astra-tokens";
+    const VERSION: &'static str = "1.0";
 
-            fn fields() -> &'static [Field] {
-                FIELDS
-            }
+    fn fields() -> &'static [Field] {
+        FIELDS
+    }
 
-            fn id(&self) -> &str {
-                &self.id.0
-            }
+    fn id(&self) -> &str {
+        &self.id.0
+    }
 
-            fn metadata(&self) -> &Metadata {
-                &self.metadata
-            }
-        }
-    )*};
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
 }
-token_resource!(Token, IssuedToken);
+
+impl Shown for IssuedToken {
+    type Resource = Token;
+}
 
 impl Draft for NewToken {
     const MEDIA_TYPE: &'static str = Token::MEDIA_TYPE;
@@ -252,8 +232,8 @@ impl Tokens {
         caller.service.may_create_token(&caller, user_id.0).await?;
         let new = exchange.read(body).await?.try_into()?;
         let (token, secret) = caller.service.create_token(&caller, user_id.0, new).await?;
-        let stored = Token::from(token);
-        exchange.created(&stored, &IssuedToken::new(stored.clone(), secret))
+        let token = Token::from(token);
+        exchange.created(&token, &IssuedToken { token: token.clone(), secret: ShownSecret(secret) })
     }
 
     /// Modify a token

@@ -55,6 +55,11 @@ impl Cause {
 }
 
 impl Error {
+    /// Something that has to be waited for, described for the log.
+    pub fn unavailable(cause: impl ToString) -> Self {
+        Self::Unavailable(Cause(cause.to_string()))
+    }
+
     /// A defect, described for the log.
     pub fn internal(cause: impl ToString) -> Self {
         Self::Internal(Cause(cause.to_string()))
@@ -64,7 +69,7 @@ impl Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self::Unavailable(Cause(error.to_string())),
+            StoreError::Unavailable(_) => Self::unavailable(error),
             StoreError::Duplicate | StoreError::Failed(_) => Self::internal(error),
         }
     }

@@ -62,13 +62,12 @@ impl Service {
         &*self.entropy
     }
 
-    /// Asks the store something.
+    /// Whether there is an account yet. Asks the store, and so also tells whether it answers.
     ///
     /// # Errors
-    /// When it doesn't answer.
-    pub async fn ready(&self) -> Result<()> {
-        self.store.read().await?.has_account().await?;
-        Ok(())
+    /// When it doesn't.
+    pub async fn is_founded(&self) -> Result<bool> {
+        Ok(self.store.read().await?.has_account().await?)
     }
 
     /// Lets go of the store.

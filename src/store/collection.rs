@@ -92,6 +92,17 @@ fn stretches(order: Option<Order>, after: Option<&Position>) -> Vec<Stretch> {
     }
 }
 
+/// Binds values to a query, whichever its kind and its database.
+macro_rules! bound {
+    ($query:expr, $values:expr) => {
+        $values.iter().fold($query, |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Integer(integer) => query.bind(integer),
+            Value::Number(number) => query.bind(number),
+        })
+    };
+}
+
 /// A query under construction: text with numbered placeholders, and the values for them.
 #[derive(Clone)]
 struct Query {
@@ -176,15 +187,7 @@ impl Query {
     async fn count(&self, conn: &mut Conn) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) FROM {} WHERE {}", self.table, self.conditions);
         let count: i64 = on!(conn, c => {
-            let mut query = sqlx::query_scalar(AssertSqlSafe(sql));
-            for value in &self.values {
-                query = match value {
-                    Value::Text(text) => query.bind(text),
-                    Value::Integer(integer) => query.bind(integer),
-                    Value::Number(number) => query.bind(number),
-                };
-            }
-            query.fetch_one(c).await
+            bound!(sqlx::query_scalar(AssertSqlSafe(sql)), &self.values).fetch_one(c).await
         })?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
@@ -202,15 +205,7 @@ impl Query {
     {
         let sql = self.select(order, skip, limit);
         Ok(on!(conn, c => {
-            let mut query = sqlx::query_as(AssertSqlSafe(sql));
-            for value in &self.values {
-                query = match value {
-                    Value::Text(text) => query.bind(text),
-                    Value::Integer(integer) => query.bind(integer),
-                    Value::Number(number) => query.bind(number),
-                };
-            }
-            query.fetch_all(c).await
+            bound!(sqlx::query_as(AssertSqlSafe(sql)), &self.values).fetch_all(c).await
         })?)
     }
 }

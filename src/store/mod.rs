@@ -69,8 +69,8 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// `PostgreSQL`'s classes 08 (connection), 53 (resources), 57P (shutdown) and 40 (conflict), and a server that stands by read-only;
-/// `SQLite`'s BUSY, LOCKED, READONLY, IOERR, FULL and CANTOPEN with their extended codes, whose low byte is the primary one.
+/// PostgreSQL's classes 08 (connection), 53 (resources), 57P (shutdown) and 40 (conflict), and a server that stands by read-only;
+/// SQLite's BUSY, LOCKED, READONLY, IOERR, FULL and CANTOPEN with their extended codes, whose low byte is the primary one.
 fn is_temporary(code: &str) -> bool {
     match code.parse::<u32>() {
         Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 8 | 10 | 13 | 14),
@@ -130,15 +130,15 @@ pub struct Store(Pools);
 
 #[derive(Debug, Clone)]
 enum Pools {
-    /// `SQLite` has one writer; giving it one connection queues writers here, in order, instead of in its busy handler.
+    /// SQLite has one writer; giving it one connection queues writers here, in order, instead of in its busy handler.
     /// The lock keeps a second process out for as long as any clone lives.
     Sqlite { read: SqlitePool, write: SqlitePool, _lock: Arc<File> },
-    /// `PostgreSQL`'s pool serves both.
+    /// PostgreSQL's pool serves both.
     Postgres(PgPool),
 }
 
 impl Store {
-    /// Opens the database, makes it if it is an `SQLite` file that isn't there, and brings its tables up to date.
+    /// Opens the database, makes it if it is an SQLite file that isn't there, and brings its tables up to date.
     ///
     /// # Errors
     /// One sentence: it can't be opened, isn't one of ours, is in use or was written by a newer version.

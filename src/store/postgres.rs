@@ -1,4 +1,4 @@
-//! Opens a `PostgreSQL` database.
+//! Opens a PostgreSQL database.
 
 use sqlx::{
     ConnectOptions as _,
@@ -9,7 +9,7 @@ use super::{ACQUIRE_TIMEOUT, MIGRATIONS, OpenError, Pools, Store};
 
 const CONNECTIONS: u32 = 16;
 
-/// Text that collates by code point, as the contract compares it and as `SQLite` does by itself. Two servers may start at once.
+/// Text that collates by code point, as the contract compares it and as SQLite does by itself. Two servers may start at once.
 const DOMAIN: &str = r#"
 DO $$ BEGIN
     CREATE DOMAIN bytewise_text AS text COLLATE "C";

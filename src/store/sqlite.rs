@@ -14,7 +14,7 @@ use sqlx::{
 
 use super::{ACQUIRE_TIMEOUT, MIGRATIONS, OpenError, Pools, Store};
 
-/// Marks a `SQLite` file as ours: "tkwd" in ASCII.
+/// Marks a SQLite file as ours: "tkwd" in ASCII.
 const APPLICATION_ID: i32 = 0x746b_7764;
 const READERS: u32 = 8;
 
@@ -48,7 +48,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
     Ok(Store(Pools::Sqlite { read, write, _lock: Arc::new(lock) }))
 }
 
-/// Makes the file if need be, readable by its owner only; `SQLite` gives its side files the same mode.
+/// Makes the file if need be, readable by its owner only; SQLite gives its side files the same mode.
 fn owner_only(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -57,7 +57,7 @@ fn owner_only(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-/// A file of its own: closing a second handle on the database itself would drop `SQLite`'s own locks on it.
+/// A file of its own: closing a second handle on the database itself would drop SQLite's own locks on it.
 fn lock(database: &Path) -> Result<File, OpenError> {
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");

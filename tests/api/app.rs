@@ -124,7 +124,7 @@ pub struct App {
     database: Database,
 }
 
-/// Runs a test on `SQLite` and, if there is one, on `PostgreSQL`.
+/// Runs a test on SQLite and, if there is one, on PostgreSQL.
 pub async fn on_every_database(test: impl AsyncFn(&App)) {
     let sqlite = App::new(Database::Sqlite(TempDir::new().unwrap())).await;
     test(&sqlite).await;
@@ -165,6 +165,14 @@ impl App {
         self.database.execute(sql).await;
     }
 
+    /// On PostgreSQL: takes a lock, beside the server, until the pool that is returned is closed.
+    pub async fn hold(&self, lock: &str) -> Option<sqlx::PgPool> {
+        let Database::Postgres { .. } = self.database else { return None };
+        let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect(&self.database.url()).await.unwrap();
+        pool.execute(AssertSqlSafe(format!("BEGIN; {lock}"))).await.unwrap();
+        Some(pool)
+    }
+
     pub fn tokens(&self, user: impl ToString) -> String {
         format!("/accounts/{}/core/v1/users/{}/tokens", self.account, user.to_string())
     }
@@ -187,6 +195,24 @@ impl App {
 
     pub fn get(&self, path: impl Into<String>) -> Call<'_> {
         self.call("GET", path)
+    }
+
+    /// A request of each operation on somebody's tokens, by operation id.
+    pub fn operations(&self, user: impl ToString, token: impl ToString) -> Vec<(&'static str, Call<'_>)> {
+        let body = json!({ "type": "application/astra-token", "version": "1.0", "name": "x" });
+        let (tokens, item) = (self.tokens(user.to_string()), self.item(user, token));
+        vec![
+            ("list_tokens", self.get(&tokens)),
+            ("create_token", self.call("POST", &tokens).json(&body)),
+            ("retrieve_token", self.get(&item)),
+            ("modify_token", self.call("PUT", &item).json(&body)),
+            ("delete_token", self.call("DELETE", &item)),
+        ]
+    }
+
+    /// The same, on the owner's own: each would succeed.
+    pub fn good_operations(&self) -> Vec<(&'static str, Call<'_>)> {
+        self.operations(self.owner, &self.token)
     }
 
     /// A new user of the account, with a role or without.

@@ -1,29 +1,29 @@
 //! When the database fails or goes away: a problem, never a detail of the cause, and nothing else.
 
-use serde_json::json;
-
-use crate::app::{App, Call, on_every_database};
-
-fn operations(app: &App) -> Vec<(&'static str, Call<'_>)> {
-    let body = json!({ "type": "application/astra-token", "version": "1.0", "name": "x" });
-    vec![
-        ("list_tokens", app.get(app.tokens(app.owner))),
-        ("create_token", app.call("POST", app.tokens(app.owner)).json(&body)),
-        ("retrieve_token", app.get(app.mine())),
-        ("modify_token", app.call("PUT", app.mine()).json(&body)),
-        ("delete_token", app.call("DELETE", app.mine())),
-    ]
-}
+use crate::app::on_every_database;
 
 #[tokio::test]
 async fn a_failing_database() {
     on_every_database(async |app| {
         app.sabotage("ALTER TABLE tokens RENAME TO gone").await;
-        for (operation, call) in operations(app) {
+        for (operation, call) in app.good_operations() {
             let reply = call.problem(34).await;
             reply.snapshot(&format!("{operation}__500_problem_34"));
             assert!(!reply.text().contains("tokens\""), "{}", reply.text());
         }
+    })
+    .await;
+}
+
+/// A database that takes a query and never answers it.
+#[tokio::test]
+async fn a_hanging_database() {
+    on_every_database(async |app| {
+        // SQLite's readers wait for nobody.
+        let Some(hold) = app.hold("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE").await else { return };
+        app.get("/readyz").anonymous().expect(503).await;
+        hold.close().await;
+        app.get("/readyz").anonymous().expect(200).await;
     })
     .await;
 }
@@ -34,7 +34,7 @@ async fn an_unreachable_database() {
         app.get("/healthz").anonymous().expect(200).await.snapshot("check_health__200");
         app.get("/readyz").anonymous().expect(200).await.snapshot("check_readiness__200");
         app.service.close().await;
-        for (operation, call) in operations(app) {
+        for (operation, call) in app.good_operations() {
             call.problem(41).await.snapshot(&format!("{operation}__503_problem_41"));
         }
         app.get("/healthz").anonymous().expect(200).await;

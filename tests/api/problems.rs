@@ -3,32 +3,10 @@
 use serde_json::{Value, json};
 use tokenward::domain::role::Role;
 
-use crate::app::{App, Call, on_every_database};
+use crate::app::{Call, on_every_database};
 
 fn good() -> Value {
     json!({ "type": "application/astra-token", "version": "1.0", "name": "x" })
-}
-
-/// A request of each operation that would succeed.
-fn operations(app: &App) -> Vec<(&'static str, Call<'_>)> {
-    vec![
-        ("list_tokens", app.get(app.tokens(app.owner))),
-        ("create_token", app.call("POST", app.tokens(app.owner)).json(&good())),
-        ("retrieve_token", app.get(app.mine())),
-        ("modify_token", app.call("PUT", app.mine()).json(&good())),
-        ("delete_token", app.call("DELETE", app.mine())),
-    ]
-}
-
-/// The same requests, for a user and a token of somebody's choice.
-fn operations_on<'a>(app: &'a App, user: &str, token: &str) -> Vec<(&'static str, Call<'a>)> {
-    vec![
-        ("list_tokens", app.get(app.tokens(user))),
-        ("create_token", app.call("POST", app.tokens(user)).json(&good())),
-        ("retrieve_token", app.get(app.item(user, token))),
-        ("modify_token", app.call("PUT", app.item(user, token)).json(&good())),
-        ("delete_token", app.call("DELETE", app.item(user, token))),
-    ]
 }
 
 async fn answered(operation: &str, call: Call<'_>, number: u16) {
@@ -39,7 +17,7 @@ async fn answered(operation: &str, call: Call<'_>, number: u16) {
 #[tokio::test]
 async fn credentials() {
     on_every_database(async |app| {
-        for (operation, call) in operations(app) {
+        for (operation, call) in app.good_operations() {
             answered(operation, call.clone().anonymous(), 3).await;
             let unknown = "tokward0000000000000000000000000000000000000000000";
             answered(operation, call.clone().secret(unknown), 4).await;
@@ -75,11 +53,11 @@ async fn permission_and_existence() {
     on_every_database(async |app| {
         let viewer = app.user("viewer@example.com", Some(Role::Viewer)).await;
         let (_, secret) = app.token_of(viewer, "own").await;
-        for (operation, call) in operations(app) {
+        for (operation, call) in app.good_operations() {
             answered(operation, call.secret(&secret), 11).await;
         }
         let nobody = "11111111-1111-4111-8111-111111111111";
-        for (operation, call) in operations_on(app, nobody, nobody) {
+        for (operation, call) in app.operations(nobody, nobody) {
             let number = if ["modify_token", "delete_token"].contains(&operation) { 1 } else { 2 };
             answered(operation, call, number).await;
         }
@@ -124,7 +102,7 @@ async fn queries() {
 #[tokio::test]
 async fn negotiation() {
     on_every_database(async |app| {
-        for (operation, call) in operations(app) {
+        for (operation, call) in app.good_operations() {
             let call = call.header("accept", "text/html, application/json;q=0");
             if ["modify_token", "delete_token"].contains(&operation) {
                 continue;
@@ -142,7 +120,7 @@ async fn negotiation() {
 #[tokio::test]
 async fn headers() {
     on_every_database(async |app| {
-        for (operation, call) in operations(app) {
+        for (operation, call) in app.good_operations() {
             match operation {
                 "list_tokens" => {}
                 "create_token" => {
@@ -260,7 +238,7 @@ async fn sentences_about_the_schema() {
 #[tokio::test]
 async fn preconditions() {
     on_every_database(async |app| {
-        for (operation, call) in operations(app) {
+        for (operation, call) in app.good_operations() {
             if !["list_tokens", "create_token"].contains(&operation) {
                 answered(operation, call.header("if-match", "\"another\""), 38).await;
             }

@@ -2,22 +2,9 @@
 
 use std::fmt::Write as _;
 
-use serde_json::json;
 use tokenward::domain::{role::Role, user::UserState};
 
-use crate::app::{App, Call, on_every_database};
-
-/// Every operation on a user's tokens, by name.
-fn operations<'a>(app: &'a App, user: &str, token: &str) -> Vec<(&'static str, Call<'a>)> {
-    let body = json!({ "type": "application/astra-token", "version": "1.0", "name": "x" });
-    vec![
-        ("list_tokens", app.get(app.tokens(user))),
-        ("create_token", app.call("POST", app.tokens(user)).json(&body)),
-        ("retrieve_token", app.get(app.item(user, token))),
-        ("modify_token", app.call("PUT", app.item(user, token)).json(&body)),
-        ("delete_token", app.call("DELETE", app.item(user, token))),
-    ]
-}
+use crate::app::on_every_database;
 
 #[tokio::test]
 async fn the_matrix_of_roles() {
@@ -48,7 +35,7 @@ async fn the_matrix_of_roles() {
                 let mut line = String::new();
                 for (_, secret) in &callers {
                     let (token, _) = app.token_of(target, "target").await;
-                    let (operation, call) = operations(app, &target.to_string(), &token).swap_remove(operation);
+                    let (operation, call) = app.operations(target.to_string(), &token).swap_remove(operation);
                     let call = match secret {
                         Some(secret) => call.secret(secret),
                         None => call.anonymous(),
@@ -77,7 +64,7 @@ async fn everyone_minds_its_own_tokens() {
         for role in Role::ALL {
             let user = app.user(&format!("own-{role}@example.com"), Some(role)).await.to_string();
             let (token, secret) = app.token_of(user.parse().unwrap(), "own").await;
-            for (operation, call) in operations(app, &user, &token) {
+            for (operation, call) in app.operations(&user, &token) {
                 let status = call.secret(&secret).send().await.status;
                 assert!(status.is_success(), "{role}: {operation}: {status}");
             }
@@ -92,7 +79,7 @@ async fn nobody_tells_viewers_whether_a_user_exists() {
         let viewer = app.user("viewer@example.com", Some(Role::Viewer)).await;
         let (_, secret) = app.token_of(viewer, "own").await;
         for user in [app.owner.to_string(), "11111111-1111-4111-8111-111111111111".to_owned(), "nonsense".to_owned()] {
-            for (_, call) in operations(app, &user, &app.token) {
+            for (_, call) in app.operations(&user, &app.token) {
                 call.secret(&secret).problem(11).await;
             }
         }
@@ -105,14 +92,14 @@ async fn another_account_is_out_of_reach_in_every_position() {
     on_every_database(async |app| {
         let (other, eve, secret) = app.another_account().await;
         // The stranger in our account, and we in the stranger's, whether it exists or not.
-        for (_, call) in operations(app, &app.owner.to_string(), &app.token) {
+        for (_, call) in app.operations(app.owner.to_string(), &app.token) {
             call.secret(&secret).problem(11).await;
         }
         for account in [other.to_string(), "11111111-1111-4111-8111-111111111111".to_owned(), "nonsense".to_owned(), String::new()] {
             app.get(format!("/accounts/{account}/core/v1/users/{eve}/tokens")).problem(11).await;
         }
         // Their user below our account, and our token below their user.
-        for (operation, call) in operations(app, &eve.to_string(), &app.token) {
+        for (operation, call) in app.operations(eve.to_string(), &app.token) {
             let number = if ["modify_token", "delete_token"].contains(&operation) { 1 } else { 2 };
             call.problem(number).await;
         }

@@ -84,12 +84,18 @@ fn the_first_secret_can_be_given() {
     let server = Server::spawn(command.env("TOKENWARD_BOOTSTRAP_TOKEN_FILE", &path));
     assert_eq!(call(&server.address, "GET", "/accounts/x", &secret, "").0, 403);
     let (out, err) = server.stop();
+    assert!(out.contains(&format!("Bearer $(cat '{}')", path.display())), "{out}");
+    // Once it has served, it may go.
+    fs::remove_file(&path).unwrap();
+    let mut command = tokenward(&["--database", &file.url(), "--listen", "127.0.0.1:0"]);
+    Server::spawn(command.env("TOKENWARD_BOOTSTRAP_TOKEN_FILE", &path)).stop();
     assert!(!format!("{out}{err}").contains(&secret), "what the operator has given isn't repeated");
 
     let bad = tokenward(&["init", "--database", &Database::sqlite().url()]).env("TOKENWARD_BOOTSTRAP_TOKEN", "hunter2").output().unwrap();
     let said = String::from_utf8(bad.stderr).unwrap();
     assert!(!bad.status.success() && said.contains("is not a tokenward secret") && !said.contains("hunter2"), "{said}");
-    assert!(failure(&["init", "--bootstrap-token-file", "/nowhere/at/all"]).contains("can't be read"));
+    let nowhere = failure(&["init", "--database", &Database::sqlite().url(), "--bootstrap-token-file", "/nowhere/at/all"]);
+    assert!(nowhere.contains("can't be read"), "{nowhere}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub fn failure(arguments: &[&str]) -> String {
     sentence
 }
 
-/// A database that goes away with the test: `SQLite`, or a schema on the `PostgreSQL` server of `TEST_DATABASE_URL`.
+/// A database that goes away with the test: SQLite, or a schema on the PostgreSQL server of `TEST_DATABASE_URL`.
 pub enum Database {
     Sqlite(TempDir),
     Postgres { server: String, schema: String },
