@@ -6,10 +6,13 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::net::TcpListener;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
     api::{self, Settings, document},
@@ -95,9 +98,9 @@ struct Serve {
     /// How log lines are written, to standard error.
     #[arg(long, env = "TOKENWARD_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
-    /// What is logged: error, warn, info or debug; or directives as in `info,sqlx=debug`.
+    /// What is logged: off, error, warn, info or debug.
     #[arg(long, env = "TOKENWARD_LOG", default_value = "info", value_name = "LEVEL")]
-    log: String,
+    log: LevelFilter,
     #[command(flatten)]
     founding: First,
 }
@@ -209,7 +212,7 @@ impl Cli {
 
 impl Serve {
     async fn run(self) -> Result<(), Failure> {
-        log_to_stderr(self.log_format, &self.log)?;
+        log_to_stderr(self.log_format, self.log);
         let database = self.database.read()?;
         let service = open(&database).await?;
         // Read only where it's needed: a secret that was given once need not stay around.
@@ -232,7 +235,8 @@ impl Serve {
         }
         tracing::info!(%database, listen = %local, "ready");
         server::serve(listener, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
-        service.close().await;
+        // A request that outlived its grace holds its connection; what was acknowledged is safe without this.
+        let _ = tokio::time::timeout(Duration::from_secs(1), service.close()).await;
         tracing::info!("stopped");
         Ok(())
     }
@@ -327,14 +331,15 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn log_to_stderr(format: LogFormat, directives: &str) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(directives).map_err(|error| fail(format!("--log is malformed: {error}")))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+/// Libraries tell of warnings only: what they trace may hold a request's head, and with it a secret.
+fn log_to_stderr(format: LogFormat, level: LevelFilter) {
+    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(env!("CARGO_CRATE_NAME"), level);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
     match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+        LogFormat::Text => registry.with(layer.with_ansi(std::io::stderr().is_terminal()).with_target(false)).init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).init(),
     }
-    Ok(())
 }
 
 /// Resolves when the process is asked to end.

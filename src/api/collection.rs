@@ -27,11 +27,15 @@ use crate::{
         clock::Timestamp,
         collection::{Condition, Field, Kind, Operator, Order, Page, Position, Selection, Value},
     },
-    service::{FieldError, Result as ServiceResult},
+    service::{Error, FieldError, Result as ServiceResult},
 };
 
 /// The names of a collection's query parameters.
 pub(super) const PARAMETERS: [&str; 7] = ["include", "filter", "orderBy", "limit", "skip", "count", "continue"];
+/// The most fields that a request may include, repeated ones counted.
+const MOST_COLUMNS: usize = 64;
+/// The longest filter in bytes: a `continue` token carries it, and has to fit into a URL with it.
+const LONGEST_FILTER: usize = 8 * 1024;
 /// The most conditions that one request may set; a database's parser has limits, too.
 const MOST_CONDITIONS: usize = 64;
 /// The length of a seal in bytes: enough that none is ever guessed.
@@ -234,7 +238,7 @@ impl Asked {
     /// Where this page ended, for the client to carry.
     fn seal<T: Resource>(&self, last: &T) -> ServiceResult<String> {
         let value = match self.selection.order {
-            Some(order) => sort_key(order.field, member(last, order.field.path)?),
+            Some(order) => columns(last, &[order.field])?.pop().and_then(|value| sort_key(order.field, value)),
             None => None,
         };
         let cursor = Cursor {
@@ -286,12 +290,8 @@ fn sort_key(field: &Field, value: serde_json::Value) -> Option<SortKey> {
 
 /// Just these fields of an item, in this order; an absent one is `null`.
 fn columns<T: Resource>(item: &T, fields: &[&'static Field]) -> ServiceResult<Vec<serde_json::Value>> {
-    fields.iter().map(|field| member(item, field.path)).collect()
-}
-
-fn member<T: Resource>(item: &T, name: &str) -> ServiceResult<serde_json::Value> {
-    let mut value = serde_json::to_value(item).map_err(crate::service::Error::internal)?;
-    Ok(value.get_mut(name).map(serde_json::Value::take).unwrap_or_default())
+    let value = serde_json::to_value(item).map_err(Error::internal)?;
+    Ok(fields.iter().map(|field| value.get(field.path).cloned().unwrap_or_default()).collect())
 }
 
 /// Reads parameters, and collects what is wrong with them.
@@ -332,6 +332,9 @@ fn field(path: &str, fields: &'static [Field]) -> Result<&'static Field, Refused
 }
 
 fn included(text: &str, fields: &'static [Field]) -> Result<Vec<&'static Field>, Refused> {
+    if text.split(',').count() > MOST_COLUMNS {
+        return Err(Refused::because(format!("must not name more than {MOST_COLUMNS} fields")));
+    }
     text.split(',')
         .map(|name| match field(name, fields)? {
             field if field.is_top_level() => Ok(field),
@@ -355,6 +358,9 @@ fn ordered(text: &str, fields: &'static [Field]) -> Result<Order, Refused> {
 
 /// `field op 'value'`, several of them separated by commas, in each of the texts.
 fn filtered(texts: &[String], fields: &'static [Field]) -> Result<Vec<Condition>, Refused> {
+    if texts.iter().map(String::len).sum::<usize>() > LONGEST_FILTER {
+        return Err(Refused::because(format!("must not be longer than {LONGEST_FILTER} bytes")));
+    }
     let mut conditions = vec![];
     for text in texts {
         let mut rest = text.as_str();

@@ -163,6 +163,9 @@ impl<O, P> Gate<O, P> {
         if !unknown.is_empty() {
             return Err(Problem::UnsupportedQuery(unknown));
         }
+        if let Some(repaired) = route.repaired(&path) {
+            *request.uri_mut() = repaired.parse().map_err(|_| Problem::NotFound)?;
+        }
         request.set_data(Admitted { path, query, media_type });
         Ok(())
     }

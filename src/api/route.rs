@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use poem::http::Method;
 use utoipa::openapi::{OpenApi, RefOr, path::ParameterIn};
 
+use crate::domain::id::parse_identifier;
+
 /// An operation, as far as the gate goes.
 #[derive(Debug)]
 pub(super) struct Operation {
@@ -63,6 +65,25 @@ impl Routes {
 }
 
 impl Route {
+    /// The path with the nil UUID in place of every malformed identifier. Such a one names nothing, which is just what the nil UUID
+    /// does: so neither the answer nor the order of checks tells it from an unknown one (CONTRACT.md §2, §3). `None` where all are
+    /// well-formed.
+    pub fn repaired(&self, path: &str) -> Option<String> {
+        let nil = uuid::Uuid::nil().to_string();
+        let mut malformed = false;
+        let segments: Vec<&str> = self
+            .template
+            .split('/')
+            .zip(path.split('/'))
+            .map(|(wanted, given)| {
+                let good = !wanted.starts_with('{') || parse_identifier(given).is_some();
+                malformed |= !good;
+                if good { given } else { &nil }
+            })
+            .collect();
+        malformed.then(|| segments.join("/"))
+    }
+
     /// The operation of a method; `HEAD` is that of `GET`.
     pub fn operation(&self, method: &Method) -> Option<&Operation> {
         self.methods.get(if *method == Method::HEAD { "GET" } else { method.as_str() })

@@ -106,8 +106,9 @@ impl Serialize for Time {
 
 impl ParseFromJSON for Time {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-        let text = text(value)?;
-        Timestamp::parse(&text).map(|(at, _)| Self(at)).ok_or_else(|| ParseError::custom("no timestamp"))
+        // The form admits days that no month has; in requests it doesn't matter, for instants in them are ignored (CONTRACT.md §6).
+        let at = Timestamp::parse(&text(value)?).map_or(Timestamp::from_micros(0), |(at, _)| at);
+        Ok(Self(at))
     }
 }
 
@@ -142,8 +143,7 @@ impl ParseFromJSON for Continue {
     }
 }
 
-/// An identifier in a path. One that is malformed names nothing, which is just what the nil UUID does: so it is told apart from an
-/// unknown one neither in the answer nor in the order of checks (CONTRACT.md §2, §3).
+/// An identifier in a path. The gate lets none through that is malformed.
 macro_rules! path_identifiers {
     ($($id:ty),*) => {$(
         impl Type for $id {
@@ -174,7 +174,7 @@ macro_rules! path_identifiers {
 
         impl ParseFromParameter for $id {
             fn parse_from_parameter(value: &str) -> ParseResult<Self> {
-                Ok(value.parse().unwrap_or(Self::NIL))
+                value.parse().map_err(ParseError::custom)
             }
         }
     )*};

@@ -37,9 +37,6 @@ macro_rules! identifiers {
         pub struct $name(Uuid);
 
         impl $name {
-            /// The nil UUID, which names nothing.
-            pub const NIL: Self = Self(Uuid::nil());
-
             /// A fresh identifier.
             ///
             /// # Errors

@@ -228,7 +228,7 @@ mod tests {
         let url = format!("sqlite:{}", folder.path().join("plan.db").display());
         let store = Store::open(&url.parse().unwrap()).await.unwrap();
         let mut conn = store.read().await.unwrap();
-        let scope = token::scope(crate::domain::id::UserId::NIL);
+        let scope = token::scope("00000000-0000-0000-0000-000000000000".parse().unwrap());
         let orders = token::FIELDS.iter().flat_map(|field| [Order::new(field, false), Order::new(field, true)]).flatten();
         let position = |value: Option<Value>| Position { value, created_at: Timestamp::from_micros(0), id: "x".to_owned() };
         let mut plans = 0;

@@ -69,12 +69,13 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// PostgreSQL's classes 08 (connection), 53 (resources), 57P (shutdown) and 40 (conflict), and a server that stands by read-only;
+/// PostgreSQL's classes 08 (connection), 53 (resources), 57P (shutdown) and 40 (conflict), a server that stands by read-only, and
+/// a lock that took too long;
 /// SQLite's BUSY, LOCKED, READONLY, IOERR, FULL and CANTOPEN with their extended codes, whose low byte is the primary one.
 fn is_temporary(code: &str) -> bool {
     match code.parse::<u32>() {
         Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 8 | 10 | 13 | 14),
-        _ => ["08", "53", "57P", "40", "25006"].iter().any(|class| code.starts_with(class)),
+        _ => ["08", "53", "57P", "40", "25006", "55P03"].iter().any(|class| code.starts_with(class)),
     }
 }
 
@@ -133,8 +134,8 @@ enum Pools {
     /// SQLite has one writer; giving it one connection queues writers here, in order, instead of in its busy handler.
     /// The lock keeps a second process out for as long as any clone lives.
     Sqlite { read: SqlitePool, write: SqlitePool, _lock: Arc<File> },
-    /// PostgreSQL's pool serves both.
-    Postgres(PgPool),
+    /// Writers that queue for one account must not keep readers from their connections.
+    Postgres { read: PgPool, write: PgPool },
 }
 
 impl Store {
@@ -156,7 +157,7 @@ impl Store {
     pub async fn read(&self) -> Result<Conn, StoreError> {
         Ok(Conn(match &self.0 {
             Pools::Sqlite { read, .. } => Held::Sqlite(read.acquire().await?),
-            Pools::Postgres(pool) => Held::Postgres(pool.acquire().await?),
+            Pools::Postgres { read, .. } => Held::Postgres(read.acquire().await?),
         }))
     }
 
@@ -168,7 +169,7 @@ impl Store {
         Ok(Writer(Conn(match &self.0 {
             // IMMEDIATE: the write lock is taken before anything is read, so what was read still holds at the commit.
             Pools::Sqlite { write, .. } => Held::SqliteTransaction(write.begin_with("BEGIN IMMEDIATE").await?),
-            Pools::Postgres(pool) => Held::PostgresTransaction(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?),
+            Pools::Postgres { write, .. } => Held::PostgresTransaction(write.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?),
         })))
     }
 
@@ -179,7 +180,10 @@ impl Store {
                 read.close().await;
                 write.close().await;
             }
-            Pools::Postgres(pool) => pool.close().await,
+            Pools::Postgres { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
         }
     }
 }

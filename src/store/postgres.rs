@@ -7,7 +7,10 @@ use sqlx::{
 
 use super::{ACQUIRE_TIMEOUT, MIGRATIONS, OpenError, Pools, Store};
 
-const CONNECTIONS: u32 = 16;
+/// Of each of the two pools.
+const CONNECTIONS: u32 = 8;
+/// How long a write waits for its turn in an account before the client is told to come back.
+const LOCK_TIMEOUT: &str = "5s";
 
 /// Text that collates by code point, as the contract compares it and as SQLite does by itself. Two servers may start at once.
 const DOMAIN: &str = r#"
@@ -18,13 +21,12 @@ END $$"#;
 
 pub(super) async fn open(options: &PgConnectOptions) -> Result<Store, OpenError> {
     let options = options.clone().application_name("tokenward").disable_statement_logging();
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options)
-        .await
-        .map_err(|error| OpenError(format!("can't be reached: {error}")))?;
-    sqlx::query(DOMAIN).execute(&pool).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
-    MIGRATIONS.run(&pool).await?;
-    Ok(Store(Pools::Postgres(pool)))
+    let connect = |options| PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT).connect_with(options);
+    let unreachable = |error| OpenError(format!("can't be reached: {error}"));
+    let read = connect(options.clone()).await.map_err(unreachable)?;
+    // Servers that start together wait here for the one that migrates; no lock timeout yet.
+    sqlx::query(DOMAIN).execute(&read).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
+    MIGRATIONS.run(&read).await?;
+    let write = connect(options.options([("lock_timeout", LOCK_TIMEOUT)])).await.map_err(unreachable)?;
+    Ok(Store(Pools::Postgres { read, write }))
 }

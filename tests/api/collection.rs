@@ -105,6 +105,7 @@ async fn filters() {
             "token eq 'x'",
             "digest gt 'x'",
             &many(65),
+            &format!("name eq '{}'", "x".repeat(8_192)),
         ] {
             let reply = app.get(format!("{}?filter={}", app.tokens(user), quoted(bad))).problem(5).await.json();
             assert_eq!(reply["invalidParams"].as_array().unwrap().len(), 1, "{bad}");
@@ -169,6 +170,7 @@ async fn sizes() {
             "include=name,,id",
             "include=nope",
             "include=name&include=id",
+            &format!("include=id{}", ",id".repeat(64)),
             "include=metadata.createdBy",
             "limit=%ff",
         ] {

@@ -61,9 +61,19 @@ async fn permission_and_existence() {
             let number = if ["modify_token", "delete_token"].contains(&operation) { 1 } else { 2 };
             answered(operation, call, number).await;
         }
-        for bad in
-            ["not-a-uuid", &app.token.to_uppercase(), "00000000-0000-0000-0000-000000000000", "%00", "%2e%2e", "é".repeat(3).as_str()]
-        {
+        for bad in [
+            "%ff",
+            "%",
+            "%2F",
+            "a%2fb",
+            "a;b",
+            "not-a-uuid",
+            &app.token.to_uppercase(),
+            "00000000-0000-0000-0000-000000000000",
+            "%00",
+            "%2e%2e",
+            "é".repeat(3).as_str(),
+        ] {
             let bad = bad.replace('é', "%C3%A9");
             app.get(app.item(app.owner, &bad)).problem(2).await;
             app.call("DELETE", app.item(app.owner, &bad)).problem(1).await;
@@ -173,6 +183,12 @@ async fn bodies() {
         }
         let conflict = json!({ "type": "application/astra-token", "version": "1.0", "id": app.account.to_string(), "userID": app.account.to_string() });
         answered("modify_token", app.call("PUT", app.mine()).json(&conflict), 10).await;
+        // What has the form of an instant and is none is ignored as any other.
+        for day in ["2026-02-31T00:00:00Z", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59,999999999Z"] {
+            let mut odd = good();
+            odd["metadata"] = json!({ "creationTimestamp": day });
+            app.call("PUT", app.mine()).json(&odd).expect(204).await;
+        }
     })
     .await;
 }

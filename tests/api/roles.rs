@@ -78,7 +78,7 @@ async fn nobody_tells_viewers_whether_a_user_exists() {
     on_every_database(async |app| {
         let viewer = app.user("viewer@example.com", Some(Role::Viewer)).await;
         let (_, secret) = app.token_of(viewer, "own").await;
-        for user in [app.owner.to_string(), "11111111-1111-4111-8111-111111111111".to_owned(), "nonsense".to_owned()] {
+        for user in [app.owner.to_string(), "11111111-1111-4111-8111-111111111111".to_owned(), "nonsense".to_owned(), "%ff".to_owned()] {
             for (_, call) in app.operations(&user, &app.token) {
                 call.secret(&secret).problem(11).await;
             }

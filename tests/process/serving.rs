@@ -111,7 +111,7 @@ fn the_log_tells_of_every_request_and_of_no_secret() {
     for format in ["text", "json"] {
         let database = Database::sqlite();
         let first = init(&database.url());
-        let server = Server::start(&database.url(), &["--log-format", format, "--log", "debug"]);
+        let server = Server::start(&database.url(), &["--log-format", format, "--log", "trace"]);
         let (status, made) = call(&server.address, "POST", &first.tokens(), &first.secret, BODY);
         assert_eq!(status, 201);
         let made: Value = serde_json::from_str(&made).unwrap();
