@@ -1,7 +1,10 @@
 //! What every request passes, in the order of CONTRACT.md §2: correlation id, credentials, account, route, method, `Accept`, names of
 //! query parameters; then its handler; then, on the way out, problems, headers and the log line.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use percent_encoding::percent_decode;
 use poem::{
@@ -10,7 +13,12 @@ use poem::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
 };
 
-use super::{Shared, caller::presented, negotiation::choose, problem::Problem};
+use super::{
+    Shared,
+    caller::presented,
+    negotiation::choose,
+    problem::{Problem, quoted},
+};
 use crate::{
     domain::id::{AccountId, parse_identifier, random_uuid},
     service::{Error, FieldError, caller::Identity},
@@ -45,13 +53,9 @@ impl Query {
 
     /// The parameters that aren't among the known ones, each once.
     fn unknown(&self, known: &[String]) -> Vec<FieldError> {
-        let mut unknown: Vec<FieldError> = vec![];
-        for (name, _) in &self.0 {
-            if !known.contains(name) && !unknown.iter().any(|fault| fault.name == *name) {
-                unknown.push(FieldError::new(name, "is not a parameter of this operation"));
-            }
-        }
-        unknown
+        let mut seen = HashSet::new();
+        let unknown = self.0.iter().filter(|(name, _)| !known.contains(name) && seen.insert(quoted(name)));
+        unknown.map(|(name, _)| FieldError::new(name, "is not a parameter of this operation")).collect()
     }
 }
 

@@ -103,6 +103,9 @@ async fn queries() {
         // What the client wrote is quoted in part at most, and a secret not at all.
         let long = app.get(format!("{}?{}=1", app.mine(), "x".repeat(500))).problem(6).await;
         assert_eq!(long.json()["invalidParams"][0]["name"].as_str().unwrap().len(), 64);
+        // Names that look alike when they are cut are one offender: the list holds no item twice.
+        let alike = app.get(format!("{0}?{1}a=1&{1}b=2", app.mine(), "x".repeat(64))).problem(6).await;
+        assert_eq!(alike.json()["invalidParams"].as_array().unwrap().len(), 1);
         let secret = app.get(format!("{}?{}=1", app.mine(), app.secret)).problem(6).await;
         assert!(!secret.text().contains(&app.secret[7..]));
     })
