@@ -2,19 +2,17 @@
 
 use std::marker::PhantomData;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use poem::{FromRequest, Request, RequestBody, http::StatusCode};
 use poem_openapi::{
     ApiResponse, Object,
     registry::{MetaMediaType, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
     types::Type,
 };
-use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use serde::Serialize;
 
 use super::{
     Shared,
+    cursor::{Cursor, SortKey},
     gate::{Admitted, Query},
     negotiation::JSON,
     problem::{Problem, quoted},
@@ -25,7 +23,7 @@ use crate::{
     domain::{
         Refused,
         clock::Timestamp,
-        collection::{Condition, Field, Kind, Operator, Order, Page, Position, Selection, Value},
+        collection::{Condition, Field, Operator, Order, Page, Position, Selection, Value},
     },
     service::{Error, FieldError, Result as ServiceResult},
 };
@@ -38,8 +36,6 @@ const MOST_COLUMNS: usize = 64;
 const LONGEST_FILTER: usize = 8 * 1024;
 /// The most conditions that one request may set; a database's parser has limits, too.
 const MOST_CONDITIONS: usize = 64;
-/// The length of a seal in bytes: enough that none is ever guessed.
-const SEAL: usize = 16;
 
 /// What a response says of the collection.
 #[derive(Debug, Serialize, Object)]
@@ -138,28 +134,6 @@ pub(super) struct Asked {
     shared: Shared,
 }
 
-/// What a `continue` token carries.
-#[derive(Serialize, Deserialize)]
-struct Cursor {
-    filters: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    order: Option<String>,
-    /// The last item's value of the field that orders, where it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<SortKey>,
-    /// The last item's creation, in microseconds.
-    created: i64,
-    id: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum SortKey {
-    Integer(i64),
-    Number(f64),
-    Text(String),
-}
-
 impl CollectionQuery {
     /// Reads the query.
     ///
@@ -178,7 +152,7 @@ impl CollectionQuery {
             filtered(&texts, fields).map(|conditions| (texts, conditions))
         });
         let after = reader.once("continue", |text| {
-            let cursor = unseal(text, &self.collection, &self.shared)?;
+            let cursor = Cursor::unseal(text, &self.collection, &self.shared)?;
             let made_with = cursor.order.as_deref().map(|text| ordered(text, fields).map(|order| (text.to_owned(), order))).transpose()?;
             let conditions = filtered(&cursor.filters, fields)?;
             if order.as_ref().is_some_and(|(_, given)| Some(given) != made_with.as_ref().map(|(_, order)| order))
@@ -188,12 +162,8 @@ impl CollectionQuery {
             }
             order = made_with;
             filter = Some((cursor.filters, conditions));
-            let value = cursor.value.map(|value| match value {
-                SortKey::Integer(integer) => Value::Integer(integer),
-                SortKey::Number(number) => Value::Number(number),
-                SortKey::Text(text) => Value::Text(text),
-            });
-            Ok(Position { value, created_at: Timestamp::from_micros(cursor.created), id: cursor.id })
+            let created_at = Timestamp::from_micros(cursor.created);
+            Ok(Position { value: cursor.value.map(Value::from), created_at, id: cursor.id })
         });
         if !reader.faults.is_empty() {
             return Err(Problem::InvalidQuery(reader.faults));
@@ -238,7 +208,7 @@ impl Asked {
     /// Where this page ended, for the client to carry.
     fn seal<T: Resource>(&self, last: &T) -> ServiceResult<String> {
         let value = match self.selection.order {
-            Some(order) => columns(last, &[order.field])?.pop().and_then(|value| sort_key(order.field, value)),
+            Some(order) => columns(last, &[order.field])?.pop().and_then(|value| SortKey::of(order.field, value)),
             None => None,
         };
         let cursor = Cursor {
@@ -248,43 +218,7 @@ impl Asked {
             created: last.metadata().creation_timestamp.0.as_micros(),
             id: last.id().to_owned(),
         };
-        let payload = to_json(&cursor)?;
-        let mut sealed = mac(&self.collection, &payload, &self.shared);
-        sealed.extend(payload);
-        Ok(BASE64.encode(sealed))
-    }
-}
-
-/// Opens what [`Asked::seal`] made for this collection.
-fn unseal(text: &str, collection: &str, shared: &Shared) -> Result<Cursor, Refused> {
-    let foreign = || Refused::because("must be what the same collection answered last, unaltered");
-    let sealed = BASE64.decode(text).map_err(|_| foreign())?;
-    let (seal, payload) = sealed.split_at_checked(SEAL).ok_or_else(foreign)?;
-    // How long a comparison takes tells nothing: an altered token is the client's own.
-    if seal != mac(collection, payload, shared) {
-        return Err(foreign());
-    }
-    serde_json::from_slice(payload).map_err(|_| foreign())
-}
-
-/// The seal of a payload: HMAC-SHA-256, keyed with what only our servers know, over the collection and the payload.
-fn mac(collection: &str, payload: &[u8], shared: &Shared) -> Vec<u8> {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(shared.service.continue_key()) else { return vec![] };
-    mac.update(collection.as_bytes());
-    // A path holds no NUL, so nothing of it can pass for payload.
-    mac.update(&[0]);
-    mac.update(payload);
-    mac.finalize().into_bytes().into_iter().take(SEAL).collect()
-}
-
-fn sort_key(field: &Field, value: serde_json::Value) -> Option<SortKey> {
-    match (field.kind, value) {
-        (Kind::Instant(_) | Kind::OptionalInstant(_), serde_json::Value::String(text)) => {
-            Timestamp::parse(&text).map(|(at, _)| SortKey::Integer(at.as_micros()))
-        }
-        (_, serde_json::Value::String(text)) => Some(SortKey::Text(text)),
-        (_, serde_json::Value::Number(number)) => number.as_i64().map(SortKey::Integer).or_else(|| number.as_f64().map(SortKey::Number)),
-        _ => None,
+        cursor.seal(&self.collection, &self.shared)
     }
 }
 

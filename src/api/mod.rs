@@ -7,6 +7,7 @@ mod body;
 mod caller;
 mod collection;
 mod conditions;
+mod cursor;
 pub mod document;
 mod exchange;
 mod gate;
