@@ -20,7 +20,7 @@ use crate::{
     domain::{
         clock::SystemClock,
         entropy::OsEntropy,
-        name::{Email, PersonName, ResourceName},
+        name::{Email, FreeText, ResourceName},
         secret::Secret,
     },
     server,
@@ -116,11 +116,11 @@ struct First {
     #[arg(long, env = "TOKENWARD_EMAIL", default_value = "owner@example.com", value_parser = Email::parse, value_name = "EMAIL")]
     email: Email,
     /// Its owner's first name.
-    #[arg(long, env = "TOKENWARD_FIRST_NAME", default_value = "", value_parser = PersonName::parse, value_name = "NAME")]
-    first_name: PersonName,
+    #[arg(long, env = "TOKENWARD_FIRST_NAME", default_value = "", value_parser = FreeText::parse, value_name = "NAME")]
+    first_name: FreeText,
     /// Its owner's last name.
-    #[arg(long, env = "TOKENWARD_LAST_NAME", default_value = "", value_parser = PersonName::parse, value_name = "NAME")]
-    last_name: PersonName,
+    #[arg(long, env = "TOKENWARD_LAST_NAME", default_value = "", value_parser = FreeText::parse, value_name = "NAME")]
+    last_name: FreeText,
     /// The first token's name.
     #[arg(long, env = "TOKENWARD_TOKEN_NAME", default_value = "bootstrap", value_parser = ResourceName::parse, value_name = "NAME")]
     token_name: ResourceName,

@@ -17,22 +17,24 @@ use crate::service::{Error, Service, caller::Caller};
 /// What the document calls the scheme.
 pub(super) const SCHEME: &str = "bearer";
 
-/// The authenticated caller: the first argument of every handler below `/accounts/{account_id}`. The gate has let it in.
-pub(super) struct Bearer {
-    caller: Caller,
+/// Who was authenticated: the first argument of every handler below `/accounts`. The gate has let it in: below
+/// `/accounts/{account_id}` as a [`Caller`], and on `/accounts` itself, where no account is spoken to, as an
+/// [`Identity`](crate::service::caller::Identity).
+pub(super) struct Bearer<Who = Caller> {
+    who: Who,
     /// What it may call.
     pub service: Service,
 }
 
-impl Deref for Bearer {
-    type Target = Caller;
+impl<Who> Deref for Bearer<Who> {
+    type Target = Who;
 
-    fn deref(&self) -> &Caller {
-        &self.caller
+    fn deref(&self) -> &Who {
+        &self.who
     }
 }
 
-impl<'a> ApiExtractor<'a> for Bearer {
+impl<'a, Who: Clone + Send + Sync + 'static> ApiExtractor<'a> for Bearer<Who> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
     type ParamType = ();
     type ParamRawType = ();
@@ -58,8 +60,8 @@ impl<'a> ApiExtractor<'a> for Bearer {
     }
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        match request.data::<Caller>() {
-            Some(caller) => Ok(Self { caller: *caller, service: Shared::of(request)?.service.clone() }),
+        match request.data::<Who>() {
+            Some(who) => Ok(Self { who: who.clone(), service: Shared::of(request)?.service.clone() }),
             None => Err(Problem::from(Error::internal("a protected operation stands outside the gate")).into()),
         }
     }

@@ -38,6 +38,7 @@ pub(super) struct Cursor {
 pub(super) enum SortKey {
     Integer(i64),
     Number(f64),
+    Flag(bool),
     Text(String),
 }
 
@@ -76,6 +77,7 @@ impl SortKey {
             (Kind::Instant(_) | Kind::OptionalInstant(_), serde_json::Value::String(text)) => {
                 Timestamp::parse(&text).map(|(at, _)| SortKey::Integer(at.as_micros()))
             }
+            (Kind::Flag(_), serde_json::Value::String(text)) => Some(SortKey::Flag(text == "true")),
             (_, serde_json::Value::String(text)) => Some(SortKey::Text(text)),
             (_, serde_json::Value::Number(number)) => {
                 number.as_i64().map(SortKey::Integer).or_else(|| number.as_f64().map(SortKey::Number))
@@ -90,6 +92,7 @@ impl From<SortKey> for Value {
         match key {
             SortKey::Integer(integer) => Self::Integer(integer),
             SortKey::Number(number) => Self::Number(number),
+            SortKey::Flag(flag) => Self::Flag(flag),
             SortKey::Text(text) => Self::Text(text),
         }
     }

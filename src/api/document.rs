@@ -24,6 +24,8 @@ const DESCRIPTION: &str = "A self-hosted API-token service. It speaks the identi
 mod sample {
     pub const ACCOUNT: &str = "6ba7b810-9dad-4d11-80b4-00c04fd430c8";
     pub const USER: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
+    pub const ROLE_BINDING: &str = "16fd2706-8baf-433b-82eb-8c7fada847da";
+    pub const EVENT: &str = "2c5ea4c0-4067-41e9-8bad-9b1deb4d3b7d";
     pub const TOKEN: &str = "9b2d1f5e-3c64-4c1b-a8f0-5d7e9c0b4a21";
     pub const CORRELATION: &str = "f47ac10b-58cc-4372-a567-0e02b2c3d479";
     /// Well-formed, and nobody's.
@@ -83,11 +85,12 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
     }
     // The order in which people look for them.
     if let Some(tags) = &mut document.tags {
-        tags.sort_by_key(|tag| tag.name == "Operations");
+        let order = ["Tokens", "Users", "RoleBindings", "Accounts", "Events", "Operations"];
+        tags.sort_by_key(|tag| order.iter().position(|name| *name == tag.name));
     }
     for (path, item) in &mut document.paths.paths {
         for (kind, operation) in operations(path, item) {
-            finish(kind, operation);
+            finish(path, kind, operation);
         }
     }
     Ok(document)
@@ -161,7 +164,7 @@ impl Kind {
         match self {
             Self::List => &[5, 6, 3, 4, 11, 2, 32, 34, 41],
             Self::Retrieve => &[6, 12, 3, 4, 11, 2, 32, 38, 34, 41],
-            Self::Create => &[6, 7, 8, 9, 12, 3, 4, 11, 2, 32, 85, 34, 41],
+            Self::Create => &[6, 7, 8, 9, 12, 3, 4, 11, 2, 32, 10, 85, 34, 41],
             Self::Modify => &[6, 7, 8, 9, 12, 3, 4, 11, 1, 10, 38, 85, 34, 41],
             Self::Delete => &[6, 12, 3, 4, 11, 1, 38, 34, 41],
             Self::Open => &[],
@@ -179,6 +182,19 @@ impl Kind {
     }
 }
 
+/// Whether an operation's path leaves room for a problem of its kind.
+fn can_happen(path: &str, kind: Kind, number: u16) -> bool {
+    match number {
+        // An account that isn't there is forbidden; only what lies in one can be missing.
+        1 | 2 => path.matches('{').count() > 1,
+        // The list of accounts is everybody's own.
+        11 => path != "/accounts" || kind != Kind::List,
+        // Tokens and accounts are never alike.
+        10 => kind != Kind::Create || path.ends_with("/users") || path.ends_with("/roleBindings"),
+        _ => true,
+    }
+}
+
 fn operations<'i>(path: &str, item: &'i mut PathItem) -> impl Iterator<Item = (Kind, &'i mut Operation)> {
     let open = !path.starts_with("/accounts");
     let get = if path.ends_with('}') { Kind::Retrieve } else { Kind::List };
@@ -186,7 +202,7 @@ fn operations<'i>(path: &str, item: &'i mut PathItem) -> impl Iterator<Item = (K
     kinds.into_iter().filter_map(move |(kind, operation)| Some((if open { Kind::Open } else { kind }, operation.as_mut()?)))
 }
 
-fn finish(kind: Kind, operation: &mut Operation) {
+fn finish(path: &str, kind: Kind, operation: &mut Operation) {
     let parameters = operation.parameters.get_or_insert_default();
     for parameter in parameters.iter_mut() {
         if let RefOr::T(parameter) = parameter {
@@ -201,7 +217,7 @@ fn finish(kind: Kind, operation: &mut Operation) {
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         body.content.values_mut().for_each(|content| exemplify(content, ""));
     }
-    for number in kind.problems() {
+    for number in kind.problems().iter().filter(|number| can_happen(path, kind, **number)) {
         add_problem(operation, *number, kind);
     }
     for (status, response) in &mut operation.responses.responses {
@@ -227,11 +243,27 @@ fn exemplify(content: &mut RefOr<Content>, status: &str) {
 
 /// The example of each schema that is a body.
 fn example(schema: &str, status: &str) -> Option<Value> {
-    use sample::{CREATED, SECRET, TOKEN, USER};
+    use sample::{ACCOUNT, CORRELATION, CREATED, EVENT, ROLE_BINDING, SECRET, TOKEN, USER};
     let labels = json!([{ "name": "team", "value": "storage" }]);
     let metadata = json!({ "labels": labels, "creationTimestamp": CREATED, "modificationTimestamp": CREATED, "createdBy": USER });
     let token = json!({ "type": "application/astra-token", "version": "1.0", "id": TOKEN, "name": "CI/CD (main) #4", "userID": USER,
         "metadata": metadata });
+    let user = json!({ "type": "application/astra-user", "version": "1.2", "id": USER, "state": "active", "isEnabled": "true",
+        "authID": "grace@example.com", "authProvider": "local", "firstName": "Grace", "lastName": "Hopper", "email": "grace@example.com",
+        "sendWelcomeEmail": "false", "enableTimestamp": CREATED, "metadata": metadata });
+    let binding = json!({ "type": "application/astra-roleBinding", "version": "1.1", "id": ROLE_BINDING, "principalType": "user",
+        "userID": USER, "groupID": "00000000-0000-0000-0000-000000000000", "accountID": ACCOUNT, "role": "member",
+        "roleConstraints": ["*"], "metadata": metadata });
+    let account = json!({ "type": "application/astra-account", "version": "1.0", "id": ACCOUNT, "name": "main", "state": "active",
+        "isEnabled": "true", "enabledTimestamp": CREATED, "metadata": metadata });
+    let event = json!({ "type": "application/astra-event", "version": "1.4", "id": EVENT, "name": "token.created", "sequenceCount": 5,
+        "summary": "Token created", "eventTime": CREATED, "source": "tokenward", "resourceID": TOKEN, "additionalResourceIDs": [USER],
+        "resourceType": "application/astra-token", "correlationID": CORRELATION, "severity": "informational", "class": "user",
+        "description": format!("The token {TOKEN} was created."),
+        "resourceURI": format!("/accounts/{ACCOUNT}/core/v1/users/{USER}/tokens"), "resourceMethod": "post",
+        "resourceMethodResult": "201", "userID": USER, "accountID": ACCOUNT,
+        "metadata": { "labels": [], "creationTimestamp": CREATED, "modificationTimestamp": CREATED, "createdBy": USER } });
+    let list = |r#type: &str, version: &str, item: &Value| json!({ "type": r#type, "version": version, "items": [item], "metadata": { "count": 1 } });
     let with = |mut object: Value, name: &str, value: Value| {
         if let Some(object) = object.as_object_mut() {
             object.insert(name.to_owned(), value);
@@ -241,7 +273,23 @@ fn example(schema: &str, status: &str) -> Option<Value> {
     Some(match schema {
         "Token" => token,
         "IssuedToken" => with(token, "token", json!(SECRET)),
-        "TokenList" => json!({ "type": "application/astra-tokens", "version": "1.0", "items": [token], "metadata": { "count": 1 } }),
+        "TokenList" => list("application/astra-tokens", "1.0", &token),
+        "User" => user,
+        "UserList" => list("application/astra-users", "1.2", &user),
+        "NewUser" => json!({ "type": "application/astra-user", "version": "1.2", "email": "grace@example.com", "firstName": "Grace",
+            "lastName": "Hopper" }),
+        "UserChange" => json!({ "type": "application/astra-user", "version": "1.2", "state": "suspended" }),
+        "RoleBinding" => binding,
+        "RoleBindingList" => list("application/astra-roleBindings", "1.1", &binding),
+        "NewRoleBinding" => json!({ "type": "application/astra-roleBinding", "version": "1.1", "userID": USER, "accountID": ACCOUNT,
+            "role": "member" }),
+        "RoleBindingChange" => json!({ "type": "application/astra-roleBinding", "version": "1.1", "role": "admin" }),
+        "Account" => account,
+        "AccountList" => list("application/astra-accounts", "1.0", &account),
+        "NewAccount" => json!({ "type": "application/astra-account", "version": "1.0", "name": "second" }),
+        "AccountChange" => json!({ "type": "application/astra-account", "version": "1.0", "name": "renamed", "isEnabled": "true" }),
+        "Event" => event,
+        "EventList" => list("application/astra-events", "1.4", &event),
         "NewToken" => json!({ "type": "application/astra-token", "version": "1.0", "name": "CI/CD (main) #4",
             "metadata": { "labels": labels } }),
         "TokenChange" => json!({ "type": "application/astra-token", "version": "1.0", "name": "CI/CD (release) #4" }),
@@ -256,6 +304,8 @@ fn path_example(name: &str) -> Option<Value> {
         "account_id" => sample::ACCOUNT,
         "user_id" => sample::USER,
         "token_id" => sample::TOKEN,
+        "roleBinding_id" => sample::ROLE_BINDING,
+        "event_id" => sample::EVENT,
         _ => return None,
     }))
 }

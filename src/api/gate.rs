@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashSet,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,7 +21,10 @@ use super::{
     problem::{Problem, quoted},
 };
 use crate::{
-    domain::id::{AccountId, parse_identifier, random_uuid},
+    domain::{
+        event::Occasion,
+        id::{AccountId, parse_identifier, random_uuid},
+    },
     service::{Error, FieldError, caller::Identity},
 };
 
@@ -106,7 +110,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
         request.set_data(self.shared.clone());
 
         let answer = async {
-            match self.admit(&mut request, protected, &mut record).await {
+            match self.admit(&mut request, protected, &correlation_id, &mut record).await {
                 Ok(()) if record.route.is_some() => self.operations.call(request).await.unwrap_or_else(answer_to),
                 Ok(()) => self.pages.call(request).await.unwrap_or_else(answer_to),
                 Err(problem) => problem.into_response(),
@@ -138,17 +142,19 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
 
 impl<O, P> Gate<O, P> {
     /// Lets a request through to its handler, with what it has learned of it.
-    async fn admit(&self, request: &mut Request, protected: bool, record: &mut Record) -> Result<(), Problem> {
+    async fn admit(&self, request: &mut Request, protected: bool, correlation_id: &str, record: &mut Record) -> Result<(), Problem> {
         let path = request.uri().path().to_owned();
         if protected {
             let mut segments = path.split('/').skip(2);
             let account = segments.next();
             record.account = account.and_then(|segment| segment.parse().ok());
-            let identity = self.shared.service.authenticate(presented(request.headers())?, record.account).await?;
-            record.identity = Some(identity);
-            if account.is_some() {
-                request.set_data(identity.caller()?);
-            }
+            let occasion = Arc::new(self.occasion(request, &path, correlation_id));
+            let identity = self.shared.service.authenticate(presented(request.headers())?, record.account, occasion).await?;
+            record.identity = Some(identity.clone());
+            match account {
+                Some(_) => request.set_data(identity.caller()?),
+                None => request.set_data(identity),
+            };
         }
         let Some(route) = self.shared.routes.find(&path) else {
             return if protected { Err(Problem::NotFound) } else { Ok(()) };
@@ -174,6 +180,20 @@ impl<O, P> Gate<O, P> {
         Ok(())
     }
 
+    /// What events tell of the request. Of the path only if it names something: any other may hold anything.
+    fn occasion(&self, request: &Request, path: &str, correlation_id: &str) -> Occasion {
+        let named = self.shared.routes.find(path).is_some_and(|route| route.repaired(path).is_none());
+        let method = match *request.method() {
+            Method::GET | Method::HEAD => Some("get"),
+            Method::POST => Some("post"),
+            Method::PUT => Some("put"),
+            Method::DELETE => Some("delete"),
+            Method::OPTIONS => Some("options"),
+            _ => None,
+        };
+        Occasion { correlation_id: correlation_id.to_owned(), uri: named.then(|| path.to_owned()), method: method.map(ToOwned::to_owned) }
+    }
+
     /// The client's own, if it is one; else a new one.
     fn correlation_id(&self, headers: &HeaderMap) -> String {
         let mut given = headers.get_all(CORRELATION_ID).iter();
@@ -196,8 +216,8 @@ impl Record {
             micros,
             correlation_id,
             account = self.account.map(tracing::field::display),
-            user = self.identity.map(|identity| tracing::field::display(identity.user_id)),
-            token = self.identity.map(|identity| tracing::field::display(identity.token_id)),
+            user = self.identity.as_ref().map(|identity| tracing::field::display(identity.user_id)),
+            token = self.identity.as_ref().map(|identity| tracing::field::display(identity.token_id)),
             "request"
         );
     }

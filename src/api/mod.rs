@@ -3,24 +3,29 @@
 //! A request passes the [`gate`], then its handler, and comes back through the gate. The [`document`] is made of the annotated types
 //! and handlers, and the gate is driven by it.
 
+mod account;
 mod body;
 mod caller;
 mod collection;
 mod conditions;
 mod cursor;
 pub mod document;
+mod event;
 mod exchange;
 mod gate;
 mod json;
 mod metadata;
 mod negotiation;
 mod operations;
+mod postal_address;
 mod problem;
 mod resource;
+mod role_binding;
 mod route;
 mod scalar;
 mod token;
 mod ui;
+mod user;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -38,13 +43,21 @@ use problem::Problem;
 enum Tag {
     /// Issue, retrieve, list, modify and revoke API tokens.
     Tokens,
+    /// Whose tokens they are.
+    Users,
+    /// Who has which role.
+    RoleBindings,
+    /// The tenants.
+    Accounts,
+    /// The audit log.
+    Events,
     /// For those who run the server.
     Operations,
 }
 
 /// All operations.
-type Apis = (token::Tokens, operations::Operations);
-const APIS: Apis = (token::Tokens, operations::Operations);
+type Apis = (token::Tokens, user::Users, role_binding::RoleBindings, account::Accounts, event::Events, operations::Operations);
+const APIS: Apis = (token::Tokens, user::Users, role_binding::RoleBindings, account::Accounts, event::Events, operations::Operations);
 
 /// What an operator may set.
 #[derive(Debug, Clone)]

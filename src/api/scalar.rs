@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::domain::{
     clock::Timestamp,
-    id::{AccountId, TokenId, UserId},
+    id::{AccountId, EventId, RoleBindingId, TokenId, UserId},
     secret::Secret,
 };
 
@@ -66,7 +66,7 @@ fn formed(pattern: &str, description: &'static str) -> MetaSchema {
     MetaSchema { pattern: Some(pattern.to_owned()), description: Some(description), ..MetaSchema::new("string") }
 }
 
-fn text<T: Type>(value: Option<Value>) -> Result<String, ParseError<T>> {
+pub(super) fn text<T: Type>(value: Option<Value>) -> Result<String, ParseError<T>> {
     match value {
         Some(Value::String(text)) => Ok(text),
         other => Err(ParseError::expected_type(other.unwrap_or_default())),
@@ -74,7 +74,7 @@ fn text<T: Type>(value: Option<Value>) -> Result<String, ParseError<T>> {
 }
 
 /// An identifier in a body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Identifier(pub String);
 
@@ -180,7 +180,7 @@ macro_rules! path_identifiers {
     )*};
 }
 
-path_identifiers!(AccountId, UserId, TokenId);
+path_identifiers!(AccountId, UserId, TokenId, RoleBindingId, EventId);
 
 /// `constant!(TokenType = "application/astra-token")`: a string that has one value in answers, and those listed in requests.
 macro_rules! constant {
@@ -217,3 +217,45 @@ macro_rules! constant {
     };
 }
 pub(super) use constant;
+
+/// `choice!(Role = "viewer", "member")`: a string that has one of these values.
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident = $first:literal $(, $other:literal)*) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        const _: () = {
+            #[allow(unused_imports, clippy::allow_attributes, reason = "what the macro below names")]
+            use poem_openapi::{
+                registry::{MetaSchema, MetaSchemaRef},
+                types::{ParseFromJSON, ParseResult, ToJSON, Type},
+            };
+            use {serde_json::Value, std::borrow::Cow};
+
+            crate::api::scalar::string_type!($name, $first, {
+                let values = [$first, $($other),*].into_iter().map(Into::into).collect();
+                MetaSchemaRef::Inline(Box::new(MetaSchema { enum_items: values, ..MetaSchema::new("string") }))
+            });
+
+            impl ParseFromJSON for $name {
+                fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+                    crate::api::scalar::text(value).map(Self)
+                }
+            }
+
+            impl<T: ToString> From<T> for $name {
+                fn from(value: T) -> Self {
+                    Self(value.to_string())
+                }
+            }
+        };
+    };
+}
+pub(super) use choice;
+
+choice!(
+    /// Yes or no, as text.
+    Flag = "true", "false"
+);

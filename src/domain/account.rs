@@ -1,6 +1,15 @@
 //! Accounts: the tenants.
 
-use super::{clock::Timestamp, id::AccountId, metadata::Metadata, name::ResourceName};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    clock::Timestamp,
+    id::AccountId,
+    label::Labels,
+    metadata::Metadata,
+    name::{Email, FreeText, ResourceName},
+    postal_address::PostalAddress,
+};
 
 /// A tenant: what lies in one is invisible from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +22,50 @@ pub struct Account {
     pub is_enabled: bool,
     /// When it was enabled last.
     pub enabled_at: Option<Timestamp>,
+    /// Who answers for it.
+    pub contact: Option<AccountContact>,
     /// Its history.
     pub metadata: Metadata,
+}
+
+/// Who answers for an account. Members are called as on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountContact {
+    /// A first name.
+    pub first_name: FreeText,
+    /// A last name.
+    pub last_name: FreeText,
+    /// A company.
+    pub company_name: Option<FreeText>,
+    /// An address to write to.
+    pub email: Email,
+    /// A number to call.
+    pub phone: Option<FreeText>,
+    /// Where letters go.
+    pub postal_address: PostalAddress,
+}
+
+/// What a client gives to have an account made.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    /// What it shall be called.
+    pub name: ResourceName,
+    /// The client's marks.
+    pub labels: Labels,
+}
+
+/// What a client gives to modify an account: `None` preserves.
+#[derive(Debug, Clone, Default)]
+pub struct AccountChange {
+    /// Must agree with the account's.
+    pub id: Option<String>,
+    /// A new name.
+    pub name: Option<ResourceName>,
+    /// Disable, or enable.
+    pub is_enabled: Option<bool>,
+    /// Who answers for it from now on.
+    pub contact: Option<AccountContact>,
+    /// Labels that replace all present ones.
+    pub labels: Option<Labels>,
 }

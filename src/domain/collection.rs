@@ -15,11 +15,13 @@ pub enum Kind {
     Instant(&'static str),
     /// As instants that may be absent; holds the column.
     OptionalInstant(&'static str),
+    /// As the text `true` or `false`; holds the column.
+    Flag(&'static str),
     /// As text that is the same for every item; holds the text.
     Constant(&'static str),
     /// As text, true where any label fits; holds the label's member.
     Label(&'static str),
-    /// Not at all: an object, which can only be included.
+    /// Not at all: an object or a list, which can only be included.
     Object,
 }
 
@@ -88,6 +90,8 @@ pub enum Value {
     Integer(i64),
     /// Any number.
     Number(f64),
+    /// Yes or no.
+    Flag(bool),
 }
 
 /// One condition of a filter, ready to be asked.
@@ -108,7 +112,7 @@ impl Condition {
     /// When the value isn't of that kind, or the field doesn't compare.
     pub fn new(field: &'static Field, operator: Operator, value: &str) -> Result<Self, Refused> {
         let (operator, value) = match (field.kind, operator) {
-            (Kind::Object, _) => return Err(Refused::because(format!("can't compare `{}`, which is an object", field.path))),
+            (Kind::Object, _) => return Err(Refused::because(format!("can't compare `{}`, which is no single value", field.path))),
             (Kind::Instant(_) | Kind::OptionalInstant(_), compare) if compare != Operator::In => instant(compare, value)?,
             (Kind::Number(_), compare) if compare != Operator::In => {
                 let number = value.parse().ok().filter(|n: &f64| n.is_finite());

@@ -44,6 +44,12 @@ macro_rules! identifiers {
             pub fn random(entropy: &dyn Entropy) -> std::io::Result<Self> {
                 random_uuid(entropy).map(Self)
             }
+
+            /// The identifier of nothing and nobody.
+            #[must_use]
+            pub const fn nil() -> Self {
+                Self(Uuid::nil())
+            }
         }
 
         impl FromStr for $name {
@@ -71,6 +77,8 @@ identifiers!(
     TokenId,
     /// Names the grant of a role to a user.
     RoleBindingId,
+    /// Names an entry of the audit log.
+    EventId,
 );
 
 #[cfg(test)]

@@ -4,15 +4,57 @@ pub mod account;
 pub mod clock;
 pub mod collection;
 pub mod entropy;
+pub mod event;
 pub mod id;
 pub mod label;
 pub mod metadata;
 pub mod name;
+pub mod postal_address;
 pub mod role;
 pub mod role_binding;
 pub mod secret;
 pub mod token;
 pub mod user;
+
+/// `spelled!(Role, "must be …" { Viewer = "viewer", … })`: values that the wire and the store spell alike, lowest first.
+macro_rules! spelled {
+    ($(#[$doc:meta])* $name:ident, $rule:literal { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// All of them, in order.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The wire's and the store's spelling.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::domain::Refused;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let known = Self::ALL.iter().copied().find(|value| value.as_str() == text);
+                known.ok_or_else(|| $crate::domain::Refused::because($rule))
+            }
+        }
+    };
+}
+pub(crate) use spelled;
 
 /// Why a value was refused: a predicate that completes "`<field>` …", such as "must not be empty".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::Refused;
 
 const LONGEST: usize = 63;
@@ -21,7 +23,8 @@ fn is_bidi_format(c: char) -> bool {
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(transparent)]
         pub struct $name(String);
 
         impl $name {
@@ -50,8 +53,8 @@ texts!(
     /// The name of a token or an account: 1 to 63 characters of printable ASCII that mean nothing to a browser, a shell, a file
     /// system or a database.
     ResourceName,
-    /// A first or last name: up to 63 characters of any script.
-    PersonName,
+    /// What people, companies, phones and streets are called: up to 63 characters of any script.
+    FreeText,
     /// An email address, as it was written.
     Email,
 );
@@ -82,8 +85,8 @@ impl ResourceName {
     }
 }
 
-impl PersonName {
-    /// Checks the rules. An empty name is a name: the contract defaults to it.
+impl FreeText {
+    /// Checks the rules. An empty text is one: the contract defaults names to it.
     ///
     /// # Errors
     /// Which rule is broken.
@@ -93,6 +96,20 @@ impl PersonName {
         }
         if text.contains(|c| is_control(c) || is_bidi_format(c) || c == '<' || c == '>') {
             return Err(Refused::because("must not hold < or > or control or text-direction characters"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl FreeText {
+    /// Checks the rules for the name by which a provider knows a user, which may be as long as an email.
+    ///
+    /// # Errors
+    /// Which rule is broken.
+    pub fn parse_auth_id(text: &str) -> Result<Self, Refused> {
+        if text.is_empty() || text.chars().count() > LONGEST_EMAIL || text.contains(|c| is_control(c) || is_bidi_format(c)) {
+            let rule = format!("must have 1 to {LONGEST_EMAIL} characters, none of them a control or text-direction character");
+            return Err(Refused::because(rule));
         }
         Ok(Self(text.to_owned()))
     }
@@ -161,10 +178,10 @@ mod tests {
     #[test]
     fn people_are_called_what_they_are_called() {
         for good in ["", "O'Brien", "Łukasz", "李小龍", "Jean-Luc", &"é".repeat(63)] {
-            assert!(PersonName::parse(good).is_ok(), "{good}");
+            assert!(FreeText::parse(good).is_ok(), "{good}");
         }
         for bad in ["<b>", "a\u{202e}b", "a\u{200f}", "line\nbreak", &"é".repeat(64)] {
-            assert!(PersonName::parse(bad).is_err(), "{bad:?}");
+            assert!(FreeText::parse(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -1,50 +1,34 @@
 //! Users: whose tokens they are.
 
-use std::{fmt, str::FromStr};
-
 use super::{
-    Refused,
     clock::Timestamp,
     id::{AccountId, UserId},
+    label::Labels,
     metadata::Metadata,
-    name::{Email, PersonName},
+    name::{Email, FreeText},
+    postal_address::PostalAddress,
+    spelled,
 };
 
-/// Whether a user takes part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UserState {
-    /// Its tokens work.
-    Active,
-    /// Its tokens are refused until it is active again.
-    Suspended,
-}
-
-impl UserState {
-    /// The wire's and the store's spelling.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-        }
+spelled! {
+    /// Whether a user takes part.
+    UserState, "must be active or suspended" {
+        /// Its tokens work.
+        Active = "active",
+        /// Its tokens are refused until it is active again.
+        Suspended = "suspended",
     }
 }
 
-impl fmt::Display for UserState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for UserState {
-    type Err = Refused;
-
-    fn from_str(text: &str) -> Result<Self, Refused> {
-        match text {
-            "active" => Ok(Self::Active),
-            "suspended" => Ok(Self::Suspended),
-            _ => Err(Refused::because("must be active or suspended")),
-        }
+spelled! {
+    /// Who vouches for a user's identity. Tokens are this service's own, whoever does.
+    AuthProvider, "must be local, cloud-central or ldap" {
+        /// This service.
+        Local = "local",
+        /// A directory in the cloud.
+        CloudCentral = "cloud-central",
+        /// An LDAP directory.
+        Ldap = "ldap",
     }
 }
 
@@ -53,20 +37,91 @@ impl FromStr for UserState {
 pub struct User {
     /// Its id.
     pub id: UserId,
-    /// The account that it was created in.
+    /// The account that it was created in: its home.
     pub account_id: AccountId,
-    /// How it is reached; unique within the account without regard to case.
+    /// How it is reached; unique within an account without regard to case.
     pub email: Email,
-    /// May be empty.
-    pub first_name: PersonName,
-    /// May be empty.
-    pub last_name: PersonName,
+    /// What the user says of itself.
+    pub profile: Profile,
+    /// Who vouches for it.
+    pub auth_provider: AuthProvider,
+    /// Under which name.
+    pub auth_id: FreeText,
     /// Whether it takes part.
     pub state: UserState,
     /// A second switch beside the state, as the published API has it.
     pub is_enabled: bool,
     /// When it was enabled last.
     pub enabled_at: Option<Timestamp>,
+    /// When it last authenticated, give or take a minute.
+    pub last_act_at: Option<Timestamp>,
     /// Its history.
     pub metadata: Metadata,
+}
+
+impl User {
+    /// Whether its tokens work.
+    #[must_use]
+    pub fn takes_part(&self) -> bool {
+        self.state == UserState::Active && self.is_enabled
+    }
+}
+
+/// What users may change about themselves (CONTRACT.md §9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// May be empty.
+    pub first_name: FreeText,
+    /// May be empty.
+    pub last_name: FreeText,
+    /// For whom it works.
+    pub company_name: Option<FreeText>,
+    /// How it is called.
+    pub phone: Option<FreeText>,
+    /// Where it gets its letters.
+    pub postal_address: Option<PostalAddress>,
+}
+
+/// What a client gives to have a user made.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// How it is reached.
+    pub email: Email,
+    /// What is said of it.
+    pub profile: Profile,
+    /// Who vouches for it.
+    pub auth_provider: AuthProvider,
+    /// Under which name; the email if none is given.
+    pub auth_id: Option<FreeText>,
+    /// The client's marks.
+    pub labels: Labels,
+}
+
+/// What a client gives to modify a user: `None` preserves. What can't change can be repeated.
+#[derive(Debug, Clone, Default)]
+pub struct UserChange {
+    /// Must agree with the user's.
+    pub id: Option<String>,
+    /// Must agree with the user's.
+    pub auth_provider: Option<AuthProvider>,
+    /// A new name with its provider.
+    pub auth_id: Option<FreeText>,
+    /// A new address.
+    pub email: Option<Email>,
+    /// Suspend, or take back.
+    pub state: Option<UserState>,
+    /// Disable, or enable.
+    pub is_enabled: Option<bool>,
+    /// A new first name.
+    pub first_name: Option<FreeText>,
+    /// A new last name.
+    pub last_name: Option<FreeText>,
+    /// A new company.
+    pub company_name: Option<FreeText>,
+    /// A new phone.
+    pub phone: Option<FreeText>,
+    /// A new postal address, in place of the present one.
+    pub postal_address: Option<PostalAddress>,
+    /// Labels that replace all present ones.
+    pub labels: Option<Labels>,
 }

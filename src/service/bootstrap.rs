@@ -3,15 +3,16 @@
 use super::{Result, Service};
 use crate::domain::{
     account::Account,
-    id::{AccountId, RoleBindingId, TokenId, UserId},
+    event::{Deed, Event, Occasion, Subject},
+    id::{AccountId, EventId, RoleBindingId, TokenId, UserId, random_uuid},
     label::Labels,
     metadata::Metadata,
-    name::{Email, PersonName, ResourceName},
+    name::{Email, FreeText, ResourceName},
     role::Role,
     role_binding::{RoleBinding, RoleConstraints},
     secret::Secret,
     token::Token,
-    user::{User, UserState},
+    user::{AuthProvider, Profile, User, UserState},
 };
 
 /// How the first things shall be called.
@@ -22,9 +23,9 @@ pub struct Founding {
     /// The owner's email.
     pub email: Email,
     /// The owner's first name.
-    pub first_name: PersonName,
+    pub first_name: FreeText,
     /// The owner's last name.
-    pub last_name: PersonName,
+    pub last_name: FreeText,
     /// The token's name.
     pub token_name: ResourceName,
     /// The token's secret, if the operator brings one; else one is made.
@@ -60,17 +61,31 @@ impl Service {
         let (account_id, user_id) = (AccountId::random(entropy)?, UserId::random(entropy)?);
         let now = self.clock.now();
         let metadata = Metadata::new(Labels::default(), now, user_id);
-        let account =
-            Account { id: account_id, name: founding.account_name, is_enabled: true, enabled_at: Some(now), metadata: metadata.clone() };
+        let account = Account {
+            id: account_id,
+            name: founding.account_name,
+            is_enabled: true,
+            enabled_at: Some(now),
+            contact: None,
+            metadata: metadata.clone(),
+        };
         let user = User {
             id: user_id,
             account_id,
+            auth_id: FreeText::stored(founding.email.to_string()),
             email: founding.email,
-            first_name: founding.first_name,
-            last_name: founding.last_name,
+            profile: Profile {
+                first_name: founding.first_name,
+                last_name: founding.last_name,
+                company_name: None,
+                phone: None,
+                postal_address: None,
+            },
+            auth_provider: AuthProvider::Local,
             state: UserState::Active,
             is_enabled: true,
             enabled_at: Some(now),
+            last_act_at: None,
             metadata: metadata.clone(),
         };
         let binding = RoleBinding {
@@ -86,6 +101,17 @@ impl Service {
         writer.insert_user(&user).await?;
         writer.insert_role_binding(&binding).await?;
         writer.insert_token(&token, secret.digest()).await?;
+        let occasion = Occasion { correlation_id: random_uuid(entropy)?.to_string(), uri: None, method: None };
+        let subjects = [
+            Subject::Account(account_id),
+            Subject::User(user_id),
+            Subject::RoleBinding(binding.id, user_id),
+            Subject::Token(token.id, user_id),
+        ];
+        for subject in subjects {
+            let event = Event::new(EventId::random(entropy)?, account_id, Deed::Created, subject, user_id, &occasion);
+            writer.insert_event(&event).await?;
+        }
         writer.commit().await?;
         Ok(Some(Founded { account_id, user_id, token_id: token.id, secret }))
     }

@@ -1,22 +1,27 @@
 //! Who calls, and in which account.
 
-use super::{
-    Error, Result, Service,
-    policy::{Action, Reach, reach},
-};
+use std::{sync::Arc, time::Duration};
+
+use super::{Error, Result, Service, policy::Action};
 use crate::{
     domain::{
+        clock::Timestamp,
+        event::{Deed, Occasion, Subject},
         id::{AccountId, TokenId, UserId},
         role::Role,
-        role_binding::RoleConstraints,
         secret::Secret,
         user::UserState,
     },
-    store::{Conn, caller::Holder},
+    store::{Conn, caller::Holder, user::Member},
 };
 
+/// How often it is noted that a user has authenticated, or that a token was turned away: once in a minute, in microseconds.
+const NOTED_EVERY: i64 = 60_000_000;
+/// How long a request waits for such a note. It is of no use to the request itself.
+const NOTE_PATIENCE: Duration = Duration::from_millis(250);
+
 /// Someone with a role in an account: what every operation below `/accounts/{account_id}` needs to be called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The account that is spoken to.
     pub account_id: AccountId,
@@ -26,10 +31,12 @@ pub struct Caller {
     pub token_id: TokenId,
     /// As what.
     pub role: Role,
+    /// In which request.
+    pub occasion: Arc<Occasion>,
 }
 
 /// Whose secret was presented, whatever it opens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Who speaks.
     pub user_id: UserId,
@@ -37,6 +44,8 @@ pub struct Identity {
     pub token_id: TokenId,
     /// The account that is spoken to and the role there, if the user has any part in it.
     pub membership: Option<(AccountId, Role)>,
+    /// In which request.
+    pub occasion: Arc<Occasion>,
 }
 
 impl Identity {
@@ -44,66 +53,126 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::Forbidden`] for who has no part in that account, and for an account that doesn't exist.
-    pub fn caller(self) -> Result<Caller> {
+    pub fn caller(&self) -> Result<Caller> {
         let (account_id, role) = self.membership.ok_or(Error::Forbidden)?;
-        Ok(Caller { account_id, user_id: self.user_id, token_id: self.token_id, role })
+        let Self { user_id, token_id, .. } = *self;
+        Ok(Caller { account_id, user_id, token_id, role, occasion: Arc::clone(&self.occasion) })
+    }
+
+    /// The same as it is now, asked within a transaction: what was revoked while the request was under way counts.
+    pub(super) async fn again(&self, conn: &mut Conn) -> Result<Self> {
+        again(conn, self.token_id, None, &self.occasion).await
     }
 }
 
 impl Service {
-    /// Whose secret is this, speaking to that account (`None`: to one that can't exist)?
+    /// Whose secret is this, speaking to that account (`None`: to none, or to one that can't exist)? Leaves word of it: when the user
+    /// was last here, or that its token was turned away.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] when nobody may use it now; or when the store fails.
-    pub async fn authenticate(&self, secret: &str, account: Option<AccountId>) -> Result<Identity> {
+    pub async fn authenticate(&self, secret: &str, account: Option<AccountId>, occasion: Arc<Occasion>) -> Result<Identity> {
         let Ok(secret) = Secret::parse(secret) else { return Err(Error::InvalidCredentials) };
-        let holder = self.store.read().await?.find_holder(secret.digest(), account).await?;
-        identify(holder, account)
+        let holder = self.store.read().await?.find_holder(secret.digest(), account).await?.ok_or(Error::InvalidCredentials)?;
+        let now = self.clock.now();
+        let minute_ago = Timestamp::from_micros(now.as_micros().saturating_sub(NOTED_EVERY));
+        if !is_usable(&holder) {
+            // In the background: how long the answer takes must not tell a known token from an unknown one.
+            let service = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = service.note_refusal(&holder, now, minute_ago, &occasion).await {
+                    tracing::warn!(?error, "a refused token left no event");
+                }
+            });
+            return Err(Error::InvalidCredentials);
+        }
+        if holder.last_act_at.is_none_or(|at| at <= minute_ago) {
+            let noted = tokio::time::timeout(NOTE_PATIENCE, self.note_act(holder.user_id, now, minute_ago)).await;
+            if !matches!(noted, Ok(Ok(()))) {
+                tracing::debug!("when a user was last here couldn't be noted");
+            }
+        }
+        identify(&holder, account, &occasion)
+    }
+
+    async fn note_act(&self, user: UserId, now: Timestamp, before: Timestamp) -> Result<()> {
+        let mut writer = self.store.write().await?;
+        writer.note_act(user, now, before).await?;
+        Ok(writer.commit().await?)
+    }
+
+    async fn note_refusal(&self, holder: &Holder, now: Timestamp, before: Timestamp, occasion: &Arc<Occasion>) -> Result<()> {
+        let mut change = self.change_in(holder.home, Some(holder.user_id), UserId::nil(), Arc::clone(occasion)).await?;
+        change.by = holder.user_id;
+        if change.writer.note_refusal(holder.token_id, now, before).await? {
+            change.record(holder.home, Deed::Refused, Subject::Token(holder.token_id, holder.user_id)).await?;
+            change.commit().await?;
+        }
+        Ok(())
     }
 }
 
 impl Caller {
     /// The caller as it is now, asked within a transaction: what was revoked while the request was under way counts.
-    pub(super) async fn again(self, conn: &mut Conn) -> Result<Self> {
-        let holder = conn.find_holder_again(self.token_id, Some(self.account_id)).await?;
-        identify(holder, Some(self.account_id))?.caller()
+    pub(super) async fn again(&self, conn: &mut Conn) -> Result<Self> {
+        again(conn, self.token_id, Some(self.account_id), &self.occasion).await?.caller()
     }
 
-    /// May the caller do this with what belongs to that user? Whoever is confined to its own learns nothing of others: not even
+    /// May the caller do this with what is of that member, or is that member?
+    pub(super) fn reaches(&self, action: Action, member: &Member) -> bool {
+        let reach = action.reach(self.role);
+        let is_guest = member.home != self.account_id;
+        if member.id == self.user_id && reach.own() {
+            // A guest's own things are its own; what else there is to say of it, its home account says.
+            return !is_guest || action != Action::AdministerUsers;
+        }
+        reach.covers(self.role, member.role) && !(is_guest && action.is_about_the_user())
+    }
+
+    /// May the caller do this in its account?
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`].
+    pub(super) fn may(&self, action: Action) -> Result<()> {
+        if action.reach(self.role).is_everything() { Ok(()) } else { Err(Error::Forbidden) }
+    }
+
+    /// May the caller do this with what belongs to that user? Whoever is confined to its own tokens learns nothing of others: not even
     /// whether the user exists.
     ///
     /// # Errors
     /// [`Error::Forbidden`]; [`Error::NotFound`] when the user isn't in the account, or `exists` says that what is asked for isn't.
-    pub(super) async fn may(
+    pub(super) async fn may_with(
         &self,
         action: Action,
         user: UserId,
         conn: &mut Conn,
         exists: impl AsyncFnOnce(&mut Conn) -> Result<bool>,
     ) -> Result<()> {
-        let reach = reach(self.role, action);
-        if user != self.user_id && reach == Reach::Own {
+        if user != self.user_id && action.is_discreet() && action.reach(self.role).is_confined() {
             return Err(Error::Forbidden);
         }
         let member = conn.find_member(self.account_id, user).await?.ok_or(Error::NotFound)?;
         if !exists(conn).await? {
             return Err(Error::NotFound);
         }
-        let role = effective(member.role, member.role_constraints.as_ref());
-        if user == self.user_id || reach.covers(self.role, role) { Ok(()) } else { Err(Error::Forbidden) }
+        if self.reaches(action, &member) { Ok(()) } else { Err(Error::Forbidden) }
     }
 }
 
-/// A role without any scope is none.
-fn effective(role: Option<Role>, constraints: Option<&RoleConstraints>) -> Option<Role> {
-    role.filter(|_| constraints.is_some_and(|constraints| !constraints.0.is_empty()))
+async fn again(conn: &mut Conn, token: TokenId, account: Option<AccountId>, occasion: &Arc<Occasion>) -> Result<Identity> {
+    let holder = conn.find_holder_again(token, account).await?.filter(is_usable).ok_or(Error::InvalidCredentials)?;
+    identify(&holder, account, occasion)
 }
 
-fn identify(holder: Option<Holder>, account: Option<AccountId>) -> Result<Identity> {
-    let usable = holder.filter(|holder| holder.state == UserState::Active && holder.is_enabled);
-    let holder = usable.ok_or(Error::InvalidCredentials)?;
-    let role = effective(holder.role, holder.role_constraints.as_ref());
+fn is_usable(holder: &Holder) -> bool {
+    holder.state == UserState::Active && holder.is_enabled
+}
+
+fn identify(holder: &Holder, account: Option<AccountId>, occasion: &Arc<Occasion>) -> Result<Identity> {
+    // A role without any scope is none.
+    let role = holder.role.filter(|_| holder.role_constraints.as_ref().is_some_and(|constraints| constraints.grant()));
     // A disabled account refuses everyone but its owners.
     let role = role.filter(|role| holder.account_is_enabled == Some(true) || *role == Role::Owner);
-    Ok(Identity { user_id: holder.user_id, token_id: holder.token_id, membership: account.zip(role) })
+    Ok(Identity { user_id: holder.user_id, token_id: holder.token_id, membership: account.zip(role), occasion: Arc::clone(occasion) })
 }

@@ -1,28 +1,119 @@
-//! A change in an account: one transaction, alone in that account, by a caller who may still make it.
+//! A change: one transaction, alone in the accounts that it touches, by somebody who may still make it, with an event for each thing
+//! that it does.
 
-use super::{Error, Result, Service, caller::Caller};
-use crate::{domain::clock::Timestamp, store::Writer};
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    Error, Result, Service,
+    caller::{Caller, Identity},
+};
+use crate::{
+    domain::{
+        clock::Timestamp,
+        event::{Deed, Event, Occasion, Subject},
+        id::{AccountId, EventId, UserId},
+        label::Labels,
+        metadata::Metadata,
+    },
+    store::{Conn, Writer},
+};
+
+/// How often to try to lock a user's accounts while others keep adding some.
+const ATTEMPTS: u32 = 5;
 
 /// A change under way. Dropped without `commit`, it never happened.
 pub(super) struct Change {
     pub writer: Writer,
-    /// The caller, asked again after the account was locked.
-    pub caller: Caller,
-    /// When the change happens: later than every earlier change in the account.
+    /// When the change happens: later than every earlier change in the accounts that it touches.
     pub at: Timestamp,
+    /// Who makes it.
+    pub by: UserId,
+    service: Service,
+    occasion: Arc<Occasion>,
+}
+
+/// Which accounts a change touches beside the one that it is made in.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Others {
+    None,
+    /// Those that the user is in.
+    OfUser(UserId),
+    /// Those in which users who are at home in that account have roles.
+    OfResidents(AccountId),
+}
+
+impl Others {
+    async fn find(self, conn: &mut Conn) -> Result<BTreeSet<AccountId>> {
+        Ok(match self {
+            Self::None => BTreeSet::new(),
+            Self::OfUser(user) => conn.accounts_of(user).await?,
+            Self::OfResidents(account) => conn.accounts_of_residents(account).await?,
+        })
+    }
 }
 
 impl Service {
-    /// Begins a change. Whoever was revoked or lost the account while the request was on its way is refused here.
-    pub(super) async fn change(&self, caller: &Caller) -> Result<Change> {
-        let mut writer = self.store.write().await?;
-        let at = writer.lock_account(caller.account_id, self.clock.now()).await?.ok_or(Error::Forbidden)?;
-        let caller = caller.again(&mut writer).await?;
-        Ok(Change { writer, caller, at })
+    /// Begins a change in the caller's account, and if it is about a user, in all accounts that this one is in: so that what belongs to
+    /// a user changes in one place at a time. Whoever was revoked or lost the account meanwhile is refused here; the caller that is
+    /// returned is the one to go by.
+    pub(super) async fn change(&self, caller: &Caller, about: Option<UserId>) -> Result<(Change, Caller)> {
+        let mut change = self.change_in(caller.account_id, about, caller.user_id, Arc::clone(&caller.occasion)).await?;
+        let caller = caller.again(&mut change.writer).await?;
+        Ok((change, caller))
+    }
+
+    /// Begins a change in the accounts of whoever calls, who speaks to none of them.
+    pub(super) async fn change_of(&self, identity: &Identity) -> Result<Change> {
+        let home = self.store.read().await?.find_user(identity.user_id).await?.ok_or(Error::InvalidCredentials)?.account_id;
+        let mut change = self.change_in(home, Some(identity.user_id), identity.user_id, Arc::clone(&identity.occasion)).await?;
+        identity.again(&mut change.writer).await?;
+        Ok(change)
+    }
+
+    /// Begins a change in an account and in all those that the user is in.
+    pub(super) async fn change_in(&self, account: AccountId, about: Option<UserId>, by: UserId, occasion: Arc<Occasion>) -> Result<Change> {
+        self.change_among(account, about.map_or(Others::None, Others::OfUser), by, occasion).await
+    }
+
+    /// Begins a change in an account and in others: those are asked for again when all are locked, and once more if there are new ones.
+    pub(super) async fn change_among(&self, account: AccountId, others: Others, by: UserId, occasion: Arc<Occasion>) -> Result<Change> {
+        let now = self.clock.now();
+        for _ in 0..ATTEMPTS {
+            let mut writer = self.store.write().await?;
+            let mut wanted = others.find(&mut writer).await?;
+            wanted.insert(account);
+            let mut at = now;
+            let mut exists = false;
+            // In the order of their ids, so that two changes never wait for each other.
+            for id in &wanted {
+                if let Some(locked_at) = writer.lock_account(*id, now).await? {
+                    at = at.max(locked_at);
+                    exists |= *id == account;
+                }
+            }
+            if !exists {
+                return Err(Error::Forbidden);
+            }
+            if others.find(&mut writer).await?.is_subset(&wanted) {
+                return Ok(Change { writer, at, by, service: self.clone(), occasion });
+            }
+        }
+        Err(Error::unavailable("a user's accounts keep changing"))
     }
 }
 
 impl Change {
+    /// The history of something that this change creates.
+    pub fn metadata(&self, labels: Labels) -> Metadata {
+        Metadata::new(labels, self.at, self.by)
+    }
+
+    /// Writes a deed into an account's log.
+    pub async fn record(&mut self, account: AccountId, deed: Deed, subject: Subject) -> Result<()> {
+        let id = EventId::random(self.service.entropy())?;
+        Ok(self.writer.insert_event(&Event::new(id, account, deed, subject, self.by, &self.occasion)).await?)
+    }
+
     /// Makes the change last.
     pub async fn commit(self) -> Result<()> {
         Ok(self.writer.commit().await?)

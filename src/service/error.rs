@@ -98,6 +98,11 @@ impl Faults {
         }
     }
 
+    /// Notes a field that contradicts what is, with the reason.
+    pub fn refuse(&mut self, name: &str, reason: impl Into<String>) {
+        self.0.push(FieldError::new(name, reason));
+    }
+
     /// The checked value.
     ///
     /// # Errors

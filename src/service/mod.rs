@@ -1,11 +1,16 @@
 //! Use cases: authorise, check, write. One file per noun; who may do what stands in [`policy`] alone.
 
+pub mod account;
 pub mod bootstrap;
 pub mod caller;
 pub mod change;
 pub mod error;
+pub mod event;
+pub mod operator;
 pub mod policy;
+pub mod role_binding;
 pub mod token;
+pub mod user;
 
 use std::sync::Arc;
 

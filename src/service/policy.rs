@@ -2,58 +2,123 @@
 
 use crate::domain::role::Role;
 
-/// What can be done to something that belongs to a user.
+/// What can be done in an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
+    /// List or read users, and role bindings.
+    ReadPeople,
+    /// Modify a user's names, company, phone and postal address.
+    ModifyProfile,
+    /// Create users, modify all else of them, and delete them.
+    AdministerUsers,
+    /// Create, modify or delete role bindings. What it reaches are roles: that before and that after.
+    ChangeRoleBindings,
     /// List or read tokens.
     ReadTokens,
     /// Create tokens.
     CreateTokens,
     /// Modify or delete tokens.
     ChangeTokens,
+    /// List or read events.
+    ReadEvents,
+    /// Read the account.
+    ReadAccount,
+    /// Create a further account, and modify or delete this one.
+    ChangeAccount,
 }
 
-/// How far an action reaches. Each includes the ones before it.
+/// Whose things of others an action reaches. Each includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reach {
-    /// The caller's own.
-    Own,
-    /// Those of users of lower roles.
-    Lower,
-    /// Everyone's.
+enum Others {
+    Nobody,
+    OfLowerRoles,
     Everyone,
 }
 
+/// How far an action reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    own: bool,
+    others: Others,
+}
+
+const NOTHING: Reach = Reach { own: false, others: Others::Nobody };
+const OWN: Reach = Reach { own: true, others: Others::Nobody };
+const LOWER: Reach = Reach { own: false, others: Others::OfLowerRoles };
+const OWN_AND_LOWER: Reach = Reach { own: true, others: Others::OfLowerRoles };
+const ALL: Reach = Reach { own: true, others: Others::Everyone };
+
 /// The table: for each action, the reach of viewer, member, admin and owner.
+#[rustfmt::skip]
 const fn row(action: Action) -> [Reach; 4] {
-    use Reach::{Everyone, Lower, Own};
     match action {
-        //                                              viewer member admin  owner
-        Action::ReadTokens | Action::ChangeTokens => [Own, Own, Lower, Everyone],
-        Action::CreateTokens => [Own, Own, Lower, Lower],
+        //                              viewer   member   admin          owner
+        Action::ReadPeople          => [ALL,     ALL,     ALL,           ALL],
+        Action::ModifyProfile       => [OWN,     OWN,     OWN_AND_LOWER, ALL],
+        Action::AdministerUsers     => [NOTHING, NOTHING, LOWER,         ALL],
+        Action::ChangeRoleBindings  => [NOTHING, NOTHING, LOWER,         ALL],
+        Action::ReadTokens          => [OWN,     OWN,     OWN_AND_LOWER, ALL],
+        Action::CreateTokens        => [OWN,     OWN,     OWN_AND_LOWER, OWN_AND_LOWER],
+        Action::ChangeTokens        => [OWN,     OWN,     OWN_AND_LOWER, ALL],
+        Action::ReadEvents          => [OWN,     OWN,     ALL,           ALL],
+        Action::ReadAccount         => [ALL,     ALL,     ALL,           ALL],
+        Action::ChangeAccount       => [NOTHING, NOTHING, NOTHING,       ALL],
     }
 }
 
-/// How far the action reaches for that role.
-#[must_use]
-pub const fn reach(role: Role, action: Action) -> Reach {
-    let [viewer, member, admin, owner] = row(action);
-    match role {
-        Role::Viewer => viewer,
-        Role::Member => member,
-        Role::Admin => admin,
-        Role::Owner => owner,
+impl Action {
+    /// How far the action reaches for that role.
+    #[must_use]
+    pub const fn reach(self, role: Role) -> Reach {
+        let [viewer, member, admin, owner] = row(self);
+        match role {
+            Role::Viewer => viewer,
+            Role::Member => member,
+            Role::Admin => admin,
+            Role::Owner => owner,
+        }
+    }
+
+    /// Whether what is acted on belongs to the user rather than to the account: of a guest of the account, only the guest itself and
+    /// its home account dispose of that.
+    #[must_use]
+    pub const fn is_about_the_user(self) -> bool {
+        matches!(self, Self::ModifyProfile | Self::AdministerUsers | Self::ReadTokens | Self::CreateTokens | Self::ChangeTokens)
+    }
+
+    /// Whether one who is confined to its own isn't even told if others, or theirs, exist.
+    #[must_use]
+    pub const fn is_discreet(self) -> bool {
+        matches!(self, Self::ReadTokens | Self::CreateTokens | Self::ChangeTokens)
     }
 }
 
 impl Reach {
-    /// Whether the reach of a caller of that role takes in another user of the account; one without a role ranks below viewer.
+    /// Whether it takes in the caller's own.
+    #[must_use]
+    pub const fn own(self) -> bool {
+        self.own
+    }
+
+    /// Whether it ends with what is the caller's own.
+    #[must_use]
+    pub fn is_confined(self) -> bool {
+        self.others == Others::Nobody
+    }
+
+    /// Whether it takes in everything in the account.
+    #[must_use]
+    pub fn is_everything(self) -> bool {
+        self.others == Others::Everyone
+    }
+
+    /// Whether, for a caller of that role, it takes in somebody else of the other role; one without a role ranks below viewer.
     #[must_use]
     pub fn covers(self, caller: Role, other: Option<Role>) -> bool {
-        match self {
-            Self::Own => false,
-            Self::Lower => other < Some(caller),
-            Self::Everyone => true,
+        match self.others {
+            Others::Nobody => false,
+            Others::OfLowerRoles => other < Some(caller),
+            Others::Everyone => true,
         }
     }
 }
@@ -64,9 +129,9 @@ mod tests {
 
     #[test]
     fn lower_is_strictly_lower_and_no_role_is_lowest() {
-        assert!(Reach::Lower.covers(Role::Viewer, None));
-        assert!(Reach::Lower.covers(Role::Owner, Some(Role::Admin)));
-        assert!(!Reach::Lower.covers(Role::Owner, Some(Role::Owner)));
-        assert!(!Reach::Lower.covers(Role::Admin, Some(Role::Owner)));
+        assert!(LOWER.covers(Role::Viewer, None));
+        assert!(LOWER.covers(Role::Owner, Some(Role::Admin)));
+        assert!(!LOWER.covers(Role::Owner, Some(Role::Owner)));
+        assert!(!LOWER.covers(Role::Admin, Some(Role::Owner)));
     }
 }

@@ -4,8 +4,8 @@ use super::{Error, Result, Service, caller::Caller, error::Faults, policy::Actio
 use crate::{
     domain::{
         collection::{Page, Selection},
+        event::{Deed, Subject},
         id::{TokenId, UserId},
-        metadata::Metadata,
         secret::Secret,
         token::{NewToken, Token, TokenChange},
     },
@@ -28,7 +28,7 @@ impl Service {
     /// When the user isn't there, or the caller may not see its tokens.
     pub async fn list_tokens(&self, caller: &Caller, user: UserId, selection: &Selection) -> Result<Page<Token>> {
         let mut conn = self.store.read().await?;
-        caller.may(Action::ReadTokens, user, &mut conn, any).await?;
+        caller.may_with(Action::ReadTokens, user, &mut conn, any).await?;
         Ok(conn.list_tokens(user, selection).await?)
     }
 
@@ -37,7 +37,7 @@ impl Service {
     /// # Errors
     /// When the user isn't there, or the caller may not.
     pub async fn may_create_token(&self, caller: &Caller, user: UserId) -> Result<()> {
-        caller.may(Action::CreateTokens, user, &mut self.store.read().await?, any).await
+        may_create(caller, user, &mut self.store.read().await?).await
     }
 
     /// Issues a token, and returns it with its secret, which nobody can ask for again.
@@ -45,12 +45,12 @@ impl Service {
     /// # Errors
     /// As [`Service::may_create_token`].
     pub async fn create_token(&self, caller: &Caller, user: UserId, new: NewToken) -> Result<(Token, Secret)> {
-        let mut change = self.change(caller).await?;
-        change.caller.may(Action::CreateTokens, user, &mut change.writer, any).await?;
+        let (mut change, caller) = self.change(caller, Some(user)).await?;
+        may_create(&caller, user, &mut change.writer).await?;
         let secret = Secret::generate(self.entropy())?;
-        let metadata = Metadata::new(new.labels, change.at, change.caller.user_id);
-        let token = Token { id: TokenId::random(self.entropy())?, user_id: user, name: new.name, metadata };
+        let token = Token { id: TokenId::random(self.entropy())?, user_id: user, name: new.name, metadata: change.metadata(new.labels) };
         change.writer.insert_token(&token, secret.digest()).await?;
+        change.record(caller.account_id, Deed::Created, Subject::Token(token.id, user)).await?;
         change.commit().await?;
         Ok((token, secret))
     }
@@ -75,8 +75,8 @@ impl Service {
         new: TokenChange,
         admit: impl FnOnce(&Token) -> Result<()>,
     ) -> Result<Token> {
-        let mut change = self.change(caller).await?;
-        let mut token = find(&mut change.writer, &change.caller, Action::ChangeTokens, user, token).await?;
+        let (mut change, caller) = self.change(caller, Some(user)).await?;
+        let mut token = find(&mut change.writer, &caller, Action::ChangeTokens, user, token).await?;
         admit(&token)?;
         let mut faults = Faults::default();
         faults.must_agree("id", new.id.as_deref(), &token.id);
@@ -84,8 +84,9 @@ impl Service {
         faults.or_conflict()?;
         token.name = new.name.unwrap_or(token.name);
         token.metadata.labels = new.labels.unwrap_or(token.metadata.labels);
-        token.metadata.modified(change.at, change.caller.user_id);
+        token.metadata.modified(change.at, change.by);
         change.writer.update_token(&token).await?;
+        change.record(caller.account_id, Deed::Modified, Subject::Token(token.id, user)).await?;
         change.commit().await?;
         Ok(token)
     }
@@ -101,10 +102,11 @@ impl Service {
         token: TokenId,
         admit: impl FnOnce(&Token) -> Result<()>,
     ) -> Result<()> {
-        let mut change = self.change(caller).await?;
-        let token = find(&mut change.writer, &change.caller, Action::ChangeTokens, user, token).await?;
+        let (mut change, caller) = self.change(caller, Some(user)).await?;
+        let token = find(&mut change.writer, &caller, Action::ChangeTokens, user, token).await?;
         admit(&token)?;
         change.writer.delete_token(token.id).await?;
+        change.record(caller.account_id, Deed::Deleted, Subject::Token(token.id, user)).await?;
         change.commit().await
     }
 }
@@ -114,11 +116,19 @@ async fn any(_: &mut Conn) -> Result<bool> {
     Ok(true)
 }
 
+/// Whoever has a token speaks for its user wherever that one has a role. So nobody makes one for a user who has a role in another account
+/// but that user: it would open the other account, too.
+async fn may_create(caller: &Caller, user: UserId, conn: &mut Conn) -> Result<()> {
+    caller.may_with(Action::CreateTokens, user, conn, any).await?;
+    let elsewhere = user != caller.user_id && conn.role_bindings_of(user).await?.iter().any(|b| b.account_id != caller.account_id);
+    if elsewhere { Err(Error::Forbidden) } else { Ok(()) }
+}
+
 /// The token, if the caller may do that with it.
 async fn find(conn: &mut Conn, caller: &Caller, action: Action, user: UserId, token: TokenId) -> Result<Token> {
     let mut found = None;
     caller
-        .may(action, user, conn, async |conn| {
+        .may_with(action, user, conn, async |conn| {
             found = conn.find_token(user, token).await?;
             Ok(found.is_some())
         })

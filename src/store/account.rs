@@ -1,7 +1,51 @@
 //! Accounts.
 
-use super::{Conn, StoreError, Writer, on};
-use crate::domain::{account::Account, clock::Timestamp, id::AccountId};
+use std::collections::BTreeSet;
+
+use super::{
+    Conn, StoreError, Writer,
+    collection::{Scope, list},
+    columns::rows,
+    on,
+};
+use crate::domain::{
+    account::Account,
+    clock::Timestamp,
+    collection::{Field, Kind, Page, Selection},
+    id::{AccountId, UserId},
+};
+
+/// The fields that filters, orders and includes may name.
+pub static FIELDS: &[Field] = &[
+    Field::new("type", Kind::Constant("application/astra-account")),
+    Field::new("version", Kind::Constant("1.0")),
+    Field::new("id", Kind::Text("id")),
+    Field::new("name", Kind::Text("name")),
+    Field::new("state", Kind::Constant("active")),
+    Field::new("isEnabled", Kind::Flag("is_enabled")),
+    Field::new("enabledTimestamp", Kind::OptionalInstant("enabled_at")),
+    Field::new("accountContact", Kind::Object),
+    Field::new("metadata", Kind::Object),
+    Field::new("metadata.labels[*].name", Kind::Label("name")),
+    Field::new("metadata.labels[*].value", Kind::Label("value")),
+    Field::new("metadata.creationTimestamp", Kind::Instant("created_at")),
+    Field::new("metadata.modificationTimestamp", Kind::Instant("modified_at")),
+    Field::new("metadata.createdBy", Kind::Text("created_by")),
+    Field::new("metadata.modifiedBy", Kind::OptionalText("modified_by")),
+];
+
+rows!(Account { id, name, is_enabled, enabled_at, contact } with metadata);
+
+/// Those in which the user has a role that opens them. A disabled account refuses everyone but its owners.
+fn scope(user: UserId) -> Scope {
+    Scope {
+        columns: "id, name, is_enabled, enabled_at, contact, labels, created_at, modified_at, created_by, modified_by",
+        table: "accounts",
+        within: &["id IN (SELECT b.account_id FROM role_bindings b JOIN accounts a ON a.id = b.account_id \
+             WHERE b.user_id = $1 AND b.role_constraints <> '[]' AND (a.is_enabled OR b.role = 'owner'))"],
+        keys: vec![user.to_string()],
+    }
+}
 
 impl Conn {
     /// True once the database has been bootstrapped.
@@ -12,6 +56,45 @@ impl Conn {
         const ANY: &str = "SELECT EXISTS (SELECT 1 FROM accounts LIMIT 1)";
         Ok(on!(self, c => sqlx::query_scalar(ANY).fetch_one(c).await)?)
     }
+
+    /// The account.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_account(&mut self, account: AccountId) -> Result<Option<Account>, StoreError> {
+        const FIND: &str = "SELECT id, name, is_enabled, enabled_at, contact, labels, created_at, modified_at, created_by, modified_by \
+             FROM accounts WHERE id = $1";
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(account).fetch_optional(c).await)?)
+    }
+
+    /// Some of the accounts that are open to the user.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_accounts(&mut self, user: UserId, selection: &Selection) -> Result<Page<Account>, StoreError> {
+        list(self, &scope(user), selection).await
+    }
+
+    /// The accounts that a user is in: its home, and those where it has a role.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn accounts_of(&mut self, user: UserId) -> Result<BTreeSet<AccountId>, StoreError> {
+        const FIND: &str = "SELECT account_id FROM users WHERE id = $1 UNION SELECT account_id FROM role_bindings WHERE user_id = $1";
+        let found: Vec<AccountId> = on!(self, c => sqlx::query_scalar(FIND).bind(user).fetch_all(c).await)?;
+        Ok(found.into_iter().collect())
+    }
+
+    /// The accounts in which users who are at home in that account have roles.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn accounts_of_residents(&mut self, home: AccountId) -> Result<BTreeSet<AccountId>, StoreError> {
+        const FIND: &str = "SELECT DISTINCT b.account_id FROM role_bindings b JOIN users u ON u.id = b.user_id \
+             WHERE u.account_id = $1 AND b.account_id <> $1";
+        let found: Vec<AccountId> = on!(self, c => sqlx::query_scalar(FIND).bind(home).fetch_all(c).await)?;
+        Ok(found.into_iter().collect())
+    }
 }
 
 impl Writer {
@@ -20,11 +103,34 @@ impl Writer {
     /// # Errors
     /// When the store fails.
     pub async fn insert_account(&mut self, account: &Account) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO accounts (id, name, is_enabled, enabled_at, labels, created_at, modified_at, created_by, changed_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $6)";
+        const INSERT: &str = "INSERT INTO accounts (id, name, is_enabled, enabled_at, contact, labels, created_at, modified_at, created_by, \
+             changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $7)";
         let m = &account.metadata;
         on!(self, c => sqlx::query(INSERT).bind(account.id).bind(&account.name).bind(account.is_enabled).bind(account.enabled_at)
-            .bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).execute(c).await.map(drop))?;
+            .bind(&account.contact).bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Keeps the new state of an account.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn update_account(&mut self, account: &Account) -> Result<(), StoreError> {
+        const UPDATE: &str = "UPDATE accounts SET name = $2, is_enabled = $3, enabled_at = $4, contact = $5, labels = $6, modified_at = $7, \
+             modified_by = $8 WHERE id = $1";
+        let m = &account.metadata;
+        on!(self, c => sqlx::query(UPDATE).bind(account.id).bind(&account.name).bind(account.is_enabled).bind(account.enabled_at)
+            .bind(&account.contact).bind(&m.labels).bind(m.modified_at).bind(m.modified_by).execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Forgets an account and all that it contains, its events too.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_account(&mut self, account: AccountId) -> Result<(), StoreError> {
+        const DELETE: &str = "DELETE FROM accounts WHERE id = $1";
+        on!(self, c => sqlx::query(DELETE).bind(account).execute(c).await.map(drop))?;
         Ok(())
     }
 

@@ -3,15 +3,18 @@
 use sqlx::{Database, Decode, Encode, Type, encode::IsNull, error::BoxDynError};
 
 use crate::domain::{
+    account::AccountContact,
     clock::Timestamp,
-    id::{AccountId, RoleBindingId, TokenId, UserId},
+    event::{Class, Severity},
+    id::{AccountId, EventId, RoleBindingId, TokenId, UserId},
     label::Labels,
     metadata::Metadata,
-    name::{Email, PersonName, ResourceName},
+    name::{Email, FreeText, ResourceName},
+    postal_address::PostalAddress,
     role::Role,
     role_binding::RoleConstraints,
     secret::SecretDigest,
-    user::UserState,
+    user::{AuthProvider, UserState},
 };
 
 /// `column!(Role as String: write, read)`: a value that is kept as a `String`, by way of two functions.
@@ -48,29 +51,36 @@ columns! {
     UserId as String: |id| Ok(id.to_string()), |text| Ok(text.parse()?);
     TokenId as String: |id| Ok(id.to_string()), |text| Ok(text.parse()?);
     RoleBindingId as String: |id| Ok(id.to_string()), |text| Ok(text.parse()?);
+    EventId as String: |id| Ok(id.to_string()), |text| Ok(text.parse()?);
     Role as String: |role| Ok(role.to_string()), |text| Ok(text.parse()?);
     UserState as String: |state| Ok(state.to_string()), |text| Ok(text.parse()?);
+    AuthProvider as String: |provider| Ok(provider.to_string()), |text| Ok(text.parse()?);
+    Class as String: |class| Ok(class.to_string()), |text| Ok(text.parse()?);
+    Severity as String: |severity| Ok(severity.to_string()), |text| Ok(text.parse()?);
     ResourceName as String: |name| Ok(name.to_string()), |text| Ok(Self::stored(text));
-    PersonName as String: |name| Ok(name.to_string()), |text| Ok(Self::stored(text));
+    FreeText as String: |name| Ok(name.to_string()), |text| Ok(Self::stored(text));
     Email as String: |email| Ok(email.to_string()), |text| Ok(Self::stored(text));
     Labels as String: |labels| Ok(serde_json::to_string(labels)?), |text| Ok(serde_json::from_str(&text)?);
     RoleConstraints as String: |all| Ok(serde_json::to_string(all)?), |text| Ok(serde_json::from_str(&text)?);
+    PostalAddress as String: |address| Ok(serde_json::to_string(address)?), |text| Ok(serde_json::from_str(&text)?);
+    AccountContact as String: |contact| Ok(serde_json::to_string(contact)?), |text| Ok(serde_json::from_str(&text)?);
     Timestamp as i64: |at| Ok(at.as_micros()), |micros| Ok(Self::from_micros(micros));
     SecretDigest as Vec<u8>: |digest| Ok(digest.0.to_vec()), |bytes| Ok(Self(bytes.as_slice().try_into()?));
 }
 
-/// `rows!(Token { id, name } with metadata)`: reads a noun from a row, column names being its field names.
+/// `rows!(Token { id, name } with metadata)`: reads a noun from a row, column names being its field names. What follows `with` is made
+/// of columns of its own.
 macro_rules! rows {
-    ($noun:ident { $($field:ident),* $(,)? } $(with $metadata:ident)?) => {
-        rows!(@ sqlx::sqlite::SqliteRow, $noun, $($field)*, $($metadata)?);
-        rows!(@ sqlx::postgres::PgRow, $noun, $($field)*, $($metadata)?);
+    ($noun:ident { $($field:ident),* $(,)? } $(with $($part:ident),+)?) => {
+        rows!(@ sqlx::sqlite::SqliteRow, $noun, $($field)*, $($($part)+)?);
+        rows!(@ sqlx::postgres::PgRow, $noun, $($field)*, $($($part)+)?);
     };
-    (@ $row:ty, $noun:ident, $($field:ident)*, $($metadata:ident)?) => {
+    (@ $row:ty, $noun:ident, $($field:ident)*, $($part:ident)*) => {
         impl sqlx::FromRow<'_, $row> for $noun {
             fn from_row(row: &$row) -> sqlx::Result<Self> {
                 #[allow(unused_imports, clippy::allow_attributes, reason = "not every noun has columns of its own")]
                 use sqlx::Row as _;
-                Ok(Self { $($field: row.try_get(stringify!($field))?,)* $($metadata: sqlx::FromRow::from_row(row)?)? })
+                Ok(Self { $($field: row.try_get(stringify!($field))?,)* $($part: sqlx::FromRow::from_row(row)?,)* })
             }
         }
     };

@@ -8,6 +8,7 @@ pub mod account;
 pub mod caller;
 pub mod collection;
 mod columns;
+pub mod event;
 pub mod instance;
 mod postgres;
 pub mod role_binding;

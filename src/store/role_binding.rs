@@ -1,7 +1,124 @@
 //! Role bindings.
 
-use super::{StoreError, Writer, on};
-use crate::domain::role_binding::RoleBinding;
+use super::{
+    Conn, StoreError, Writer,
+    collection::{Scope, list},
+    columns::rows,
+    on,
+};
+use crate::domain::{
+    collection::{Field, Kind, Page, Selection},
+    id::{AccountId, RoleBindingId, UserId},
+    role_binding::RoleBinding,
+};
+
+/// The fields that filters, orders and includes may name.
+pub static FIELDS: &[Field] = &[
+    Field::new("type", Kind::Constant("application/astra-roleBinding")),
+    Field::new("version", Kind::Constant("1.1")),
+    Field::new("id", Kind::Text("id")),
+    Field::new("principalType", Kind::Constant("user")),
+    Field::new("userID", Kind::Text("user_id")),
+    Field::new("groupID", Kind::Constant("00000000-0000-0000-0000-000000000000")),
+    Field::new("accountID", Kind::Text("account_id")),
+    Field::new("role", Kind::Text("role")),
+    Field::new("roleConstraints", Kind::Object),
+    Field::new("metadata", Kind::Object),
+    Field::new("metadata.labels[*].name", Kind::Label("name")),
+    Field::new("metadata.labels[*].value", Kind::Label("value")),
+    Field::new("metadata.creationTimestamp", Kind::Instant("created_at")),
+    Field::new("metadata.modificationTimestamp", Kind::Instant("modified_at")),
+    Field::new("metadata.createdBy", Kind::Text("created_by")),
+    Field::new("metadata.modifiedBy", Kind::OptionalText("modified_by")),
+];
+
+macro_rules! columns {
+    () => {
+        "id, account_id, user_id, role, role_constraints, labels, created_at, modified_at, created_by, modified_by"
+    };
+}
+
+rows!(RoleBinding { id, account_id, user_id, role, role_constraints } with metadata);
+
+/// The bindings in an account: all of them, or those of a user.
+pub(super) fn scope(account: AccountId, user: Option<UserId>) -> Scope {
+    let mut keys = vec![account.to_string()];
+    keys.extend(user.map(|user| user.to_string()));
+    let within: &[&str] = if user.is_some() { &["account_id = $1 AND user_id = $2"] } else { &["account_id = $1"] };
+    Scope { columns: columns!(), table: "role_bindings", within, keys }
+}
+
+impl Conn {
+    /// The binding, if it is in that account.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_role_binding(&mut self, account: AccountId, id: RoleBindingId) -> Result<Option<RoleBinding>, StoreError> {
+        const FIND: &str = concat!("SELECT ", columns!(), " FROM role_bindings WHERE id = $1 AND account_id = $2");
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(id).bind(account).fetch_optional(c).await)?)
+    }
+
+    /// Some of the account's bindings: of all of them, or of those of a user.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_role_bindings(
+        &mut self,
+        account: AccountId,
+        user: Option<UserId>,
+        selection: &Selection,
+    ) -> Result<Page<RoleBinding>, StoreError> {
+        list(self, &scope(account, user), selection).await
+    }
+
+    /// All bindings of a user, in whichever account, oldest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn role_bindings_of(&mut self, user: UserId) -> Result<Vec<RoleBinding>, StoreError> {
+        const FIND: &str = concat!("SELECT ", columns!(), " FROM role_bindings WHERE user_id = $1 ORDER BY created_at, id");
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_all(c).await)?)
+    }
+
+    /// The bindings in other accounts of the users who are at home in this one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn role_bindings_abroad(&mut self, home: AccountId) -> Result<Vec<RoleBinding>, StoreError> {
+        const FIND: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM role_bindings WHERE account_id <> $1 AND user_id IN (SELECT id FROM users WHERE account_id = $1) ORDER BY created_at, id"
+        );
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(home).fetch_all(c).await)?)
+    }
+
+    /// How many owners the account would have without that user, and without those who are at home in that account. Whoever is suspended,
+    /// disabled or without scope is none (CONTRACT.md §9).
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn count_owners(
+        &mut self,
+        account: AccountId,
+        without: Option<UserId>,
+        without_residents_of: Option<AccountId>,
+    ) -> Result<i64, StoreError> {
+        const COUNT: &str = "SELECT count(*) FROM role_bindings b JOIN users u ON u.id = b.user_id \
+             WHERE b.account_id = $1 AND b.role = 'owner' AND b.role_constraints <> '[]' AND u.state = 'active' AND u.is_enabled \
+             AND ($2 IS NULL OR u.id <> $2) AND ($3 IS NULL OR u.account_id <> $3)";
+        Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(account).bind(without).bind(without_residents_of).fetch_one(c).await)?)
+    }
+
+    /// Whether the user owns any account.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn owns_an_account(&mut self, user: UserId) -> Result<bool, StoreError> {
+        const ANY: &str = "SELECT EXISTS (SELECT 1 FROM role_bindings WHERE user_id = $1 AND role = 'owner' AND role_constraints <> '[]')";
+        Ok(on!(self, c => sqlx::query_scalar(ANY).bind(user).fetch_one(c).await)?)
+    }
+}
 
 impl Writer {
     /// Keeps a new binding.
@@ -15,6 +132,29 @@ impl Writer {
         on!(self, c => sqlx::query(INSERT).bind(binding.id).bind(binding.account_id).bind(binding.user_id).bind(binding.role)
             .bind(&binding.role_constraints).bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by)
             .execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Keeps the new state of a binding.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn update_role_binding(&mut self, binding: &RoleBinding) -> Result<(), StoreError> {
+        const UPDATE: &str =
+            "UPDATE role_bindings SET role = $2, role_constraints = $3, labels = $4, modified_at = $5, modified_by = $6 WHERE id = $1";
+        let m = &binding.metadata;
+        on!(self, c => sqlx::query(UPDATE).bind(binding.id).bind(binding.role).bind(&binding.role_constraints).bind(&m.labels)
+            .bind(m.modified_at).bind(m.modified_by).execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Forgets a binding: the role is gone from the commit on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_role_binding(&mut self, id: RoleBindingId) -> Result<(), StoreError> {
+        const DELETE: &str = "DELETE FROM role_bindings WHERE id = $1";
+        on!(self, c => sqlx::query(DELETE).bind(id).execute(c).await.map(drop))?;
         Ok(())
     }
 }

@@ -36,8 +36,8 @@ pub(super) fn scope(user: UserId) -> Scope {
     Scope {
         columns: "id, user_id, name, labels, created_at, modified_at, created_by, modified_by",
         table: "tokens",
-        within: "user_id",
-        key: user.to_string(),
+        within: &["user_id = $1"],
+        keys: vec![user.to_string()],
     }
 }
 
@@ -50,6 +50,15 @@ impl Conn {
         const FIND: &str = "SELECT id, user_id, name, labels, created_at, modified_at, created_by, modified_by FROM tokens \
              WHERE id = $1 AND user_id = $2";
         Ok(on!(self, c => sqlx::query_as(FIND).bind(token).bind(user).fetch_optional(c).await)?)
+    }
+
+    /// All tokens of a user, oldest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn tokens_of(&mut self, user: UserId) -> Result<Vec<TokenId>, StoreError> {
+        const FIND: &str = "SELECT id FROM tokens WHERE user_id = $1 ORDER BY created_at, id";
+        Ok(on!(self, c => sqlx::query_scalar(FIND).bind(user).fetch_all(c).await)?)
     }
 
     /// Some of the user's tokens.

@@ -1,25 +1,79 @@
 //! Users.
 
-use super::{Conn, StoreError, Writer, columns::rows, on};
-use crate::domain::{
-    id::{AccountId, UserId},
-    role::Role,
-    role_binding::RoleConstraints,
-    user::User,
+use super::{
+    Conn, StoreError, Writer,
+    collection::{Scope, list},
+    columns::rows,
+    on,
 };
+use crate::domain::{
+    clock::Timestamp,
+    collection::{Field, Kind, Page, Selection},
+    id::{AccountId, UserId},
+    name::Email,
+    role::Role,
+    user::{Profile, User},
+};
+
+/// The fields that filters, orders and includes may name.
+pub static FIELDS: &[Field] = &[
+    Field::new("type", Kind::Constant("application/astra-user")),
+    Field::new("version", Kind::Constant("1.2")),
+    Field::new("id", Kind::Text("id")),
+    Field::new("state", Kind::Text("state")),
+    Field::new("isEnabled", Kind::Flag("is_enabled")),
+    Field::new("authID", Kind::Text("auth_id")),
+    Field::new("authProvider", Kind::Text("auth_provider")),
+    Field::new("firstName", Kind::Text("first_name")),
+    Field::new("lastName", Kind::Text("last_name")),
+    Field::new("companyName", Kind::OptionalText("company_name")),
+    Field::new("email", Kind::Text("email")),
+    Field::new("phone", Kind::OptionalText("phone")),
+    Field::new("postalAddress", Kind::Object),
+    Field::new("sendWelcomeEmail", Kind::Constant("false")),
+    Field::new("enableTimestamp", Kind::OptionalInstant("enabled_at")),
+    Field::new("lastActTimestamp", Kind::OptionalInstant("last_act_at")),
+    Field::new("metadata", Kind::Object),
+    Field::new("metadata.labels[*].name", Kind::Label("name")),
+    Field::new("metadata.labels[*].value", Kind::Label("value")),
+    Field::new("metadata.creationTimestamp", Kind::Instant("created_at")),
+    Field::new("metadata.modificationTimestamp", Kind::Instant("modified_at")),
+    Field::new("metadata.createdBy", Kind::Text("created_by")),
+    Field::new("metadata.modifiedBy", Kind::OptionalText("modified_by")),
+];
+
+macro_rules! columns {
+    () => {
+        "id, account_id, email, first_name, last_name, company_name, phone, postal_address, auth_provider, auth_id, state, is_enabled, \
+         enabled_at, last_act_at, labels, created_at, modified_at, created_by, modified_by"
+    };
+}
+
+rows!(User { id, account_id, email, auth_provider, auth_id, state, is_enabled, enabled_at, last_act_at } with profile, metadata);
+rows!(Profile { first_name, last_name, company_name, phone, postal_address });
 
 /// A user as an account sees it.
 #[derive(Debug)]
 pub struct Member {
     /// The user.
     pub id: UserId,
-    /// Its role there, if it has any.
+    /// The account that it was created in.
+    pub home: AccountId,
+    /// Its role in the account that looks, if it has any.
     pub role: Option<Role>,
-    /// The scopes of that role.
-    pub role_constraints: Option<RoleConstraints>,
 }
 
-rows!(Member { id, role, role_constraints });
+rows!(Member { id, home, role });
+
+/// The users of an account: those who are at home in it, and guests who have a role in it.
+pub(super) fn scope(account: AccountId) -> Scope {
+    Scope {
+        columns: columns!(),
+        table: "users",
+        within: &["account_id = $1", "account_id <> $1 AND id IN (SELECT user_id FROM role_bindings WHERE account_id = $1)"],
+        keys: vec![account.to_string()],
+    }
+}
 
 impl Conn {
     /// The user, if it is in the account: created there or bound there.
@@ -27,10 +81,56 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn find_member(&mut self, account: AccountId, user: UserId) -> Result<Option<Member>, StoreError> {
-        const FIND: &str = "SELECT u.id, b.role, b.role_constraints FROM users u \
+        const FIND: &str = "SELECT u.id, u.account_id AS home, b.role FROM users u \
              LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = $1 \
              WHERE u.id = $2 AND (u.account_id = $1 OR b.id IS NOT NULL)";
         Ok(on!(self, c => sqlx::query_as(FIND).bind(account).bind(user).fetch_optional(c).await)?)
+    }
+
+    /// The user, whichever accounts it is in.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_user(&mut self, user: UserId) -> Result<Option<User>, StoreError> {
+        const FIND: &str = concat!("SELECT ", columns!(), " FROM users WHERE id = $1");
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_optional(c).await)?)
+    }
+
+    /// Some of the account's users.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_users(&mut self, account: AccountId, selection: &Selection) -> Result<Page<User>, StoreError> {
+        list(self, &scope(account), selection).await
+    }
+
+    /// Whether somebody else in the account has that email, however it is spelled.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn email_is_taken(&mut self, account: AccountId, email: &Email, by_other_than: UserId) -> Result<bool, StoreError> {
+        const TAKEN: &str = "SELECT EXISTS (SELECT 1 FROM users u WHERE u.account_id = $1 AND u.email_key = $2 AND u.id <> $3) \
+             OR EXISTS (SELECT 1 FROM role_bindings b JOIN users u ON u.id = b.user_id \
+                        WHERE b.account_id = $1 AND u.account_id <> $1 AND u.email_key = $2 AND u.id <> $3)";
+        Ok(on!(self, c => sqlx::query_scalar(TAKEN).bind(account).bind(email.key()).bind(by_other_than).fetch_one(c).await)?)
+    }
+
+    /// The users of that email, in whichever account, however it is spelled.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn users_by_email(&mut self, email: &Email) -> Result<Vec<User>, StoreError> {
+        const FIND: &str = concat!("SELECT ", columns!(), " FROM users WHERE email_key = $1 ORDER BY created_at, id");
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(email.key()).fetch_all(c).await)?)
+    }
+
+    /// All users, of all accounts, oldest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn all_users(&mut self) -> Result<Vec<User>, StoreError> {
+        const FIND: &str = concat!("SELECT ", columns!(), " FROM users ORDER BY created_at, id");
+        Ok(on!(self, c => sqlx::query_as(FIND).fetch_all(c).await)?)
     }
 }
 
@@ -40,12 +140,49 @@ impl Writer {
     /// # Errors
     /// [`StoreError::Duplicate`] when its email is taken in its account; or when the store fails.
     pub async fn insert_user(&mut self, user: &User) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO users (id, account_id, email, email_key, first_name, last_name, state, is_enabled, enabled_at, \
-             labels, created_at, modified_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-        let m = &user.metadata;
+        const INSERT: &str = "INSERT INTO users (id, account_id, email, email_key, first_name, last_name, company_name, phone, \
+             postal_address, auth_provider, auth_id, state, is_enabled, enabled_at, labels, created_at, modified_at, created_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+        let (p, m) = (&user.profile, &user.metadata);
         on!(self, c => sqlx::query(INSERT).bind(user.id).bind(user.account_id).bind(&user.email).bind(user.email.key())
-            .bind(&user.first_name).bind(&user.last_name).bind(user.state).bind(user.is_enabled).bind(user.enabled_at)
+            .bind(&p.first_name).bind(&p.last_name).bind(&p.company_name).bind(&p.phone).bind(&p.postal_address)
+            .bind(user.auth_provider).bind(&user.auth_id).bind(user.state).bind(user.is_enabled).bind(user.enabled_at)
             .bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Keeps the new state of a user, but for when it last authenticated.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`] when its email is taken in its account; or when the store fails.
+    pub async fn update_user(&mut self, user: &User) -> Result<(), StoreError> {
+        const UPDATE: &str = "UPDATE users SET email = $2, email_key = $3, first_name = $4, last_name = $5, company_name = $6, phone = $7, \
+             postal_address = $8, auth_id = $9, state = $10, is_enabled = $11, enabled_at = $12, labels = $13, modified_at = $14, \
+             modified_by = $15 WHERE id = $1";
+        let (p, m) = (&user.profile, &user.metadata);
+        on!(self, c => sqlx::query(UPDATE).bind(user.id).bind(&user.email).bind(user.email.key()).bind(&p.first_name).bind(&p.last_name)
+            .bind(&p.company_name).bind(&p.phone).bind(&p.postal_address).bind(&user.auth_id).bind(user.state).bind(user.is_enabled)
+            .bind(user.enabled_at).bind(&m.labels).bind(m.modified_at).bind(m.modified_by).execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Forgets a user, its tokens and its role bindings.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_user(&mut self, user: UserId) -> Result<(), StoreError> {
+        const DELETE: &str = "DELETE FROM users WHERE id = $1";
+        on!(self, c => sqlx::query(DELETE).bind(user).execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Notes that a user has authenticated, unless that was noted after `before`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn note_act(&mut self, user: UserId, now: Timestamp, before: Timestamp) -> Result<(), StoreError> {
+        const NOTE: &str = "UPDATE users SET last_act_at = $2 WHERE id = $1 AND (last_act_at IS NULL OR last_act_at <= $3)";
+        on!(self, c => sqlx::query(NOTE).bind(user).bind(now).bind(before).execute(c).await.map(drop))?;
         Ok(())
     }
 }

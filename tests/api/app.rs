@@ -28,10 +28,10 @@ use tokenward::{
         id::{AccountId, RoleBindingId, UserId},
         label::Labels,
         metadata::Metadata,
-        name::{Email, PersonName, ResourceName},
+        name::{Email, FreeText, ResourceName},
         role::Role,
         role_binding::{RoleBinding, RoleConstraints},
-        user::{User, UserState},
+        user::{AuthProvider, Profile, User, UserState},
     },
     service::{
         Service,
@@ -148,8 +148,8 @@ impl App {
         let founding = Founding {
             account_name: ResourceName::parse("main").unwrap(),
             email: Email::parse("ada@example.com").unwrap(),
-            first_name: PersonName::parse("Ada").unwrap(),
-            last_name: PersonName::parse("Byron").unwrap(),
+            first_name: FreeText::parse("Ada").unwrap(),
+            last_name: FreeText::parse("Byron").unwrap(),
             token_name: ResourceName::parse("bootstrap").unwrap(),
             secret: None,
         };
@@ -224,17 +224,19 @@ impl App {
     pub async fn user_in(&self, account: AccountId, email: &str, role: Option<Role>, state: UserState, is_enabled: bool) -> UserId {
         let id = UserId::random(self.service_entropy()).unwrap();
         let metadata = Metadata::new(Labels::default(), self.clock.now(), self.owner);
-        let name = |text| PersonName::parse(text).unwrap();
+        let name = |text| FreeText::parse(text).unwrap();
         let mut writer = self.store.write().await.unwrap();
         let user = User {
             id,
             account_id: account,
             email: Email::parse(email).unwrap(),
-            first_name: name(""),
-            last_name: name(""),
+            profile: Profile { first_name: name(""), last_name: name(""), company_name: None, phone: None, postal_address: None },
+            auth_provider: AuthProvider::Local,
+            auth_id: name(email),
             state,
             is_enabled,
             enabled_at: None,
+            last_act_at: None,
             metadata: metadata.clone(),
         };
         writer.insert_user(&user).await.unwrap();
@@ -268,7 +270,7 @@ impl App {
         let id = AccountId::random(self.service_entropy()).unwrap();
         let metadata = Metadata::new(Labels::default(), self.clock.now(), self.owner);
         let name = ResourceName::parse("other").unwrap();
-        let account = tokenward::domain::account::Account { id, name, is_enabled: true, enabled_at: None, metadata };
+        let account = tokenward::domain::account::Account { id, name, is_enabled: true, enabled_at: None, contact: None, metadata };
         let mut writer = self.store.write().await.unwrap();
         writer.insert_account(&account).await.unwrap();
         writer.commit().await.unwrap();

@@ -61,7 +61,7 @@ async fn the_matrix_of_roles() {
 #[tokio::test]
 async fn everyone_minds_its_own_tokens() {
     on_every_database(async |app| {
-        for role in Role::ALL {
+        for role in Role::ALL.iter().copied() {
             let user = app.user(&format!("own-{role}@example.com"), Some(role)).await.to_string();
             let (token, secret) = app.token_of(user.parse().unwrap(), "own").await;
             for (operation, call) in app.operations(&user, &token) {

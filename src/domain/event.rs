@@ -1,0 +1,186 @@
+//! Events: the audit log (CONTRACT.md §9). None ever holds a secret, nor anything else that a client wrote.
+
+use super::{
+    clock::Timestamp,
+    id::{AccountId, EventId, RoleBindingId, TokenId, UserId},
+    spelled,
+};
+
+spelled! {
+    /// What kind of thing happened.
+    Class, "must be user or security" {
+        /// Somebody changed something.
+        User = "user",
+        /// Somebody was refused.
+        Security = "security",
+    }
+}
+
+spelled! {
+    /// How much it matters.
+    Severity, "must be informational or warning" {
+        /// As it should be.
+        Informational = "informational",
+        /// Worth a look.
+        Warning = "warning",
+    }
+}
+
+/// What something was done to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A token, and whose it is.
+    Token(TokenId, UserId),
+    /// A user.
+    User(UserId),
+    /// A role binding, and whose it is.
+    RoleBinding(RoleBindingId, UserId),
+    /// An account.
+    Account(AccountId),
+}
+
+impl Subject {
+    fn id(self) -> String {
+        match self {
+            Self::Token(id, _) => id.to_string(),
+            Self::User(id) => id.to_string(),
+            Self::RoleBinding(id, _) => id.to_string(),
+            Self::Account(id) => id.to_string(),
+        }
+    }
+
+    /// Whose it is, if that goes without saying neither.
+    const fn user(self) -> Option<UserId> {
+        match self {
+            Self::Token(_, user) | Self::RoleBinding(_, user) => Some(user),
+            Self::User(_) | Self::Account(_) => None,
+        }
+    }
+
+    /// As in the resource's type, and as in prose.
+    const fn noun(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Token(..) => ("token", "token"),
+            Self::User(_) => ("user", "user"),
+            Self::RoleBinding(..) => ("roleBinding", "role binding"),
+            Self::Account(_) => ("account", "account"),
+        }
+    }
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// It came to be.
+    Created,
+    /// It changed.
+    Modified,
+    /// It is no more.
+    Deleted,
+    /// Its holder was turned away.
+    Refused,
+}
+
+impl Deed {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Modified => "modified",
+            Self::Deleted => "deleted",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// The request in which something happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occasion {
+    /// Names the request, in the log and to the client.
+    pub correlation_id: String,
+    /// The path that was asked for, where it names a resource or a collection; `None` on the command line.
+    pub uri: Option<String>,
+    /// The request's method in lower case, where the published API knows it.
+    pub method: Option<String>,
+}
+
+/// An entry of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its id.
+    pub id: EventId,
+    /// In whose log it stands.
+    pub account_id: AccountId,
+    /// Its place in that log: one more than the one before.
+    pub sequence_count: i64,
+    /// Which kind of event: `token.created`.
+    pub name: String,
+    /// In a few words.
+    pub summary: String,
+    /// In a sentence.
+    pub description: String,
+    /// What kind of thing happened.
+    pub class: Class,
+    /// How much it matters.
+    pub severity: Severity,
+    /// When; rises with `sequence_count`.
+    pub created_at: Timestamp,
+    /// What it was done to.
+    pub resource_id: String,
+    /// The media type of that.
+    pub resource_type: String,
+    /// Whose that is, for what belongs to a user.
+    pub related_user_id: Option<UserId>,
+    /// Who did it; the nil UUID for an operator at the command line.
+    pub user_id: UserId,
+    /// In which request.
+    pub correlation_id: String,
+    /// What that request asked for.
+    pub resource_uri: Option<String>,
+    /// How.
+    pub resource_method: Option<String>,
+    /// Its status.
+    pub resource_method_result: Option<String>,
+}
+
+impl Event {
+    /// Tells of a deed. Its place and time are the log's to say.
+    #[must_use]
+    pub fn new(id: EventId, account_id: AccountId, deed: Deed, subject: Subject, by: UserId, occasion: &Occasion) -> Self {
+        let (kind, noun) = subject.noun();
+        let mut summary = format!("{noun} {}", deed.as_str());
+        if let Some(first) = summary.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        let refused = deed == Deed::Refused;
+        let status = match (occasion.method.as_deref(), deed) {
+            (None, _) => None,
+            (_, Deed::Refused) => Some("401"),
+            (Some("post"), _) => Some("201"),
+            _ => Some("204"),
+        };
+        let id_of_subject = subject.id();
+        Self {
+            id,
+            account_id,
+            sequence_count: 0,
+            name: format!("{}.{}", kind.to_ascii_lowercase(), deed.as_str()),
+            description: if refused {
+                format!("The token {id_of_subject} was presented, and refused: its user is suspended or disabled.")
+            } else {
+                format!("The {noun} {id_of_subject} was {}.", deed.as_str())
+            },
+            summary,
+            class: if refused { Class::Security } else { Class::User },
+            severity: if refused { Severity::Warning } else { Severity::Informational },
+            created_at: Timestamp::from_micros(0),
+            resource_id: id_of_subject,
+            resource_type: format!("application/astra-{kind}"),
+            related_user_id: subject.user(),
+            user_id: by,
+            correlation_id: occasion.correlation_id.clone(),
+            resource_uri: occasion.uri.clone(),
+            resource_method: occasion.method.clone(),
+            resource_method_result: status.map(ToOwned::to_owned),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Accounts: create, retrieve, list, modify, delete.
+
+use std::sync::Arc;
+
+use super::{
+    Error, Result, Service,
+    caller::{Caller, Identity},
+    change::Others,
+    error::Faults,
+    policy::Action,
+};
+use crate::{
+    domain::{
+        account::{Account, AccountChange, NewAccount},
+        collection::{Page, Selection},
+        event::{Deed, Subject},
+        id::{AccountId, RoleBindingId},
+        label::Labels,
+        role::Role,
+        role_binding::{RoleBinding, RoleConstraints},
+    },
+    store::Conn,
+};
+
+impl Service {
+    /// Returns the caller's account.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn retrieve_account(&self, caller: &Caller) -> Result<Account> {
+        caller.may(Action::ReadAccount)?;
+        find(&mut self.store.read().await?, caller.account_id).await
+    }
+
+    /// Returns some of the accounts that are open to whoever calls.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_accounts(&self, identity: &Identity, selection: &Selection) -> Result<Page<Account>> {
+        Ok(self.store.read().await?.list_accounts(identity.user_id, selection).await?)
+    }
+
+    /// Whether whoever calls could create an account now: asked before the request's body is read.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub async fn may_create_account(&self, identity: &Identity) -> Result<()> {
+        owns_one(&mut self.store.read().await?, identity).await
+    }
+
+    /// Creates an account, and makes whoever calls its owner.
+    ///
+    /// # Errors
+    /// As [`Service::may_create_account`].
+    pub async fn create_account(&self, identity: &Identity, new: NewAccount) -> Result<Account> {
+        let mut change = self.change_of(identity).await?;
+        owns_one(&mut change.writer, identity).await?;
+        let account = Account {
+            id: AccountId::random(self.entropy())?,
+            name: new.name,
+            is_enabled: true,
+            enabled_at: Some(change.at),
+            contact: None,
+            metadata: change.metadata(new.labels),
+        };
+        let binding = RoleBinding {
+            id: RoleBindingId::random(self.entropy())?,
+            account_id: account.id,
+            user_id: identity.user_id,
+            role: Role::Owner,
+            role_constraints: RoleConstraints::default(),
+            metadata: change.metadata(Labels::default()),
+        };
+        change.writer.insert_account(&account).await?;
+        change.writer.insert_role_binding(&binding).await?;
+        change.record(account.id, Deed::Created, Subject::Account(account.id)).await?;
+        change.record(account.id, Deed::Created, Subject::RoleBinding(binding.id, binding.user_id)).await?;
+        change.commit().await?;
+        Ok(account)
+    }
+
+    /// Whether the caller could modify or delete its account now: asked before the request's headers and body are read.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub fn may_change_account(&self, caller: &Caller) -> Result<()> {
+        caller.may(Action::ChangeAccount)
+    }
+
+    /// Modifies the caller's account and returns its new state. `admit` is shown the present one and may refuse; nothing can come in
+    /// between.
+    ///
+    /// # Errors
+    /// As [`Service::may_change_account`], what `admit` says, or a conflict with what can't change.
+    pub async fn modify_account(&self, caller: &Caller, new: AccountChange, admit: impl FnOnce(&Account) -> Result<()>) -> Result<Account> {
+        let (mut change, caller) = self.change(caller, None).await?;
+        self.may_change_account(&caller)?;
+        let mut account = find(&mut change.writer, caller.account_id).await?;
+        admit(&account)?;
+        let mut faults = Faults::default();
+        faults.must_agree("id", new.id.as_deref(), &account.id);
+        faults.or_conflict()?;
+        if new.is_enabled == Some(true) && !account.is_enabled {
+            account.enabled_at = Some(change.at);
+        }
+        account.name = new.name.unwrap_or(account.name);
+        account.is_enabled = new.is_enabled.unwrap_or(account.is_enabled);
+        account.contact = new.contact.or(account.contact);
+        account.metadata.labels = new.labels.unwrap_or(account.metadata.labels);
+        account.metadata.modified(change.at, change.by);
+        change.writer.update_account(&account).await?;
+        change.record(account.id, Deed::Modified, Subject::Account(account.id)).await?;
+        change.commit().await?;
+        Ok(account)
+    }
+
+    /// Deletes the caller's account with all that it contains. `admit` as above.
+    ///
+    /// # Errors
+    /// As [`Service::may_change_account`], what `admit` says, or when another account would be left without an owner.
+    pub async fn delete_account(&self, caller: &Caller, admit: impl FnOnce(&Account) -> Result<()>) -> Result<()> {
+        let home = caller.account_id;
+        let mut change = self.change_among(home, Others::OfResidents(home), caller.user_id, Arc::clone(&caller.occasion)).await?;
+        let caller = caller.again(&mut change.writer).await?;
+        self.may_change_account(&caller)?;
+        let account = find(&mut change.writer, home).await?;
+        for other in change.writer.accounts_of_residents(home).await? {
+            let had = change.writer.count_owners(other, None, None).await?;
+            if had > 0 && change.writer.count_owners(other, None, Some(home)).await? == 0 {
+                return Err(Error::Forbidden);
+            }
+        }
+        admit(&account)?;
+        // The account's own log goes with it; what its users had in others ends there, and is told there.
+        for binding in change.writer.role_bindings_abroad(home).await? {
+            change.record(binding.account_id, Deed::Deleted, Subject::RoleBinding(binding.id, binding.user_id)).await?;
+        }
+        change.writer.delete_account(home).await?;
+        change.commit().await
+    }
+}
+
+async fn owns_one(conn: &mut Conn, identity: &Identity) -> Result<()> {
+    let may = Action::ChangeAccount.reach(Role::Owner).is_everything() && conn.owns_an_account(identity.user_id).await?;
+    if may { Ok(()) } else { Err(Error::Forbidden) }
+}
+
+async fn find(conn: &mut Conn, account: AccountId) -> Result<Account> {
+    // Who could speak to it knows of it; it is gone.
+    conn.find_account(account).await?.ok_or(Error::Forbidden)
+}

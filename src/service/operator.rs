@@ -1,0 +1,97 @@
+//! What operators do on the database itself, when nobody else can: issue, list and revoke tokens, and list users. No policy holds them
+//! back; their changes leave events, by nobody.
+
+use std::sync::Arc;
+
+use super::{Error, FieldError, Result, Service};
+use crate::domain::{
+    event::{Deed, Occasion, Subject},
+    id::{AccountId, TokenId, UserId, random_uuid},
+    label::Labels,
+    name::{Email, ResourceName},
+    secret::Secret,
+    token::Token,
+    user::User,
+};
+
+impl Service {
+    /// All users, of all accounts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn operator_list_users(&self) -> Result<Vec<User>> {
+        Ok(self.store.read().await?.all_users().await?)
+    }
+
+    /// All tokens, or those of the user of that email.
+    ///
+    /// # Errors
+    /// When there is no such user; or when the store fails.
+    pub async fn operator_list_tokens(&self, email: Option<&Email>, account: Option<AccountId>) -> Result<Vec<(User, Token)>> {
+        let users = match email {
+            Some(email) => vec![self.user_of(email, account).await?],
+            None => self.operator_list_users().await?,
+        };
+        let mut conn = self.store.read().await?;
+        let mut tokens = vec![];
+        for user in users {
+            for id in conn.tokens_of(user.id).await? {
+                if let Some(token) = conn.find_token(user.id, id).await? {
+                    tokens.push((user.clone(), token));
+                }
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// Issues a token to the user of that email.
+    ///
+    /// # Errors
+    /// When there is no such user, or several; or when the store fails.
+    pub async fn operator_issue_token(
+        &self,
+        email: &Email,
+        account: Option<AccountId>,
+        name: ResourceName,
+    ) -> Result<(User, Token, Secret)> {
+        let user = self.user_of(email, account).await?;
+        let mut change = self.change_in(user.account_id, Some(user.id), UserId::nil(), self.at_the_command_line()?).await?;
+        let secret = Secret::generate(self.entropy())?;
+        let metadata = change.metadata(Labels::default());
+        let token = Token { id: TokenId::random(self.entropy())?, user_id: user.id, name, metadata };
+        change.writer.insert_token(&token, secret.digest()).await?;
+        change.record(user.account_id, Deed::Created, Subject::Token(token.id, user.id)).await?;
+        change.commit().await?;
+        Ok((user, token, secret))
+    }
+
+    /// Revokes a token.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none of that id; or when the store fails.
+    pub async fn operator_revoke_token(&self, id: TokenId) -> Result<()> {
+        let holder = self.store.read().await?.find_holder_again(id, None).await?.ok_or(Error::NotFound)?;
+        let occasion = self.at_the_command_line()?;
+        let mut change = self.change_in(holder.home, Some(holder.user_id), UserId::nil(), occasion).await?;
+        change.writer.find_token(holder.user_id, id).await?.ok_or(Error::NotFound)?;
+        change.writer.delete_token(id).await?;
+        change.record(holder.home, Deed::Deleted, Subject::Token(id, holder.user_id)).await?;
+        change.commit().await
+    }
+
+    fn at_the_command_line(&self) -> Result<Arc<Occasion>> {
+        Ok(Arc::new(Occasion { correlation_id: random_uuid(self.entropy())?.to_string(), uri: None, method: None }))
+    }
+
+    /// The one user of that email.
+    async fn user_of(&self, email: &Email, account: Option<AccountId>) -> Result<User> {
+        let mut found = self.store.read().await?.users_by_email(email).await?;
+        found.retain(|user| account.is_none_or(|account| account == user.account_id));
+        let user = found.pop().ok_or(Error::NotFound)?;
+        if found.is_empty() {
+            Ok(user)
+        } else {
+            Err(Error::Invalid(vec![FieldError::new("email", "is that of users in several accounts; say which account is meant")]))
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Role bindings: grant, retrieve, list, modify, revoke.
+
+use super::{
+    Error, Result, Service,
+    caller::Caller,
+    error::Faults,
+    policy::Action,
+    user::{self, is_last_owner},
+};
+use crate::{
+    domain::{
+        collection::{Page, Selection},
+        event::{Deed, Subject},
+        id::{AccountId, RoleBindingId, UserId},
+        role::Role,
+        role_binding::{RoleBinding, RoleBindingDraft},
+        user::AuthProvider,
+    },
+    store::Conn,
+};
+
+const NO_OWNER: &str = "can't take the account its last owner";
+
+impl Service {
+    /// Returns a binding; `of` is the user in whose collection it is sought, if it is.
+    ///
+    /// # Errors
+    /// When it isn't there.
+    pub async fn retrieve_role_binding(&self, caller: &Caller, of: Option<UserId>, id: RoleBindingId) -> Result<RoleBinding> {
+        caller.may(Action::ReadPeople)?;
+        find(&mut self.store.read().await?, caller.account_id, of, id).await
+    }
+
+    /// Returns some of the account's bindings, or of a user's.
+    ///
+    /// # Errors
+    /// When the user isn't there.
+    pub async fn list_role_bindings(&self, caller: &Caller, of: Option<UserId>, selection: &Selection) -> Result<Page<RoleBinding>> {
+        caller.may(Action::ReadPeople)?;
+        let mut conn = self.store.read().await?;
+        exists(&mut conn, caller.account_id, of).await?;
+        Ok(conn.list_role_bindings(caller.account_id, of, selection).await?)
+    }
+
+    /// Whether the caller could grant some role now: asked before the request's body is read.
+    ///
+    /// # Errors
+    /// When the user isn't there, or the caller may not.
+    pub async fn may_create_role_binding(&self, caller: &Caller, of: Option<UserId>) -> Result<()> {
+        exists(&mut self.store.read().await?, caller.account_id, of).await?;
+        may_change(caller, None)
+    }
+
+    /// Grants a role.
+    ///
+    /// # Errors
+    /// As [`Service::may_create_role_binding`]; when the role is more than the caller may grant; a conflict.
+    pub async fn create_role_binding(&self, caller: &Caller, of: Option<UserId>, new: RoleBindingDraft) -> Result<RoleBinding> {
+        let user = principal(of, &new)?;
+        let (mut change, caller) = self.change(caller, Some(user)).await?;
+        exists(&mut change.writer, caller.account_id, of).await?;
+        may_change(&caller, None)?;
+        if change.writer.find_member(caller.account_id, user).await?.is_none() {
+            let mut faults = Faults::default();
+            faults.refuse("userID", "must be a user of the account");
+            return faults.or_invalid(None);
+        }
+        may_change(&caller, Some(new.role))?;
+        let mut faults = Faults::default();
+        faults.must_agree("accountID", new.account_id.as_deref(), &caller.account_id);
+        faults.must_agree("userID", new.user_id.as_deref().filter(|id| !is_nil(id)), &user);
+        if change.writer.role_bindings_of(user).await?.iter().any(|binding| binding.account_id == caller.account_id) {
+            faults.refuse("userID", "has a role in the account already");
+        }
+        faults.or_conflict()?;
+        let binding = RoleBinding {
+            id: RoleBindingId::random(self.entropy())?,
+            account_id: caller.account_id,
+            user_id: user,
+            role: new.role,
+            role_constraints: new.role_constraints.unwrap_or_default(),
+            metadata: change.metadata(new.labels.unwrap_or_default()),
+        };
+        change.writer.insert_role_binding(&binding).await?;
+        change.record(caller.account_id, Deed::Created, Subject::RoleBinding(binding.id, user)).await?;
+        change.commit().await?;
+        Ok(binding)
+    }
+
+    /// Whether the caller could modify or revoke that binding now: asked before the request's headers and body are read.
+    ///
+    /// # Errors
+    /// When the binding isn't there, or the caller may not.
+    pub async fn may_change_role_binding(&self, caller: &Caller, of: Option<UserId>, id: RoleBindingId) -> Result<()> {
+        let binding = find(&mut self.store.read().await?, caller.account_id, of, id).await?;
+        may_change(caller, Some(binding.role))
+    }
+
+    /// Modifies a binding and returns its new state. `admit` is shown the present one and may refuse; nothing can come in between.
+    ///
+    /// # Errors
+    /// As [`Service::may_change_role_binding`]; when the role is more than the caller may grant; what `admit` says; a conflict.
+    pub async fn modify_role_binding(
+        &self,
+        caller: &Caller,
+        of: Option<UserId>,
+        id: RoleBindingId,
+        new: RoleBindingDraft,
+        admit: impl FnOnce(&RoleBinding) -> Result<()>,
+    ) -> Result<RoleBinding> {
+        let user = self.store.read().await?.find_role_binding(caller.account_id, id).await?.ok_or(Error::NotFound)?.user_id;
+        let (mut change, caller) = self.change(caller, Some(user)).await?;
+        let before = find(&mut change.writer, caller.account_id, of, id).await?;
+        may_change(&caller, Some(before.role))?;
+        may_change(&caller, Some(new.role))?;
+        admit(&before)?;
+        let mut faults = Faults::default();
+        faults.must_agree("id", new.id.as_deref(), &before.id);
+        faults.must_agree("accountID", new.account_id.as_deref(), &before.account_id);
+        faults.must_agree("userID", new.user_id.as_deref(), &before.user_id);
+        faults.must_agree("groupID", new.group_id.as_deref(), &UserId::nil());
+        let mut binding = before.clone();
+        binding.role = new.role;
+        binding.role_constraints = new.role_constraints.unwrap_or(binding.role_constraints);
+        if !binding.makes_owner() && is_last_owner(&mut change.writer, &before).await? {
+            faults.refuse(if binding.role == Role::Owner { "roleConstraints" } else { "role" }, NO_OWNER);
+        }
+        faults.or_conflict()?;
+        binding.metadata.labels = new.labels.unwrap_or(binding.metadata.labels);
+        binding.metadata.modified(change.at, change.by);
+        change.writer.update_role_binding(&binding).await?;
+        change.record(caller.account_id, Deed::Modified, Subject::RoleBinding(id, user)).await?;
+        change.commit().await?;
+        Ok(binding)
+    }
+
+    /// Revokes a binding, and with a local user's last one deletes the user (CONTRACT.md §9). `admit` as above.
+    ///
+    /// # Errors
+    /// As [`Service::may_change_role_binding`], what `admit` says, or when the account would be left without an owner.
+    pub async fn delete_role_binding(
+        &self,
+        caller: &Caller,
+        of: Option<UserId>,
+        id: RoleBindingId,
+        admit: impl FnOnce(&RoleBinding) -> Result<()>,
+    ) -> Result<()> {
+        let user = self.store.read().await?.find_role_binding(caller.account_id, id).await?.ok_or(Error::NotFound)?.user_id;
+        let (mut change, caller) = self.change(caller, Some(user)).await?;
+        let binding = find(&mut change.writer, caller.account_id, of, id).await?;
+        may_change(&caller, Some(binding.role))?;
+        if is_last_owner(&mut change.writer, &binding).await? {
+            return Err(Error::Forbidden);
+        }
+        admit(&binding)?;
+        let is_last = change.writer.role_bindings_of(user).await?.len() == 1;
+        let holder = change.writer.find_user(user).await?.filter(|user| is_last && user.auth_provider == AuthProvider::Local);
+        match holder {
+            Some(holder) => user::delete(&mut change, &holder).await?,
+            None => {
+                change.writer.delete_role_binding(id).await?;
+                change.record(caller.account_id, Deed::Deleted, Subject::RoleBinding(id, user)).await?;
+            }
+        }
+        change.commit().await
+    }
+}
+
+fn is_nil(id: &str) -> bool {
+    id == UserId::nil().to_string()
+}
+
+/// Who shall hold the role: a user, for groups aren't offered here.
+fn principal(of: Option<UserId>, new: &RoleBindingDraft) -> Result<UserId> {
+    let given = |id: &Option<String>| id.clone().filter(|id| !is_nil(id));
+    let mut faults = Faults::default();
+    if given(&new.group_id).is_some() {
+        faults.refuse("groupID", "must be left out: groups are not offered here");
+    }
+    let user = of.or_else(|| given(&new.user_id)?.parse().ok());
+    if user.is_none() {
+        faults.refuse("userID", "must name who shall hold the role");
+    }
+    faults.or_invalid(user)
+}
+
+/// May the caller deal with bindings of that role, or with any?
+fn may_change(caller: &Caller, role: Option<Role>) -> Result<()> {
+    let may = Action::ChangeRoleBindings.reach(caller.role).covers(caller.role, role);
+    if may { Ok(()) } else { Err(Error::Forbidden) }
+}
+
+async fn exists(conn: &mut Conn, account: AccountId, user: Option<UserId>) -> Result<()> {
+    let Some(user) = user else { return Ok(()) };
+    conn.find_member(account, user).await?.map(drop).ok_or(Error::NotFound)
+}
+
+async fn find(conn: &mut Conn, account: AccountId, of: Option<UserId>, id: RoleBindingId) -> Result<RoleBinding> {
+    let found = conn.find_role_binding(account, id).await?;
+    found.filter(|binding| of.is_none_or(|user| user == binding.user_id)).ok_or(Error::NotFound)
+}

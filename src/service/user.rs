@@ -1,0 +1,204 @@
+//! Users: create, retrieve, list, modify, delete.
+
+use super::{Error, Result, Service, caller::Caller, change::Change, error::Faults, policy::Action};
+use crate::{
+    domain::{
+        collection::{Page, Selection},
+        event::{Deed, Subject},
+        id::UserId,
+        name::FreeText,
+        user::{AuthProvider, NewUser, User, UserChange, UserState},
+    },
+    store::{Conn, user::Member},
+};
+
+impl Service {
+    /// Returns a user.
+    ///
+    /// # Errors
+    /// When it isn't in the account.
+    pub async fn retrieve_user(&self, caller: &Caller, user: UserId) -> Result<User> {
+        Ok(find(&mut self.store.read().await?, caller, Action::ReadPeople, user).await?.0)
+    }
+
+    /// Returns some of the account's users.
+    ///
+    /// # Errors
+    /// When the caller may not see them.
+    pub async fn list_users(&self, caller: &Caller, selection: &Selection) -> Result<Page<User>> {
+        caller.may(Action::ReadPeople)?;
+        Ok(self.store.read().await?.list_users(caller.account_id, selection).await?)
+    }
+
+    /// Whether the caller could create a user now: asked before the request's body is read.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub fn may_create_user(&self, caller: &Caller) -> Result<()> {
+        // A new user has no role yet.
+        let may = Action::AdministerUsers.reach(caller.role).covers(caller.role, None);
+        if may { Ok(()) } else { Err(Error::Forbidden) }
+    }
+
+    /// Creates a user in the caller's account.
+    ///
+    /// # Errors
+    /// As [`Service::may_create_user`], or a conflict when the email is taken.
+    pub async fn create_user(&self, caller: &Caller, new: NewUser) -> Result<User> {
+        let (mut change, caller) = self.change(caller, None).await?;
+        self.may_create_user(&caller)?;
+        let user = User {
+            id: UserId::random(self.entropy())?,
+            account_id: caller.account_id,
+            auth_id: new.auth_id.unwrap_or_else(|| FreeText::stored(new.email.to_string())),
+            email: new.email,
+            profile: new.profile,
+            auth_provider: new.auth_provider,
+            state: UserState::Active,
+            is_enabled: true,
+            enabled_at: Some(change.at),
+            last_act_at: None,
+            metadata: change.metadata(new.labels),
+        };
+        email_is_free(&mut change.writer, &user).await?;
+        change.writer.insert_user(&user).await?;
+        change.record(caller.account_id, Deed::Created, Subject::User(user.id)).await?;
+        change.commit().await?;
+        Ok(user)
+    }
+
+    /// Whether the caller could modify that user in some way now: asked before the request's headers and body are read.
+    ///
+    /// # Errors
+    /// When the user isn't there, or the caller may not.
+    pub async fn may_modify_user(&self, caller: &Caller, user: UserId) -> Result<()> {
+        find(&mut self.store.read().await?, caller, Action::ModifyProfile, user).await.map(drop)
+    }
+
+    /// Modifies a user and returns its new state. `admit` is shown the present one and may refuse; nothing can come in between.
+    ///
+    /// # Errors
+    /// As [`Service::may_modify_user`], what `admit` says, or a conflict with what can't change.
+    pub async fn modify_user(&self, caller: &Caller, id: UserId, new: UserChange, admit: impl FnOnce(&User) -> Result<()>) -> Result<User> {
+        let (mut change, caller) = self.change(caller, Some(id)).await?;
+        let (before, member) = find(&mut change.writer, &caller, Action::ModifyProfile, id).await?;
+        let mut faults = Faults::default();
+        faults.must_agree("id", new.id.as_deref(), &before.id);
+        faults.must_agree("authProvider", new.auth_provider.map(AuthProvider::as_str), &before.auth_provider);
+        let mut user = before.clone();
+        user.apply(new);
+        if user.is_enabled && !before.is_enabled {
+            user.enabled_at = Some(change.at);
+        }
+        let profile_only = User { profile: before.profile.clone(), ..user.clone() } == before;
+        if !profile_only && !caller.reaches(Action::AdministerUsers, &member) {
+            return Err(Error::Forbidden);
+        }
+        admit(&before)?;
+        if before.takes_part() && !user.takes_part() && is_last_owner_anywhere(&mut change.writer, id).await? {
+            let name = if user.state == before.state { "isEnabled" } else { "state" };
+            faults.refuse(name, "can't take an account its last owner");
+        }
+        faults.or_conflict()?;
+        email_is_free(&mut change.writer, &user).await?;
+        user.metadata.modified(change.at, change.by);
+        change.writer.update_user(&user).await?;
+        change.record(caller.account_id, Deed::Modified, Subject::User(id)).await?;
+        change.commit().await?;
+        Ok(user)
+    }
+
+    /// Whether the caller could delete that user now: asked before the request's headers are read.
+    ///
+    /// # Errors
+    /// When the user isn't there, or the caller may not.
+    pub async fn may_delete_user(&self, caller: &Caller, user: UserId) -> Result<()> {
+        find(&mut self.store.read().await?, caller, Action::AdministerUsers, user).await.map(drop)
+    }
+
+    /// Deletes a user, its tokens and its role bindings. `admit` as above.
+    ///
+    /// # Errors
+    /// As [`Service::may_delete_user`], what `admit` says, or when an account would be left without an owner.
+    pub async fn delete_user(&self, caller: &Caller, id: UserId, admit: impl FnOnce(&User) -> Result<()>) -> Result<()> {
+        let (mut change, caller) = self.change(caller, Some(id)).await?;
+        let (user, _) = find(&mut change.writer, &caller, Action::AdministerUsers, id).await?;
+        if is_last_owner_anywhere(&mut change.writer, id).await? {
+            return Err(Error::Forbidden);
+        }
+        admit(&user)?;
+        delete(&mut change, &user).await?;
+        change.commit().await
+    }
+}
+
+impl User {
+    /// Takes over what is given.
+    fn apply(&mut self, new: UserChange) {
+        let followed = self.auth_provider == AuthProvider::Local && self.auth_id.as_str() == self.email.as_str();
+        self.email = new.email.unwrap_or_else(|| self.email.clone());
+        if followed {
+            // The id by which a local user is known is its email, unless it was given another.
+            self.auth_id = FreeText::stored(self.email.to_string());
+        }
+        self.auth_id = new.auth_id.filter(|id| !followed || id.as_str() != self.auth_id.as_str()).unwrap_or_else(|| self.auth_id.clone());
+        self.state = new.state.unwrap_or(self.state);
+        self.is_enabled = new.is_enabled.unwrap_or(self.is_enabled);
+        let profile = &mut self.profile;
+        profile.first_name = new.first_name.unwrap_or_else(|| profile.first_name.clone());
+        profile.last_name = new.last_name.unwrap_or_else(|| profile.last_name.clone());
+        profile.company_name = new.company_name.or_else(|| profile.company_name.clone());
+        profile.phone = new.phone.or_else(|| profile.phone.clone());
+        profile.postal_address = new.postal_address.or_else(|| profile.postal_address.clone());
+        self.metadata.labels = new.labels.unwrap_or_else(|| self.metadata.labels.clone());
+    }
+}
+
+/// Deletes a user with all that is its own, with an event for each in the log of its account.
+pub(super) async fn delete(change: &mut Change, user: &User) -> Result<()> {
+    for token in change.writer.tokens_of(user.id).await? {
+        change.record(user.account_id, Deed::Deleted, Subject::Token(token, user.id)).await?;
+    }
+    for binding in change.writer.role_bindings_of(user.id).await? {
+        change.record(binding.account_id, Deed::Deleted, Subject::RoleBinding(binding.id, user.id)).await?;
+    }
+    change.writer.delete_user(user.id).await?;
+    change.record(user.account_id, Deed::Deleted, Subject::User(user.id)).await
+}
+
+/// Whether some account has this owner only (CONTRACT.md §9).
+pub(super) async fn is_last_owner_anywhere(conn: &mut Conn, user: UserId) -> Result<bool> {
+    for binding in conn.role_bindings_of(user).await? {
+        if is_last_owner(conn, &binding).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the binding is what its account's last owner owns it by.
+pub(super) async fn is_last_owner(conn: &mut Conn, binding: &crate::domain::role_binding::RoleBinding) -> Result<bool> {
+    let takes_part = conn.find_user(binding.user_id).await?.is_some_and(|user| user.takes_part());
+    Ok(takes_part && binding.makes_owner() && conn.count_owners(binding.account_id, Some(binding.user_id), None).await? == 0)
+}
+
+/// No account of the user may have another one with its email.
+async fn email_is_free(conn: &mut Conn, user: &User) -> Result<()> {
+    let mut accounts = conn.accounts_of(user.id).await?;
+    accounts.insert(user.account_id);
+    for account in accounts {
+        if conn.email_is_taken(account, &user.email, user.id).await? {
+            let mut faults = Faults::default();
+            faults.refuse("email", "is another user's in the account");
+            return faults.or_conflict();
+        }
+    }
+    Ok(())
+}
+
+/// The user, if the caller may do that with it.
+async fn find(conn: &mut Conn, caller: &Caller, action: Action, user: UserId) -> Result<(User, Member)> {
+    let member = conn.find_member(caller.account_id, user).await?.ok_or(Error::NotFound)?;
+    let found = conn.find_user(user).await?.ok_or(Error::NotFound)?;
+    if caller.reaches(action, &member) { Ok((found, member)) } else { Err(Error::Forbidden) }
+}

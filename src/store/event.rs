@@ -1,0 +1,141 @@
+//! Events.
+
+use super::{
+    Conn, StoreError, Writer,
+    collection::{Scope, list},
+    columns::rows,
+    on,
+};
+use crate::domain::{
+    clock::Timestamp,
+    collection::{Field, Kind, Page, Selection},
+    event::Event,
+    id::{AccountId, EventId, TokenId, UserId},
+};
+
+/// The fields that filters, orders and includes may name. Events have no labels, and nobody modifies them.
+pub static FIELDS: &[Field] = &[
+    Field::new("type", Kind::Constant("application/astra-event")),
+    Field::new("version", Kind::Constant("1.4")),
+    Field::new("id", Kind::Text("id")),
+    Field::new("name", Kind::Text("name")),
+    Field::new("sequenceCount", Kind::Number("sequence_count")),
+    Field::new("summary", Kind::Text("summary")),
+    Field::new("eventTime", Kind::Instant("created_at")),
+    Field::new("source", Kind::Constant("tokenward")),
+    Field::new("resourceID", Kind::Text("resource_id")),
+    Field::new("additionalResourceIDs", Kind::Object),
+    Field::new("resourceType", Kind::Text("resource_type")),
+    Field::new("correlationID", Kind::Text("correlation_id")),
+    Field::new("severity", Kind::Text("severity")),
+    Field::new("class", Kind::Text("class")),
+    Field::new("description", Kind::Text("description")),
+    Field::new("resourceURI", Kind::OptionalText("resource_uri")),
+    Field::new("resourceMethod", Kind::OptionalText("resource_method")),
+    Field::new("resourceMethodResult", Kind::OptionalText("resource_method_result")),
+    Field::new("userID", Kind::Text("user_id")),
+    Field::new("accountID", Kind::Text("account_id")),
+    Field::new("metadata", Kind::Object),
+    Field::new("metadata.labels[*].name", Kind::OptionalText("NULL")),
+    Field::new("metadata.labels[*].value", Kind::OptionalText("NULL")),
+    Field::new("metadata.creationTimestamp", Kind::Instant("created_at")),
+    Field::new("metadata.modificationTimestamp", Kind::Instant("created_at")),
+    Field::new("metadata.createdBy", Kind::Text("user_id")),
+    Field::new("metadata.modifiedBy", Kind::OptionalText("NULL")),
+];
+
+macro_rules! columns {
+    () => {
+        "id, account_id, sequence_count, name, summary, description, class, severity, created_at, resource_id, resource_type, \
+         related_user_id, user_id, correlation_id, resource_uri, resource_method, resource_method_result"
+    };
+}
+
+rows!(Event {
+    id,
+    account_id,
+    sequence_count,
+    name,
+    summary,
+    description,
+    class,
+    severity,
+    created_at,
+    resource_id,
+    resource_type,
+    related_user_id,
+    user_id,
+    correlation_id,
+    resource_uri,
+    resource_method,
+    resource_method_result,
+});
+
+/// The events of an account: all of them, or those that a user caused.
+pub(super) fn scope(account: AccountId, by: Option<UserId>) -> Scope {
+    let mut keys = vec![account.to_string()];
+    keys.extend(by.map(|user| user.to_string()));
+    let within: &[&str] = if by.is_some() { &["account_id = $1 AND user_id = $2"] } else { &["account_id = $1"] };
+    Scope { columns: columns!(), table: "events", within, keys }
+}
+
+impl Conn {
+    /// The event, if it is in that account's log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_event(&mut self, account: AccountId, event: EventId) -> Result<Option<Event>, StoreError> {
+        const FIND: &str = concat!("SELECT ", columns!(), " FROM events WHERE id = $1 AND account_id = $2");
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(event).bind(account).fetch_optional(c).await)?)
+    }
+
+    /// Some of the account's events: of all of them, or of those that a user caused.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_events(&mut self, account: AccountId, by: Option<UserId>, selection: &Selection) -> Result<Page<Event>, StoreError> {
+        list(self, &scope(account, by), selection).await
+    }
+}
+
+impl Writer {
+    /// Keeps an event at the end of its account's log, whose lock this transaction holds. Gives it its place there, and its time: after
+    /// that of every earlier event.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn insert_event(&mut self, event: &Event) -> Result<(), StoreError> {
+        const NEXT: &str = "UPDATE accounts SET event_count = event_count + 1, changed_at = changed_at + 1 WHERE id = $1 \
+             RETURNING event_count, changed_at";
+        const INSERT: &str = concat!(
+            "INSERT INTO events (",
+            columns!(),
+            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+        );
+        let (count, at): (i64, Timestamp) = on!(self, c => sqlx::query_as(NEXT).bind(event.account_id).fetch_one(c).await)?;
+        on!(self, c => sqlx::query(INSERT).bind(event.id).bind(event.account_id).bind(count).bind(&event.name).bind(&event.summary)
+            .bind(&event.description).bind(event.class).bind(event.severity).bind(at).bind(&event.resource_id).bind(&event.resource_type)
+            .bind(event.related_user_id).bind(event.user_id).bind(&event.correlation_id).bind(&event.resource_uri)
+            .bind(&event.resource_method).bind(&event.resource_method_result).execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Notes that a token is being turned away, unless that was noted since `before`. True if it wasn't.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn note_refusal(&mut self, token: TokenId, now: Timestamp, before: Timestamp) -> Result<bool, StoreError> {
+        const NOTE: &str = "UPDATE tokens SET refused_at = $2 WHERE id = $1 AND (refused_at IS NULL OR refused_at <= $3) RETURNING id";
+        let noted: Option<TokenId> = on!(self, c => sqlx::query_scalar(NOTE).bind(token).bind(now).bind(before).fetch_optional(c).await)?;
+        Ok(noted.is_some())
+    }
+
+    /// Forgets some of the events that are older than that, the oldest first. Returns how many.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn prune_events(&mut self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        const PRUNE: &str = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
+        Ok(on!(self, c => sqlx::query(PRUNE).bind(before).bind(i64::from(most)).execute(c).await.map(|done| done.rows_affected()))?)
+    }
+}
