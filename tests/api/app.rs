@@ -210,11 +210,6 @@ impl App {
         ]
     }
 
-    /// The same, on the owner's own: each would succeed.
-    pub fn good_operations(&self) -> Vec<(&'static str, Call<'_>)> {
-        self.operations(self.owner, &self.token)
-    }
-
     /// A new user of the account, with a role or without.
     pub async fn user(&self, email: &str, role: Option<Role>) -> UserId {
         self.user_in(self.account, email, role, UserState::Active, true).await

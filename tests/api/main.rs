@@ -7,8 +7,11 @@
 mod app;
 mod collection;
 mod document;
+mod matrix;
+mod operation;
 mod outage;
 mod pages;
+mod people;
 mod problems;
 mod races;
 mod roles;

@@ -1,14 +1,17 @@
 //! When the database fails or goes away: a problem, never a detail of the cause, and nothing else.
 
-use crate::app::on_every_database;
+use crate::{
+    app::on_every_database,
+    operation::{self, Target},
+};
 
 #[tokio::test]
 async fn a_failing_database() {
     on_every_database(async |app| {
         app.sabotage("ALTER TABLE tokens RENAME TO gone").await;
-        for (operation, call) in app.good_operations() {
-            let reply = call.problem(34).await;
-            reply.snapshot(&format!("{operation}__500_problem_34"));
+        for operation in operation::all() {
+            let reply = operation.call(app, &Target::nobody(app)).problem(34).await;
+            reply.snapshot(&format!("{}__500_problem_34", operation.id));
             assert!(!reply.text().contains("tokens\""), "{}", reply.text());
         }
     })
@@ -34,8 +37,9 @@ async fn an_unreachable_database() {
         app.get("/healthz").anonymous().expect(200).await.snapshot("check_health__200");
         app.get("/readyz").anonymous().expect(200).await.snapshot("check_readiness__200");
         app.service.close().await;
-        for (operation, call) in app.good_operations() {
-            call.problem(41).await.snapshot(&format!("{operation}__503_problem_41"));
+        for operation in operation::all() {
+            let reply = operation.call(app, &Target::nobody(app)).problem(41).await;
+            reply.snapshot(&format!("{}__503_problem_41", operation.id));
         }
         app.get("/healthz").anonymous().expect(200).await;
         app.get("/readyz").anonymous().expect(503).await.snapshot("check_readiness__503");

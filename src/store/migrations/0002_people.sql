@@ -69,6 +69,10 @@ CREATE TABLE events (
     UNIQUE (account_id, sequence_count)
 );
 CREATE INDEX events_by_creation ON events (account_id, created_at, id);
+CREATE INDEX events_by_creation_descending ON events (account_id, created_at DESC, id);
+CREATE INDEX events_by_author_descending ON events (account_id, user_id, created_at DESC, id);
+CREATE INDEX events_by_resource_descending ON events (account_id, resource_id DESC, created_at, id);
+CREATE INDEX events_by_sequence_descending ON events (account_id, sequence_count DESC, created_at, id);
 CREATE INDEX events_by_author ON events (account_id, user_id, created_at, id);
 CREATE INDEX events_by_resource ON events (account_id, resource_id, created_at, id);
 CREATE INDEX events_by_age ON events (created_at);

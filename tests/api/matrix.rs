@@ -1,0 +1,153 @@
+//! Who may do what: every operation of the document, called by everyone, on what belongs to everyone.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+use tokenward::domain::role::Role;
+
+use crate::{
+    app::{App, on_every_database},
+    operation::{self, Operation},
+};
+
+/// In the order of what they may do.
+#[derive(Clone, Copy, PartialEq)]
+enum Who {
+    Anonymous,
+    /// An owner of another account.
+    Stranger,
+    /// A user of the account.
+    User(Option<Role>),
+}
+
+const CALLERS: [(&str, Who); 7] = [
+    ("anonymous", Who::Anonymous),
+    ("stranger", Who::Stranger),
+    ("no role", Who::User(None)),
+    ("viewer", Who::User(Some(Role::Viewer))),
+    ("member", Who::User(Some(Role::Member))),
+    ("admin", Who::User(Some(Role::Admin))),
+    ("owner", Who::User(Some(Role::Owner))),
+];
+
+/// Whose things an operation is called on; for grants, which role is granted.
+#[derive(Clone, Copy, PartialEq)]
+enum Whose {
+    Own,
+    Of(Option<Role>),
+}
+
+const ROLES: [(&str, Option<Role>); 5] = [
+    ("no role", None),
+    ("viewer", Some(Role::Viewer)),
+    ("member", Some(Role::Member)),
+    ("admin", Some(Role::Admin)),
+    ("owner", Some(Role::Owner)),
+];
+
+fn targets(operation: &Operation) -> Vec<(&'static str, Whose)> {
+    let others = ROLES.iter().map(|(name, role)| (*name, Whose::Of(*role)));
+    match operation.id {
+        "create_role_binding" | "create_user_role_binding" => others.skip(1).collect(),
+        id if id.contains("role_binding") && operation.path.ends_with('}') => {
+            std::iter::once(("own", Whose::Own)).chain(others.skip(1)).collect()
+        }
+        _ if operation.path.contains("{user_id}") => std::iter::once(("own", Whose::Own)).chain(others).collect(),
+        _ => vec![("", Whose::Of(Some(Role::Viewer)))],
+    }
+}
+
+/// The status of the answer. Caller and target are new each time, for many an operation can be done once.
+async fn status(app: &App, operation: &Operation, who: Who, whose: Whose, stranger: &str, change: Option<&str>, number: &mut u32) -> u16 {
+    *number += 1;
+    let caller = match who {
+        Who::User(role) => Some(app.user(&format!("caller{number}@example.com"), role).await),
+        _ => None,
+    };
+    let grants = operation.method == "POST" && operation.id.contains("role_binding");
+    let target = match whose {
+        Whose::Own if caller.is_some() => app.target_of(caller.unwrap()).await,
+        Whose::Own => app.target_of(app.owner).await,
+        Whose::Of(_) if grants => app.target(&format!("target{number}@example.com"), None).await,
+        Whose::Of(role) => app.target(&format!("target{number}@example.com"), role).await,
+    };
+    let mut call = app.call(&operation.method, operation.url(&target));
+    if operation.has_body() {
+        let mut body = operation.body(&target);
+        if let (true, Whose::Of(Some(role))) = (grants, whose) {
+            body["role"] = json!(role.as_str());
+        }
+        if change.is_some() {
+            body = json!({ "type": body["type"], "version": body["version"], "state": "suspended" });
+        }
+        call = call.json(&body);
+    }
+    let call = match (who, caller) {
+        (Who::Anonymous, _) => call.anonymous(),
+        (Who::Stranger, _) => call.secret(stranger),
+        (_, Some(caller)) => call.secret(&app.token_of(caller, "speaks").await.1),
+        (Who::User(_), None) => unreachable!(),
+    };
+    call.send().await.status.as_u16()
+}
+
+/// What changes nothing from one line to the next is one line.
+fn table(rows: &[(String, Vec<u16>)], operation: &str) -> String {
+    let mut merged: Vec<(String, &Vec<u16>)> = vec![];
+    for (whose, row) in rows {
+        match merged.last_mut() {
+            Some((names, last)) if *last == row => *names = format!("{names}, {whose}"),
+            _ => merged.push((whose.clone(), row)),
+        }
+    }
+    if let [(names, _)] = merged.as_mut_slice()
+        && names.contains(',')
+    {
+        *names = "anyone's".to_owned();
+    }
+    let mut table = String::new();
+    for (index, (whose, row)) in merged.iter().enumerate() {
+        write!(table, "{:<34}{whose:<32}", if index == 0 { operation } else { "" }).unwrap();
+        for status in *row {
+            write!(table, "{status:<11}").unwrap();
+        }
+        table = table.trim_end().to_owned() + "\n";
+    }
+    table
+}
+
+#[tokio::test]
+async fn the_matrix_of_roles() {
+    on_every_database(async |app| {
+        let (_, _, stranger) = app.another_account().await;
+        let mut number = 0;
+        let mut shown = format!("{:<34}{:<32}", "operation", "on what is of / granting");
+        CALLERS.iter().for_each(|(name, _)| write!(shown, "{name:<11}").unwrap());
+        shown = shown.trim_end().to_owned() + "\n";
+        for operation in operation::all() {
+            if operation.id == "delete_account" {
+                // Else the accounts that were created here would be left without their owners.
+                app.sabotage(&format!("DELETE FROM accounts WHERE name = 'x' AND id <> '{}'", app.account)).await;
+            }
+            let variants: &[Option<&str>] = if operation.id == "modify_user" { &[None, Some("state")] } else { &[None] };
+            for change in variants {
+                let mut rows = vec![];
+                for (name, whose) in targets(&operation) {
+                    let mut row = vec![];
+                    for (_, who) in CALLERS {
+                        row.push(status(app, &operation, who, whose, &stranger, *change, &mut number).await);
+                    }
+                    rows.push((name.to_owned(), row));
+                }
+                let label = change.map_or_else(|| operation.id.to_owned(), |change| format!("{} ({change})", operation.id));
+                shown += &table(&rows, &label);
+            }
+        }
+        insta::with_settings!({
+            snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, { insta::assert_snapshot!("roles", shown) });
+    })
+    .await;
+}

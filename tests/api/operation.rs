@@ -1,0 +1,123 @@
+//! Every operation of the document below `/accounts`, ready to be called.
+
+use serde_json::{Value, json};
+use tokenward::domain::{id::UserId, role::Role};
+
+use crate::app::{App, Call, DOCUMENT};
+
+/// What operations are called on.
+#[derive(Clone)]
+pub struct Target {
+    pub account: String,
+    pub user: String,
+    pub token: String,
+    pub binding: String,
+    pub event: String,
+}
+
+pub const NOBODY: &str = "11111111-1111-4111-8111-111111111111";
+
+impl Target {
+    /// What isn't there, in an account that is.
+    pub fn nobody(app: &App) -> Self {
+        let nobody = || NOBODY.to_owned();
+        Self { account: app.account.to_string(), user: nobody(), token: nobody(), binding: nobody(), event: nobody() }
+    }
+}
+
+impl App {
+    /// A new user with a token and perhaps a role, and an event that somebody else caused.
+    pub async fn target(&self, email: &str, role: Option<Role>) -> Target {
+        let user = self.user(email, role).await;
+        self.target_of(user).await
+    }
+
+    /// What a user has.
+    pub async fn target_of(&self, user: UserId) -> Target {
+        let account = self.account.to_string();
+        let bindings = self.get(format!("/accounts/{account}/core/v1/users/{user}/roleBindings")).expect(200).await.json();
+        let binding = bindings["items"][0]["id"].as_str().unwrap_or(NOBODY).to_owned();
+        let events = self.get(format!("/accounts/{account}/core/v1/events?limit=1")).expect(200).await.json();
+        let event = events["items"][0]["id"].as_str().unwrap().to_owned();
+        Target { account, user: user.to_string(), token: self.token_of(user, "target").await.0, binding, event }
+    }
+}
+
+#[derive(Clone)]
+pub struct Operation {
+    pub id: &'static str,
+    pub method: String,
+    pub path: &'static str,
+}
+
+/// All of them, in the document's order; the one that ends it all comes last.
+pub fn all() -> Vec<Operation> {
+    let mut all = vec![];
+    for (path, item) in DOCUMENT["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap().iter().filter(|_| path.starts_with("/accounts")) {
+            all.push(Operation { id: operation["operationId"].as_str().unwrap(), method: method.to_uppercase(), path });
+        }
+    }
+    all.sort_by_key(|operation| operation.id == "delete_account");
+    assert!(all.len() > 20);
+    all
+}
+
+impl Operation {
+    pub fn is_list(&self) -> bool {
+        self.method == "GET" && !self.path.ends_with('}')
+    }
+
+    pub fn is_retrieval(&self) -> bool {
+        self.method == "GET" && self.path.ends_with('}')
+    }
+
+    pub fn has_body(&self) -> bool {
+        ["POST", "PUT"].contains(&self.method.as_str())
+    }
+
+    /// Whether something that it is called on can be missing.
+    pub fn can_miss(&self) -> bool {
+        self.path.matches('{').count() > 1
+    }
+
+    pub fn url(&self, target: &Target) -> String {
+        self.path
+            .replace("{account_id}", &target.account)
+            .replace("{user_id}", &target.user)
+            .replace("{token_id}", &target.token)
+            .replace("{roleBinding_id}", &target.binding)
+            .replace("{event_id}", &target.event)
+    }
+
+    /// A body that the operation takes.
+    pub fn body(&self, target: &Target) -> Value {
+        let version = match self.path {
+            path if path.contains("roleBindings") => ("roleBinding", "1.1"),
+            path if path.contains("tokens") => ("token", "1.0"),
+            path if path.contains("users") => ("user", "1.2"),
+            _ => ("account", "1.0"),
+        };
+        let mut body = json!({ "type": format!("application/astra-{}", version.0), "version": version.1 });
+        let mut set = |name: &str, value: Value| body[name] = value;
+        match self.id {
+            "create_token" | "modify_token" | "create_account" | "modify_account" => set("name", json!("x")),
+            "create_user" => set("email", json!(format!("new-{}@example.com", &target.token[..8]))),
+            "modify_user" => set("lastName", json!("x")),
+            "create_role_binding" | "create_user_role_binding" => {
+                set("accountID", json!(target.account));
+                set("userID", json!(target.user));
+                set("role", json!("viewer"));
+            }
+            "modify_role_binding" | "modify_user_role_binding" => set("role", json!("viewer")),
+            other => panic!("no body for {other}: say here what it takes"),
+        }
+        body
+    }
+
+    /// A request by the owner, with nothing wrong with it.
+    pub fn call<'a>(&self, app: &'a App, target: &Target) -> Call<'a> {
+        let call = app.call(&self.method, self.url(target));
+        if self.has_body() { call.json(&self.body(target)) } else { call }
+    }
+}
