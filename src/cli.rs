@@ -1,5 +1,7 @@
 //! The command line: what can be said on it, and what each command does.
 
+mod operator;
+
 use std::{
     fmt,
     io::{IsTerminal as _, Write as _},
@@ -29,6 +31,7 @@ use crate::{
         bootstrap::{Founded, Founding},
     },
     store::Store,
+    tls::{Files, Tls},
 };
 
 /// A self-hosted API-token service that speaks the published Astra Control `core/v1` API.
@@ -50,6 +53,8 @@ enum Command {
     Serve(Serve),
     /// Found the first account, its owner and a token, and print them. Refuses a database that has an account.
     Init(Init),
+    Token(operator::TokenCommand),
+    User(operator::UserCommand),
     /// Print the OpenAPI document. Needs no database.
     Openapi(Openapi),
     /// Print a fresh secret, for `TOKENWARD_BOOTSTRAP_TOKEN`. Needs no database.
@@ -92,6 +97,15 @@ struct Serve {
     /// Under which URL clients reach the server; needed behind a proxy. Without it, what each request says of it counts.
     #[arg(long, env = "TOKENWARD_PUBLIC_URL", value_name = "URL")]
     public_url: Option<PublicUrl>,
+    /// A certificate chain in PEM: serve HTTPS. It is read again on SIGHUP and when the file changes.
+    #[arg(long, env = "TOKENWARD_TLS_CERT", requires = "tls_key", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key in PEM.
+    #[arg(long, env = "TOKENWARD_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// How many days events are kept.
+    #[arg(long, env = "TOKENWARD_EVENT_RETENTION", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=36_500), value_name = "DAYS")]
+    event_retention: u32,
     /// The most items that a page of a collection holds.
     #[arg(long, env = "TOKENWARD_PAGE_CAP", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000), value_name = "NUMBER")]
     page_cap: u64,
@@ -136,7 +150,7 @@ struct Init {
     database: Database,
     /// How the result is printed.
     #[arg(long, default_value = "text", value_name = "FORMAT")]
-    format: InitFormat,
+    format: OutputFormat,
     #[command(flatten)]
     founding: First,
 }
@@ -155,7 +169,7 @@ enum LogFormat {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum InitFormat {
+enum OutputFormat {
     Text,
     Json,
 }
@@ -201,6 +215,8 @@ impl Cli {
         match self.command.unwrap_or(Command::Serve(self.serve)) {
             Command::Serve(serve) => serve.run().await,
             Command::Init(init) => init.run().await,
+            Command::Token(token) => token.run().await,
+            Command::User(user) => user.run().await,
             Command::Openapi(openapi) => openapi.run(),
             Command::Secret => {
                 let secret = Secret::generate(&OsEntropy).map_err(|error| fail(format!("no randomness can be had: {error}")))?;
@@ -214,6 +230,8 @@ impl Serve {
     async fn run(self) -> Result<(), Failure> {
         log_to_stderr(self.log_format, self.log);
         let database = self.database.read()?;
+        let files = self.tls_cert.clone().zip(self.tls_key.clone()).map(|(certificate, key)| Files { certificate, key });
+        let tls = files.map(Tls::load).transpose().map_err(fail)?.map(Arc::new);
         let service = open(&database).await?;
         // Read only where it's needed: a secret that was given once need not stay around.
         let secret_from = self.founding.secret_from();
@@ -226,7 +244,8 @@ impl Serve {
             None => None,
         };
 
-        let base = self.public_url.as_ref().map_or_else(|| format!("http://{local}"), |url| url.as_str().to_owned());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let base = self.public_url.as_ref().map_or_else(|| format!("{scheme}://{local}"), |url| url.as_str().to_owned());
         let settings = Settings { page_cap: self.page_cap, public_url: self.public_url };
         let endpoint = api::endpoint(service.clone(), settings).map_err(|error| fail(error.to_string()))?;
         print(&format!("tokenward listens on {base}\nSwagger UI: {base}/swagger-ui/"))?;
@@ -234,7 +253,11 @@ impl Serve {
             print(&founded.greeting(&base, secret_from.as_deref()))?;
         }
         tracing::info!(%database, listen = %local, "ready");
-        server::serve(listener, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
+        if let Some(tls) = tls.clone() {
+            tokio::spawn(async move { tls.watch().await });
+        }
+        tokio::spawn(forget_old_events(service.clone(), self.event_retention));
+        server::serve(listener, tls, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
         // A request that outlived its grace holds its connection; what was acknowledged is safe without this.
         let _ = tokio::time::timeout(Duration::from_secs(1), service.close()).await;
         tracing::info!("stopped");
@@ -253,8 +276,8 @@ impl Init {
         };
         let secret = secret.expose();
         print(&match self.format {
-            InitFormat::Text => format!("account {account_id}\nuser    {user_id}\ntoken   {token_id}\nsecret  {secret}"),
-            InitFormat::Json => serde_json::json!({
+            OutputFormat::Text => format!("account {account_id}\nuser    {user_id}\ntoken   {token_id}\nsecret  {secret}"),
+            OutputFormat::Json => serde_json::json!({
                 "accountID": account_id.to_string(),
                 "userID": user_id.to_string(),
                 "tokenID": token_id.to_string(),
@@ -321,6 +344,19 @@ impl Founded {
 async fn open(url: &DatabaseUrl) -> Result<Service, Failure> {
     let store = Store::open(url).await.map_err(|error| fail(format!("the database {url} {error}")))?;
     Ok(Service::new(store, Arc::new(SystemClock), Arc::new(OsEntropy)).await?)
+}
+
+/// Once an hour, forgets the events that have been kept long enough. Never returns.
+async fn forget_old_events(service: Service, days: u32) {
+    let mut hours = tokio::time::interval(Duration::from_hours(1));
+    loop {
+        hours.tick().await;
+        match service.prune_events(Duration::from_hours(24 * u64::from(days))).await {
+            Ok(0) => {}
+            Ok(events) => tracing::info!(events, "old events were forgotten"),
+            Err(error) => tracing::warn!(?error, "old events couldn't be forgotten"),
+        }
+    }
 }
 
 /// Prints to standard output. A reader that went away is no reason to stop serving.

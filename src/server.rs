@@ -1,4 +1,4 @@
-//! Listens and serves HTTP/1.1 and HTTP/2 until it is told to stop.
+//! Listens and serves HTTP/1.1 and HTTP/2, in the clear or over TLS, until it is told to stop.
 //!
 //! Not poem's own server: that one knows no deadline for a request's head, and goes on at full speed when no connection can be accepted.
 
@@ -26,8 +26,15 @@ use poem::{
     http::{header, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
 
+use crate::tls::Tls;
+
+/// How long a client may take for a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client may take to send the head of a request, and how long a connection may idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests that are under way when the server is told to stop may take to finish.
@@ -44,7 +51,7 @@ type Content = BoxBody<Bytes, io::Error>;
 ///
 /// # Errors
 /// When the listener's address can't be read.
-pub async fn serve<E>(listener: TcpListener, endpoint: E, stop: impl Future<Output = ()>) -> io::Result<()>
+pub async fn serve<E>(listener: TcpListener, tls: Option<Arc<Tls>>, endpoint: E, stop: impl Future<Output = ()>) -> io::Result<()>
 where
     E: Endpoint<Output = Response> + 'static,
 {
@@ -67,11 +74,21 @@ where
                 }
             },
         };
-        let connection = connection(&builder, stream, Arc::clone(&endpoint), local, remote);
-        let connection = graceful.watch(connection);
+        // Answers are small and whole: waiting to fill a packet would only delay them.
+        let _ = stream.set_nodelay(true);
+        let (builder, endpoint, watcher) = (builder.clone(), Arc::clone(&endpoint), graceful.watcher());
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor());
         tokio::spawn(async move {
+            let ended = match acceptor {
+                None => watcher.watch(connection(&builder, stream, endpoint, local, remote, Scheme::HTTP)).await,
+                Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => watcher.watch(connection(&builder, stream, endpoint, local, remote, Scheme::HTTPS)).await,
+                    Ok(Err(error)) => Err(error.into()),
+                    Err(_) => Err("the TLS handshake took too long".into()),
+                },
+            };
             // A connection that breaks is the client's affair.
-            if let Err(error) = connection.await {
+            if let Err(error) = ended {
                 tracing::debug!(%error, "connection ended");
             }
         });
@@ -85,15 +102,14 @@ where
 
 fn connection<E: Endpoint<Output = Response> + 'static>(
     builder: &Builder<TokioExecutor>,
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     endpoint: Arc<E>,
     local: SocketAddr,
     remote: SocketAddr,
+    scheme: Scheme,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + 'static {
-    // Answers are small and whole: waiting to fill a packet would only delay them.
-    let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let addresses = (LocalAddr(Addr::SocketAddr(local)), RemoteAddr(Addr::SocketAddr(remote)), Scheme::HTTP);
+        let addresses = (LocalAddr(Addr::SocketAddr(local)), RemoteAddr(Addr::SocketAddr(remote)), scheme.clone());
         let request = Request::from((request, addresses.0, addresses.1, addresses.2));
         let endpoint = Arc::clone(&endpoint);
         async move { Ok::<_, io::Error>(hyper::Response::<Content>::from(answer(&*endpoint, request).await)) }

@@ -4,5 +4,7 @@
 
 mod cli;
 mod crash;
+mod operator;
 mod program;
 mod serving;
+mod tls;

@@ -155,7 +155,7 @@ impl Server {
                 panic!("the server ended: {said}");
             }
         }
-        let line = greeting.lines().find_map(|line| line.strip_prefix("tokenward listens on http://")).unwrap();
+        let line = greeting.lines().find_map(|line| line.strip_prefix("tokenward listens on ")?.split_once("://")).unwrap().1;
         Self { address: line.to_owned(), child, greeting, stdout }
     }
 

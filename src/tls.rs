@@ -1,0 +1,131 @@
+//! TLS: a certificate and its key, read again when the operator says so or the files change.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sha2::{Digest as _, Sha256};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    },
+};
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Where certificate and key lie.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The chain in PEM, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// The private key in PEM.
+    pub key: PathBuf,
+}
+
+/// What connections are secured with. What was read last and fits together stays until something better comes.
+pub struct Tls {
+    files: Files,
+    acceptor: Mutex<TlsAcceptor>,
+    /// A digest of what the files held when they were last read, whatever came of it.
+    seen: Mutex<[u8; 32]>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// One sentence: which of them is at fault, and how. Never what the key holds.
+    pub fn load(files: Files) -> Result<Self, String> {
+        let (config, seen) = read(&files)?;
+        Ok(Self { files, acceptor: Mutex::new(acceptor(config?)), seen: Mutex::new(seen) })
+    }
+
+    /// For the next connection.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the files again whenever they change, and on SIGHUP. Never returns.
+    pub async fn watch(&self) {
+        #[cfg(unix)]
+        let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+        loop {
+            #[cfg(unix)]
+            let asked = async {
+                match &mut hangup {
+                    Some(hangup) => drop(hangup.recv().await),
+                    None => std::future::pending().await,
+                }
+            };
+            #[cfg(not(unix))]
+            let asked = std::future::pending::<()>();
+            let asked = tokio::select! {
+                () = asked => true,
+                () = tokio::time::sleep(LOOK_EVERY) => false,
+            };
+            self.reload(asked);
+        }
+    }
+
+    /// Takes over what the files hold, if they have changed or the operator asks for it.
+    fn reload(&self, asked: bool) {
+        match read(&self.files) {
+            Ok((config, digest)) => {
+                let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                if *seen == digest && !asked {
+                    return;
+                }
+                *seen = digest;
+                match config {
+                    Ok(config) => {
+                        *self.acceptor.lock().unwrap_or_else(PoisonError::into_inner) = acceptor(config);
+                        tracing::info!("the TLS certificate was read again");
+                    }
+                    Err(error) => tracing::error!(error, "the TLS certificate stays as it was"),
+                }
+            }
+            // Files that are being replaced may be gone for a moment.
+            Err(error) if asked => tracing::error!(error, "the TLS certificate stays as it was"),
+            Err(_) => {}
+        }
+    }
+}
+
+fn acceptor(config: ServerConfig) -> TlsAcceptor {
+    TlsAcceptor::from(Arc::new(config))
+}
+
+type Configured = Result<ServerConfig, String>;
+
+/// What the files make, and a digest of them; an error where they can't be read.
+fn read(files: &Files) -> Result<(Configured, [u8; 32]), String> {
+    let file =
+        |path: &PathBuf, what: &str| std::fs::read(path).map_err(|error| format!("the {what} {} can't be read: {error}", path.display()));
+    let certificate = file(&files.certificate, "TLS certificate")?;
+    let key = file(&files.key, "TLS key")?;
+    let mut digest = Sha256::new_with_prefix(certificate.len().to_be_bytes());
+    digest.update(&certificate);
+    digest.update(&key);
+    Ok((configure(files, &certificate, &key), digest.finalize().into()))
+}
+
+fn configure(files: &Files, certificate: &[u8], key: &[u8]) -> Configured {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate).filter_map(Result::ok).collect();
+    if chain.is_empty() {
+        return Err(format!("the TLS certificate {} holds no certificate in PEM", files.certificate.display()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| format!("the TLS key {} holds no private key in PEM", files.key.display()))?;
+    let unusable =
+        |error| format!("the TLS certificate {} and the key {} can't be used: {error}", files.certificate.display(), files.key.display());
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions();
+    let mut config = builder.and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key)).map_err(unusable)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
