@@ -151,10 +151,11 @@ impl<O, P> Gate<O, P> {
             let occasion = Arc::new(self.occasion(request, &path, correlation_id));
             let identity = self.shared.service.authenticate(presented(request.headers())?, record.account, occasion).await?;
             record.identity = Some(identity.clone());
-            match account {
-                Some(_) => request.set_data(identity.caller()?),
-                None => request.set_data(identity),
-            };
+            if account.is_some() {
+                request.set_data(identity.caller()?);
+            } else {
+                request.set_data(identity);
+            }
         }
         let Some(route) = self.shared.routes.find(&path) else {
             return if protected { Err(Problem::NotFound) } else { Ok(()) };

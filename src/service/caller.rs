@@ -9,6 +9,7 @@ use crate::{
         event::{Deed, Occasion, Subject},
         id::{AccountId, TokenId, UserId},
         role::Role,
+        role_binding::RoleConstraints,
         secret::Secret,
         user::UserState,
     },
@@ -92,7 +93,7 @@ impl Service {
                 tracing::debug!("when a user was last here couldn't be noted");
             }
         }
-        identify(&holder, account, &occasion)
+        Ok(identify(&holder, account, &occasion))
     }
 
     async fn note_act(&self, user: UserId, now: Timestamp, before: Timestamp) -> Result<()> {
@@ -162,17 +163,17 @@ impl Caller {
 
 async fn again(conn: &mut Conn, token: TokenId, account: Option<AccountId>, occasion: &Arc<Occasion>) -> Result<Identity> {
     let holder = conn.find_holder_again(token, account).await?.filter(is_usable).ok_or(Error::InvalidCredentials)?;
-    identify(&holder, account, occasion)
+    Ok(identify(&holder, account, occasion))
 }
 
 fn is_usable(holder: &Holder) -> bool {
     holder.state == UserState::Active && holder.is_enabled
 }
 
-fn identify(holder: &Holder, account: Option<AccountId>, occasion: &Arc<Occasion>) -> Result<Identity> {
+fn identify(holder: &Holder, account: Option<AccountId>, occasion: &Arc<Occasion>) -> Identity {
     // A role without any scope is none.
-    let role = holder.role.filter(|_| holder.role_constraints.as_ref().is_some_and(|constraints| constraints.grant()));
+    let role = holder.role.filter(|_| holder.role_constraints.as_ref().is_some_and(RoleConstraints::grant));
     // A disabled account refuses everyone but its owners.
     let role = role.filter(|role| holder.account_is_enabled == Some(true) || *role == Role::Owner);
-    Ok(Identity { user_id: holder.user_id, token_id: holder.token_id, membership: account.zip(role), occasion: Arc::clone(occasion) })
+    Identity { user_id: holder.user_id, token_id: holder.token_id, membership: account.zip(role), occasion: Arc::clone(occasion) }
 }

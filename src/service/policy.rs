@@ -50,6 +50,7 @@ const ALL: Reach = Reach { own: true, others: Others::Everyone };
 
 /// The table: for each action, the reach of viewer, member, admin and owner.
 #[rustfmt::skip]
+#[expect(clippy::match_same_arms, reason = "a table has a row for each action")]
 const fn row(action: Action) -> [Reach; 4] {
     match action {
         //                              viewer   member   admin          owner

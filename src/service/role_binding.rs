@@ -155,12 +155,11 @@ impl Service {
         admit(&binding)?;
         let is_last = change.writer.role_bindings_of(user).await?.len() == 1;
         let holder = change.writer.find_user(user).await?.filter(|user| is_last && user.auth_provider == AuthProvider::Local);
-        match holder {
-            Some(holder) => user::delete(&mut change, &holder).await?,
-            None => {
-                change.writer.delete_role_binding(id).await?;
-                change.record(caller.account_id, Deed::Deleted, Subject::RoleBinding(id, user)).await?;
-            }
+        if let Some(holder) = holder {
+            user::delete(&mut change, &holder).await?;
+        } else {
+            change.writer.delete_role_binding(id).await?;
+            change.record(caller.account_id, Deed::Deleted, Subject::RoleBinding(id, user)).await?;
         }
         change.commit().await
     }

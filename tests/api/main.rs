@@ -8,6 +8,7 @@ mod app;
 mod collection;
 mod document;
 mod matrix;
+mod model;
 mod operation;
 mod outage;
 mod pages;

@@ -103,7 +103,7 @@ fn table(rows: &[(String, Vec<u16>)], operation: &str) -> String {
     if let [(names, _)] = merged.as_mut_slice()
         && names.contains(',')
     {
-        *names = "anyone's".to_owned();
+        names.replace_range(.., "anyone's");
     }
     let mut table = String::new();
     for (index, (whose, row)) in merged.iter().enumerate() {
@@ -122,7 +122,9 @@ async fn the_matrix_of_roles() {
         let (_, _, stranger) = app.another_account().await;
         let mut number = 0;
         let mut shown = format!("{:<34}{:<32}", "operation", "on what is of / granting");
-        CALLERS.iter().for_each(|(name, _)| write!(shown, "{name:<11}").unwrap());
+        for (name, _) in &CALLERS {
+            write!(shown, "{name:<11}").unwrap();
+        }
         shown = shown.trim_end().to_owned() + "\n";
         for operation in operation::all() {
             if operation.id == "delete_account" {

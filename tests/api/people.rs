@@ -428,7 +428,7 @@ async fn every_change_leaves_an_event() {
 async fn old_events_are_forgotten() {
     on_every_database(async |app| {
         let before = app.get(below(app, "events?count=true")).expect(200).await.json()["metadata"]["count"].as_u64().unwrap();
-        assert_eq!(app.service.prune_events(std::time::Duration::from_secs(86_400)).await.unwrap(), 0);
+        assert_eq!(app.service.prune_events(std::time::Duration::from_hours(24)).await.unwrap(), 0);
         assert_eq!(app.service.prune_events(std::time::Duration::ZERO).await.unwrap(), before);
         app.issue(app.owner, "x").await;
         let page = app.get(below(app, "events")).expect(200).await.json();
