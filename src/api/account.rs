@@ -5,20 +5,19 @@ use serde::Serialize;
 
 use super::{
     Tag,
-    body::{Body, Draft},
+    body::Body,
     caller::Bearer,
     collection::{CollectionQuery, Listed},
     exchange::Exchange,
     metadata::{Metadata, MetadataChange, labels},
     postal_address::PostalAddress,
     problem::Problem,
-    resource::{Answer, Created, Deleted, Modified, Resource, Retrieved, Shown},
+    resource::{Answer, Created, Deleted, Modified, Resource, Retrieved, Shown, resource},
     scalar::{Flag, Identifier, Time, choice, constant},
 };
 use crate::{
     domain::{
         Refused, account,
-        collection::Field,
         id::AccountId,
         name::{Email, FreeText, ResourceName},
     },
@@ -278,34 +277,10 @@ impl TryFrom<AccountChange> for account::AccountChange {
     }
 }
 
-impl Resource for Account {
-    const MEDIA_TYPE: &'static str = "application/astra-account+json";
-    const COLLECTION_TYPE: &'static str = "application/astra-accounts";
-    const VERSION: &'static str = "1.0";
-
-    fn fields() -> &'static [Field] {
-        FIELDS
-    }
-
-    fn id(&self) -> &str {
-        &self.id.0
-    }
-
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-}
+resource!(Account, "account", "1.0", FIELDS, NewAccount, AccountChange);
 
 impl Shown for Account {
     type Resource = Self;
-}
-
-impl Draft for NewAccount {
-    const MEDIA_TYPE: &'static str = Account::MEDIA_TYPE;
-}
-
-impl Draft for AccountChange {
-    const MEDIA_TYPE: &'static str = Account::MEDIA_TYPE;
 }
 
 /// The account operations.

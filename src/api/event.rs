@@ -10,12 +10,11 @@ use super::{
     exchange::Exchange,
     metadata::Metadata,
     problem::Problem,
-    resource::{Answer, Resource, Retrieved},
+    resource::{Answer, Retrieved, resource},
     scalar::{Identifier, Time, choice, constant},
 };
 use crate::{
     domain::{
-        collection::Field,
         event,
         id::{AccountId, EventId},
     },
@@ -143,23 +142,7 @@ impl From<event::Event> for Event {
     }
 }
 
-impl Resource for Event {
-    const MEDIA_TYPE: &'static str = "application/astra-event+json";
-    const COLLECTION_TYPE: &'static str = "application/astra-events";
-    const VERSION: &'static str = "1.4";
-
-    fn fields() -> &'static [Field] {
-        FIELDS
-    }
-
-    fn id(&self) -> &str {
-        &self.id.0
-    }
-
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-}
+resource!(Event, "event", "1.4", FIELDS);
 
 /// The event operations.
 pub(super) struct Events;

@@ -48,6 +48,35 @@ pub(super) trait Resource: Type + Serialize {
     }
 }
 
+/// `resource!(Token, "token", "1.0", FIELDS, NewToken, TokenChange)`: what `application/astra-token` is, and which bodies ask for it. The
+/// resource has the members `id` and `metadata`.
+macro_rules! resource {
+    ($resource:ident, $name:literal, $version:literal, $fields:expr $(, $draft:ident)*) => {
+        impl crate::api::resource::Resource for $resource {
+            const MEDIA_TYPE: &'static str = concat!("application/astra-", $name, "+json");
+            const COLLECTION_TYPE: &'static str = concat!("application/astra-", $name, "s");
+            const VERSION: &'static str = $version;
+
+            fn fields() -> &'static [crate::domain::collection::Field] {
+                $fields
+            }
+
+            fn id(&self) -> &str {
+                &self.id.0
+            }
+
+            fn metadata(&self) -> &crate::api::metadata::Metadata {
+                &self.metadata
+            }
+        }
+
+        $(impl crate::api::body::Draft for $draft {
+            const MEDIA_TYPE: &'static str = <$resource as crate::api::resource::Resource>::MEDIA_TYPE;
+        })*
+    };
+}
+pub(super) use resource;
+
 /// A resource as the answer shows it that creates it: it may hold more than later answers, this once.
 pub(super) trait Shown: Type + Serialize {
     /// What later answers hold.

@@ -5,18 +5,17 @@ use serde::Serialize;
 
 use super::{
     Tag,
-    body::{Body, Draft},
+    body::Body,
     caller::Bearer,
     collection::{CollectionQuery, Listed},
     exchange::Exchange,
     metadata::{Metadata, MetadataChange, labels},
     problem::Problem,
-    resource::{Answer, Created, Deleted, Modified, Resource, Retrieved, Shown},
+    resource::{Answer, Created, Deleted, Modified, Resource, Retrieved, Shown, resource},
     scalar::{Identifier, choice, constant},
 };
 use crate::{
     domain::{
-        collection::Field,
         id::{AccountId, RoleBindingId, UserId},
         role_binding::{self, RoleBindingDraft, RoleConstraints},
     },
@@ -172,34 +171,10 @@ impl TryFrom<RoleBindingChange> for RoleBindingDraft {
     }
 }
 
-impl Resource for RoleBinding {
-    const MEDIA_TYPE: &'static str = "application/astra-roleBinding+json";
-    const COLLECTION_TYPE: &'static str = "application/astra-roleBindings";
-    const VERSION: &'static str = "1.1";
-
-    fn fields() -> &'static [Field] {
-        FIELDS
-    }
-
-    fn id(&self) -> &str {
-        &self.id.0
-    }
-
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-}
+resource!(RoleBinding, "roleBinding", "1.1", FIELDS, NewRoleBinding, RoleBindingChange);
 
 impl Shown for RoleBinding {
     type Resource = Self;
-}
-
-impl Draft for NewRoleBinding {
-    const MEDIA_TYPE: &'static str = RoleBinding::MEDIA_TYPE;
-}
-
-impl Draft for RoleBindingChange {
-    const MEDIA_TYPE: &'static str = RoleBinding::MEDIA_TYPE;
 }
 
 type Of = Option<UserId>;

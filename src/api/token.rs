@@ -5,18 +5,17 @@ use serde::Serialize;
 
 use super::{
     Tag,
-    body::{Body, Draft},
+    body::Body,
     caller::Bearer,
     collection::{CollectionQuery, Listed},
     exchange::Exchange,
     metadata::{Metadata, MetadataChange, labels},
     problem::Problem,
-    resource::{Answer, Created, Deleted, Modified, Resource, Retrieved, Shown},
+    resource::{Answer, Created, Deleted, Modified, Resource, Retrieved, Shown, resource},
     scalar::{Identifier, ShownSecret, constant},
 };
 use crate::{
     domain::{
-        collection::Field,
         id::{AccountId, TokenId, UserId},
         name::ResourceName,
         token,
@@ -139,34 +138,10 @@ impl TryFrom<TokenChange> for token::TokenChange {
     }
 }
 
-impl Resource for Token {
-    const MEDIA_TYPE: &'static str = "application/astra-token+json";
-    const COLLECTION_TYPE: &'static str = "application/astra-tokens";
-    const VERSION: &'static str = "1.0";
-
-    fn fields() -> &'static [Field] {
-        FIELDS
-    }
-
-    fn id(&self) -> &str {
-        &self.id.0
-    }
-
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-}
+resource!(Token, "token", "1.0", FIELDS, NewToken, TokenChange);
 
 impl Shown for IssuedToken {
     type Resource = Token;
-}
-
-impl Draft for NewToken {
-    const MEDIA_TYPE: &'static str = Token::MEDIA_TYPE;
-}
-
-impl Draft for TokenChange {
-    const MEDIA_TYPE: &'static str = Token::MEDIA_TYPE;
 }
 
 /// The token operations.

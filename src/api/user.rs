@@ -5,19 +5,18 @@ use serde::Serialize;
 
 use super::{
     Tag,
-    body::{Body, Draft},
+    body::Body,
     caller::Bearer,
     collection::{CollectionQuery, Listed},
     exchange::Exchange,
     metadata::{Metadata, MetadataChange, labels},
     postal_address::PostalAddress,
     problem::Problem,
-    resource::{Answer, Created, Deleted, Modified, Resource, Retrieved, Shown},
+    resource::{Answer, Created, Deleted, Modified, Resource, Retrieved, Shown, resource},
     scalar::{Flag, Identifier, Time, choice, constant},
 };
 use crate::{
     domain::{
-        collection::Field,
         id::{AccountId, UserId},
         name::{Email, FreeText},
         user,
@@ -258,34 +257,10 @@ impl TryFrom<UserChange> for user::UserChange {
     }
 }
 
-impl Resource for User {
-    const MEDIA_TYPE: &'static str = "application/astra-user+json";
-    const COLLECTION_TYPE: &'static str = "application/astra-users";
-    const VERSION: &'static str = "1.2";
-
-    fn fields() -> &'static [Field] {
-        FIELDS
-    }
-
-    fn id(&self) -> &str {
-        &self.id.0
-    }
-
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-}
+resource!(User, "user", "1.2", FIELDS, NewUser, UserChange);
 
 impl Shown for User {
     type Resource = Self;
-}
-
-impl Draft for NewUser {
-    const MEDIA_TYPE: &'static str = User::MEDIA_TYPE;
-}
-
-impl Draft for UserChange {
-    const MEDIA_TYPE: &'static str = User::MEDIA_TYPE;
 }
 
 /// The user operations.

@@ -78,6 +78,9 @@ impl Service {
         let now = self.clock.now();
         let minute_ago = Timestamp::from_micros(now.as_micros().saturating_sub(NOTED_EVERY));
         if !is_usable(&holder) {
+            if holder.refused_at.is_some_and(|at| at > minute_ago) {
+                return Err(Error::InvalidCredentials);
+            }
             // In the background: how long the answer takes must not tell a known token from an unknown one.
             let service = self.clone();
             tokio::spawn(async move {
@@ -103,8 +106,7 @@ impl Service {
     }
 
     async fn note_refusal(&self, holder: &Holder, now: Timestamp, before: Timestamp, occasion: &Arc<Occasion>) -> Result<()> {
-        let mut change = self.change_in(holder.home, Some(holder.user_id), UserId::nil(), Arc::clone(occasion)).await?;
-        change.by = holder.user_id;
+        let mut change = self.change_in(holder.home, Some(holder.user_id), holder.user_id, Arc::clone(occasion)).await?;
         if change.writer.note_refusal(holder.token_id, now, before).await? {
             change.record(holder.home, Deed::Refused, Subject::Token(holder.token_id, holder.user_id)).await?;
             change.commit().await?;

@@ -21,6 +21,8 @@ pub struct Holder {
     pub state: UserState,
     /// Whether that user is switched on.
     pub is_enabled: bool,
+    /// When the token was last turned away with an event to tell of it.
+    pub refused_at: Option<Timestamp>,
     /// The account that the user was created in.
     pub home: AccountId,
     /// When it last authenticated.
@@ -33,12 +35,12 @@ pub struct Holder {
     pub account_is_enabled: Option<bool>,
 }
 
-rows!(Holder { token_id, user_id, state, is_enabled, home, last_act_at, role, role_constraints, account_is_enabled });
+rows!(Holder { token_id, refused_at, user_id, state, is_enabled, home, last_act_at, role, role_constraints, account_is_enabled });
 
 macro_rules! holder_where {
     ($condition:literal) => {
         concat!(
-            "SELECT t.id AS token_id, t.user_id, u.state, u.is_enabled, u.account_id AS home, u.last_act_at, \
+            "SELECT t.id AS token_id, t.refused_at, t.user_id, u.state, u.is_enabled, u.account_id AS home, u.last_act_at, \
              b.role, b.role_constraints, a.is_enabled AS account_is_enabled \
              FROM tokens t JOIN users u ON u.id = t.user_id \
              LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = $2 LEFT JOIN accounts a ON a.id = b.account_id WHERE ",

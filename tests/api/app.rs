@@ -232,17 +232,28 @@ impl App {
             is_enabled,
             enabled_at: None,
             last_act_at: None,
-            metadata: metadata.clone(),
+            metadata,
         };
         writer.insert_user(&user).await.unwrap();
-        if let Some(role) = role {
-            let id_of_binding = RoleBindingId::random(self.service_entropy()).unwrap();
-            let role_constraints = RoleConstraints::default();
-            let binding = RoleBinding { id: id_of_binding, account_id: account, user_id: id, role, role_constraints, metadata };
-            writer.insert_role_binding(&binding).await.unwrap();
-        }
         writer.commit().await.unwrap();
+        if let Some(role) = role {
+            self.bind_in(account, id, role).await;
+        }
         id
+    }
+
+    /// A role for a user, made by whoever may.
+    pub async fn bind(&self, user: UserId, role: Role) {
+        self.bind_in(self.account, user, role).await;
+    }
+
+    async fn bind_in(&self, account_id: AccountId, user_id: UserId, role: Role) {
+        let metadata = Metadata::new(Labels::default(), self.clock.now(), self.owner);
+        let id = RoleBindingId::random(self.service_entropy()).unwrap();
+        let binding = RoleBinding { id, account_id, user_id, role, role_constraints: RoleConstraints::default(), metadata };
+        let mut writer = self.store.write().await.unwrap();
+        writer.insert_role_binding(&binding).await.unwrap();
+        writer.commit().await.unwrap();
     }
 
     /// A token for a user, made by whoever may: its id and secret.
