@@ -23,7 +23,9 @@ pub(super) async fn open(options: &PgConnectOptions) -> Result<Store, OpenError>
     let options = options.clone().application_name("tokenward").disable_statement_logging();
     let connect = |options| PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT).connect_with(options);
     let unreachable = |error| OpenError(format!("can't be reached: {error}"));
-    let read = connect(options.clone()).await.map_err(unreachable)?;
+    // Every page is a range of an index, read from its start until it is full. A bitmap would read the whole range first, and until a
+    // table's first ANALYZE the planner takes it: 36 ms instead of 0.3 among 100,000 users.
+    let read = connect(options.clone().options([("enable_bitmapscan", "off")])).await.map_err(unreachable)?;
     // Servers that start together wait here for the one that migrates; no lock timeout yet.
     sqlx::query(DOMAIN).execute(&read).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
     MIGRATIONS.run(&read).await?;
