@@ -273,7 +273,7 @@ fn ids(answer: &Value) -> BTreeSet<String> {
     answer["items"].as_array().unwrap().iter().map(|item| item[0].as_str().unwrap().to_owned()).collect()
 }
 
-/// Two accounts: the owner of the first has made the second, and owns it as a guest beside one who is at home there.
+/// Two accounts: an owner of the first has made the second, and owns it as a guest beside one who is at home there.
 async fn world(app: &App) -> World {
     let made = app.call("POST", "/accounts").json(&json!({ "type": "application/astra-account", "version": "1.0", "name": "two" }));
     let second = made.expect(201).await.json()["id"].as_str().unwrap().to_owned();
@@ -287,7 +287,7 @@ async fn world(app: &App) -> World {
     }
     let (id, secret) = (app.owner.to_string(), app.token_of(app.owner, "speaks").await.1);
     world.users.push(User { id, secret, home: 0, roles: guest, active: true, exists: true, tokens: vec![] });
-    for (home, role) in [(1, Role::Owner), (0, Role::Admin), (0, Role::Member)] {
+    for (home, role) in [(1, Role::Owner), (0, Role::Owner), (0, Role::Admin)] {
         let create = Step { caller: 0, account: home, target: 0, deed: Deed::CreateUser };
         let answer = world.call(app, create).expect(201).await.json();
         world.apply(app, create, &answer).await;
@@ -295,6 +295,10 @@ async fn world(app: &App) -> World {
         let answer = world.call(app, grant).expect(201).await.json();
         world.apply(app, grant, &answer).await;
     }
+    // At home the guest ranks low, abroad it owns: what somebody at home may do to it must not open the other account.
+    let demote = Step { caller: 2, account: 0, target: 0, deed: Deed::Rebind(Role::Member) };
+    world.call(app, demote).expect(204).await;
+    world.apply(app, demote, &Value::Null).await;
     world
 }
 
