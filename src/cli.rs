@@ -384,6 +384,8 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     {
         use tokio::signal::unix::{SignalKind, signal};
         let listen = |kind| signal(kind).map_err(|error| fail(format!("can't listen for signals: {error}")));
+        // From here on a hangup ends nothing, be there a certificate to read again or not.
+        let _ = listen(SignalKind::hangup())?;
         let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
         Ok(async move {
             tokio::select! {

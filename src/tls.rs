@@ -117,7 +117,9 @@ fn read(files: &Files) -> Result<(Configured, [u8; 32]), String> {
 }
 
 fn configure(files: &Files, certificate: &[u8], key: &[u8]) -> Configured {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate).filter_map(Result::ok).collect();
+    // All or nothing: without a damaged one in between, clients would find no way to their trust.
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+    let chain = chain.map_err(|_| format!("the TLS certificate {} is damaged", files.certificate.display()))?;
     if chain.is_empty() {
         return Err(format!("the TLS certificate {} holds no certificate in PEM", files.certificate.display()));
     }

@@ -294,7 +294,7 @@ impl RoleBindings {
 
     /// Revoke a role binding
     ///
-    /// Takes a role back. A local user who loses the last one is deleted with its tokens. An account's last owner stays its owner.
+    /// Takes a role back. A local user of the account who loses its last one is deleted with its tokens. An account's last owner stays its owner.
     #[oai(path = "/accounts/:account_id/core/v1/roleBindings/:roleBinding_id", method = "delete", operation_id = "delete_role_binding")]
     async fn delete_role_binding(
         &self,
@@ -396,7 +396,7 @@ impl RoleBindings {
 
     /// Revoke a role binding of a user
     ///
-    /// Takes a role back. A local user who loses the last one is deleted with its tokens. An account's last owner stays its owner.
+    /// Takes a role back. A local user of the account who loses its last one is deleted with its tokens. An account's last owner stays its owner.
     #[oai(
         path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings/:roleBinding_id",
         method = "delete",

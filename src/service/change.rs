@@ -114,6 +114,13 @@ impl Change {
         Ok(self.writer.insert_event(&Event::new(id, account, deed, subject, self.by, &self.occasion)).await?)
     }
 
+    /// Writes what was done to a user's own into the log of its home account: that one can't be deleted to be rid of it while the user
+    /// lives on, whichever account the request spoke to.
+    pub async fn record_at_home(&mut self, user: UserId, deed: Deed, subject: Subject) -> Result<()> {
+        let home = self.writer.find_user(user).await?.ok_or(Error::NotFound)?.account_id;
+        self.record(home, deed, subject).await
+    }
+
     /// Makes the change last.
     pub async fn commit(self) -> Result<()> {
         Ok(self.writer.commit().await?)

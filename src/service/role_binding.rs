@@ -14,7 +14,7 @@ use crate::{
         id::{AccountId, RoleBindingId, UserId},
         role::Role,
         role_binding::{RoleBinding, RoleBindingDraft},
-        user::AuthProvider,
+        user::{AuthProvider, User},
     },
     store::Conn,
 };
@@ -57,14 +57,12 @@ impl Service {
     /// As [`Service::may_create_role_binding`]; when the role is more than the caller may grant; a conflict.
     pub async fn create_role_binding(&self, caller: &Caller, of: Option<UserId>, new: RoleBindingDraft) -> Result<RoleBinding> {
         let user = principal(of, &new)?;
+        // Before anything is locked: a stranger's accounts are none of the caller's business, not even for a moment.
+        is_member(&mut self.store.read().await?, caller.account_id, user).await?;
         let (mut change, caller) = self.change(caller, Some(user)).await?;
         exists(&mut change.writer, caller.account_id, of).await?;
         may_change(&caller, None)?;
-        if change.writer.find_member(caller.account_id, user).await?.is_none() {
-            let mut faults = Faults::default();
-            faults.refuse("userID", "must be a user of the account");
-            return faults.or_invalid(None);
-        }
+        is_member(&mut change.writer, caller.account_id, user).await?;
         may_change(&caller, Some(new.role))?;
         let mut faults = Faults::default();
         faults.must_agree("accountID", new.account_id.as_deref(), &caller.account_id);
@@ -134,7 +132,8 @@ impl Service {
         Ok(binding)
     }
 
-    /// Revokes a binding, and with a local user's last one deletes the user (CONTRACT.md §9). `admit` as above.
+    /// Revokes a binding, and with a local user's last one deletes the user (CONTRACT.md §9), if it is at home in the account: no other
+    /// one disposes of it. `admit` as above.
     ///
     /// # Errors
     /// As [`Service::may_change_role_binding`], what `admit` says, or when the account would be left without an owner.
@@ -154,7 +153,8 @@ impl Service {
         }
         admit(&binding)?;
         let is_last = change.writer.role_bindings_of(user).await?.len() == 1;
-        let holder = change.writer.find_user(user).await?.filter(|user| is_last && user.auth_provider == AuthProvider::Local);
+        let goes = |user: &User| is_last && user.auth_provider == AuthProvider::Local && user.account_id == caller.account_id;
+        let holder = change.writer.find_user(user).await?.filter(goes);
         if let Some(holder) = holder {
             user::delete(&mut change, &holder).await?;
         } else {
@@ -187,6 +187,15 @@ fn principal(of: Option<UserId>, new: &RoleBindingDraft) -> Result<UserId> {
 fn may_change(caller: &Caller, role: Option<Role>) -> Result<()> {
     let may = Action::ChangeRoleBindings.reach(caller.role).covers(caller.role, role);
     if may { Ok(()) } else { Err(Error::Forbidden) }
+}
+
+/// Somebody else's user is refused just like one that isn't there.
+async fn is_member(conn: &mut Conn, account: AccountId, user: UserId) -> Result<()> {
+    let mut faults = Faults::default();
+    if conn.find_member(account, user).await?.is_none() {
+        faults.refuse("userID", "must be a user of the account");
+    }
+    faults.or_invalid(Some(()))
 }
 
 async fn exists(conn: &mut Conn, account: AccountId, user: Option<UserId>) -> Result<()> {

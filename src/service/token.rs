@@ -50,7 +50,7 @@ impl Service {
         let secret = Secret::generate(self.entropy())?;
         let token = Token { id: TokenId::random(self.entropy())?, user_id: user, name: new.name, metadata: change.metadata(new.labels) };
         change.writer.insert_token(&token, secret.digest()).await?;
-        change.record(caller.account_id, Deed::Created, Subject::Token(token.id, user)).await?;
+        change.record_at_home(user, Deed::Created, Subject::Token(token.id, user)).await?;
         change.commit().await?;
         Ok((token, secret))
     }
@@ -86,7 +86,7 @@ impl Service {
         token.metadata.labels = new.labels.unwrap_or(token.metadata.labels);
         token.metadata.modified(change.at, change.by);
         change.writer.update_token(&token).await?;
-        change.record(caller.account_id, Deed::Modified, Subject::Token(token.id, user)).await?;
+        change.record_at_home(user, Deed::Modified, Subject::Token(token.id, user)).await?;
         change.commit().await?;
         Ok(token)
     }
@@ -106,7 +106,7 @@ impl Service {
         let token = find(&mut change.writer, &caller, Action::ChangeTokens, user, token).await?;
         admit(&token)?;
         change.writer.delete_token(token.id).await?;
-        change.record(caller.account_id, Deed::Deleted, Subject::Token(token.id, user)).await?;
+        change.record_at_home(user, Deed::Deleted, Subject::Token(token.id, user)).await?;
         change.commit().await
     }
 }

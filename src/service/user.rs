@@ -103,7 +103,7 @@ impl Service {
         email_is_free(&mut change.writer, &user).await?;
         user.metadata.modified(change.at, change.by);
         change.writer.update_user(&user).await?;
-        change.record(caller.account_id, Deed::Modified, Subject::User(id)).await?;
+        change.record(user.account_id, Deed::Modified, Subject::User(id)).await?;
         change.commit().await?;
         Ok(user)
     }

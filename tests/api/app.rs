@@ -247,7 +247,7 @@ impl App {
         self.bind_in(self.account, user, role).await;
     }
 
-    async fn bind_in(&self, account_id: AccountId, user_id: UserId, role: Role) {
+    pub async fn bind_in(&self, account_id: AccountId, user_id: UserId, role: Role) {
         let metadata = Metadata::new(Labels::default(), self.clock.now(), self.owner);
         let id = RoleBindingId::random(self.service_entropy()).unwrap();
         let binding = RoleBinding { id, account_id, user_id, role, role_constraints: RoleConstraints::default(), metadata };

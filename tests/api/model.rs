@@ -246,7 +246,7 @@ impl World {
             Deed::Rebind(role) => self.users[target].roles[account].as_mut().unwrap().0 = role,
             Deed::Unbind => {
                 self.users[target].roles[account] = None;
-                if self.users[target].roles.iter().all(Option::is_none) {
+                if self.users[target].roles.iter().all(Option::is_none) && self.users[target].home == account {
                     self.delete(target);
                 }
             }

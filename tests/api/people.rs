@@ -373,8 +373,16 @@ async fn guests_belong_to_their_home() {
         }
         app.call("DELETE", there(&format!("users/{ada}"))).secret(&secret).problem(11).await;
         app.call("POST", there("users")).secret(&secret).json(&user(&json!({ "email": "Ada@example.com" }))).problem(10).await;
-        // The guest minds its own, there as at home.
+        // The guest minds its own, there as at home; and at home it is told.
         app.get(&tokens).expect(200).await;
+        let issued = app.call("POST", &tokens).json(&token).expect(201).await.json();
+        let told = |account: &str| {
+            format!("/accounts/{account}/core/v1/events?filter=resourceID%20eq%20'{}'&count=true", issued["id"].as_str().unwrap())
+        };
+        let home = app.account.to_string();
+        for (account, events) in [(home.as_str(), 1), (second.as_str(), 0)] {
+            assert_eq!(app.get(told(account)).expect(200).await.json()["metadata"]["count"], events, "{account}");
+        }
         app.call("PUT", there(&format!("users/{ada}"))).json(&user(&json!({ "lastName": "Lovelace" }))).expect(204).await;
         // A home admin makes no token for one who has a role elsewhere: it would open that account, too.
         let bindings = app.get(there(&format!("users/{ada}/roleBindings"))).secret(&secret).expect(200).await.json();
@@ -394,6 +402,38 @@ async fn guests_belong_to_their_home() {
             .await;
         app.call("POST", app.tokens(&ada)).secret(&others).json(&token).problem(11).await;
         app.call("POST", app.tokens(&ada)).json(&token).expect(201).await;
+    })
+    .await;
+}
+
+/// A guest who loses its last role anywhere stops being a guest. It is its home account that could delete it.
+#[tokio::test]
+async fn a_guest_is_not_deleted_abroad() {
+    on_every_database(async |app| {
+        let (second, _, secret) = app.another_account().await;
+        let guest = app.user("guest@example.com", None).await;
+        app.bind_in(second, guest, Role::Viewer).await;
+        let there = format!("/accounts/{second}/core/v1");
+        let bindings = app.get(format!("{there}/users/{guest}/roleBindings")).secret(&secret).expect(200).await.json();
+        let binding = bindings["items"][0]["id"].as_str().unwrap();
+        app.call("DELETE", format!("{there}/roleBindings/{binding}")).secret(&secret).expect(204).await;
+        app.get(format!("{there}/users/{guest}")).secret(&secret).problem(2).await;
+        app.get(below(app, &format!("users/{guest}"))).expect(200).await;
+    })
+    .await;
+}
+
+/// Whoever names somebody else's user waits for none of that user's accounts: neither does it hold them up, nor learn that they are.
+#[tokio::test]
+async fn a_strangers_account_is_not_even_locked() {
+    on_every_database(async |app| {
+        let (second, _, secret) = app.another_account().await;
+        let Some(hold) = app.hold(&format!("UPDATE accounts SET changed_at = changed_at WHERE id = '{}'", app.account)).await else {
+            return;
+        };
+        let body = binding(&json!({ "accountID": second.to_string(), "userID": app.owner.to_string(), "role": "viewer" }));
+        app.call("POST", format!("/accounts/{second}/core/v1/roleBindings")).secret(&secret).json(&body).problem(9).await;
+        hold.close().await;
     })
     .await;
 }

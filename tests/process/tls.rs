@@ -86,6 +86,18 @@ fn https_with_a_certificate_that_changes() {
     assert!(log.contains("stays as it was") && !log.contains("PRIVATE"), "{log}");
 }
 
+/// Who reloads a whole fleet also signals servers that have nothing to reload.
+#[test]
+fn a_hangup_ends_no_server_without_a_certificate() {
+    let database = Database::sqlite();
+    let first = init(&database.url());
+    let server = Server::start(&database.url(), &[]);
+    server.signal("HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(crate::program::call(&server.address, "GET", &first.mine(), &first.secret, "").0, 200);
+    server.stop();
+}
+
 #[test]
 fn certificates_that_cannot_be_used_are_told_in_a_sentence() {
     let (database, folder) = (Database::sqlite(), TempDir::new().unwrap());
@@ -101,6 +113,9 @@ fn certificates_that_cannot_be_used_are_told_in_a_sentence() {
     assert!(start().contains("can't be used"));
     fs::write(key, "x").unwrap();
     assert!(start().contains("holds no private key"));
+    let good = fs::read_to_string(cert).unwrap();
+    fs::write(cert, format!("{good}-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n")).unwrap();
+    assert!(start().contains("is damaged"));
     fs::write(cert, "x").unwrap();
     assert!(start().contains("holds no certificate"));
 }
