@@ -103,6 +103,9 @@ struct Serve {
     /// The certificate's private key in PEM.
     #[arg(long, env = "TOKENWARD_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// How many connections are served at a time; more wait. Each takes a file descriptor: keep below `ulimit -n`, with some to spare.
+    #[arg(long, env = "TOKENWARD_MAX_CONNECTIONS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "NUMBER")]
+    max_connections: u32,
     /// How many days events are kept.
     #[arg(long, env = "TOKENWARD_EVENT_RETENTION", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=36_500), value_name = "DAYS")]
     event_retention: u32,
@@ -257,7 +260,8 @@ impl Serve {
             tokio::spawn(async move { tls.watch().await });
         }
         tokio::spawn(forget_old_events(service.clone(), self.event_retention));
-        server::serve(listener, tls, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
+        let options = server::Options { tls, max_connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX) };
+        server::serve(listener, options, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
         // A request that outlived its grace holds its connection; what was acknowledged is safe without this.
         let _ = tokio::time::timeout(Duration::from_secs(1), service.close()).await;
         tracing::info!("stopped");

@@ -30,8 +30,6 @@ use crate::{
 
 /// The names of a collection's query parameters.
 pub(super) const PARAMETERS: [&str; 7] = ["include", "filter", "orderBy", "limit", "skip", "count", "continue"];
-/// The most fields that a request may include, repeated ones counted.
-const MOST_COLUMNS: usize = 64;
 /// The longest filter in bytes: a `continue` token carries it, and has to fit into a URL with it.
 const LONGEST_FILTER: usize = 8 * 1024;
 /// The most conditions that one request may set; a database's parser has limits, too.
@@ -266,15 +264,19 @@ fn field(path: &str, fields: &'static [Field]) -> Result<&'static Field, Refused
 }
 
 fn included(text: &str, fields: &'static [Field]) -> Result<Vec<&'static Field>, Refused> {
-    if text.split(',').count() > MOST_COLUMNS {
-        return Err(Refused::because(format!("must not name more than {MOST_COLUMNS} fields")));
+    let mut named: Vec<&'static Field> = vec![];
+    for name in text.split(',') {
+        let field = field(name, fields)?;
+        if !field.is_top_level() {
+            return Err(Refused::because("must name top-level fields"));
+        }
+        // Each once: whoever names the largest field of all items over and over would make a small request a huge answer.
+        if named.iter().any(|other| other.path == field.path) {
+            return Err(Refused::because(format!("must not name `{}` twice", field.path)));
+        }
+        named.push(field);
     }
-    text.split(',')
-        .map(|name| match field(name, fields)? {
-            field if field.is_top_level() => Ok(field),
-            _ => Err(Refused::because("must name top-level fields")),
-        })
-        .collect()
+    Ok(named)
 }
 
 /// `[1-9][0-9]*`, up to 2^63 - 1.

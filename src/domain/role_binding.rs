@@ -73,10 +73,16 @@ pub struct RoleBinding {
 }
 
 impl RoleBinding {
+    /// The role that it gives: none without any scope.
+    #[must_use]
+    pub fn granted(&self) -> Option<Role> {
+        self.role_constraints.grant().then_some(self.role)
+    }
+
     /// Whether it makes an owner of a user that takes part.
     #[must_use]
     pub fn makes_owner(&self) -> bool {
-        self.role == Role::Owner && self.role_constraints.grant()
+        self.granted() == Some(Role::Owner)
     }
 }
 

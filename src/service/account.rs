@@ -22,6 +22,9 @@ use crate::{
     store::Conn,
 };
 
+/// In how many accounts a user can have a role. Every change to a user waits for all of them, so there can't be any number.
+const MOST_ACCOUNTS: usize = 100;
+
 impl Service {
     /// Returns the caller's account.
     ///
@@ -43,9 +46,9 @@ impl Service {
     /// Whether whoever calls could create an account now: asked before the request's body is read.
     ///
     /// # Errors
-    /// When it may not.
+    /// When it may not, or has a role in as many accounts as a user can have.
     pub async fn may_create_account(&self, identity: &Identity) -> Result<()> {
-        owns_one(&mut self.store.read().await?, identity).await
+        may_create(&mut self.store.read().await?, identity).await
     }
 
     /// Creates an account, and makes whoever calls its owner.
@@ -54,7 +57,7 @@ impl Service {
     /// As [`Service::may_create_account`].
     pub async fn create_account(&self, identity: &Identity, new: NewAccount) -> Result<Account> {
         let mut change = self.change_of(identity).await?;
-        owns_one(&mut change.writer, identity).await?;
+        may_create(&mut change.writer, identity).await?;
         let account = Account {
             id: AccountId::random(self.entropy())?,
             name: new.name,
@@ -140,8 +143,10 @@ impl Service {
     }
 }
 
-async fn owns_one(conn: &mut Conn, identity: &Identity) -> Result<()> {
-    let may = Action::ChangeAccount.reach(Role::Owner).is_everything() && conn.owns_an_account(identity.user_id).await?;
+async fn may_create(conn: &mut Conn, identity: &Identity) -> Result<()> {
+    let may = Action::ChangeAccount.reach(Role::Owner).is_everything()
+        && conn.owns_an_account(identity.user_id).await?
+        && conn.role_bindings_of(identity.user_id).await?.len() < MOST_ACCOUNTS;
     if may { Ok(()) } else { Err(Error::Forbidden) }
 }
 

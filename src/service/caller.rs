@@ -1,6 +1,10 @@
 //! Who calls, and in which account.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use super::{Error, Result, Service, policy::Action};
 use crate::{
@@ -78,16 +82,17 @@ impl Service {
         let now = self.clock.now();
         let minute_ago = Timestamp::from_micros(now.as_micros().saturating_sub(NOTED_EVERY));
         if !is_usable(&holder) {
-            if holder.refused_at.is_some_and(|at| at > minute_ago) {
-                return Err(Error::InvalidCredentials);
+            let noted = holder.refused_at.is_some_and(|at| at > minute_ago);
+            if !noted && self.being_refused().insert(holder.token_id) {
+                // In the background: how long the answer takes must not tell a known token from an unknown one.
+                let service = self.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = service.note_refusal(&holder, now, minute_ago, &occasion).await {
+                        tracing::warn!(?error, "a refused token left no event");
+                    }
+                    service.being_refused().remove(&holder.token_id);
+                });
             }
-            // In the background: how long the answer takes must not tell a known token from an unknown one.
-            let service = self.clone();
-            tokio::spawn(async move {
-                if let Err(error) = service.note_refusal(&holder, now, minute_ago, &occasion).await {
-                    tracing::warn!(?error, "a refused token left no event");
-                }
-            });
             return Err(Error::InvalidCredentials);
         }
         if holder.last_act_at.is_none_or(|at| at <= minute_ago) {
@@ -97,6 +102,10 @@ impl Service {
             }
         }
         Ok(identify(&holder, account, &occasion))
+    }
+
+    fn being_refused(&self) -> MutexGuard<'_, HashSet<TokenId>> {
+        self.being_refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn note_act(&self, user: UserId, now: Timestamp, before: Timestamp) -> Result<()> {

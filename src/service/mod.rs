@@ -12,10 +12,13 @@ pub mod role_binding;
 pub mod token;
 pub mod user;
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
 use crate::{
-    domain::{clock::Clock, entropy::Entropy},
+    domain::{clock::Clock, entropy::Entropy, id::TokenId},
     store::Store,
 };
 pub use error::{Error, FieldError, Result};
@@ -30,6 +33,8 @@ pub struct Parts {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     continue_key: Vec<u8>,
+    /// The refused tokens whose event is being written: a burst with one of them writes no second.
+    being_refused: Mutex<HashSet<TokenId>>,
 }
 
 impl std::ops::Deref for Service {
@@ -52,7 +57,7 @@ impl Service {
         writer.offer_continue_key(&key).await?;
         let continue_key = writer.continue_key().await?;
         writer.commit().await?;
-        Ok(Self(Arc::new(Parts { store, clock, entropy, continue_key })))
+        Ok(Self(Arc::new(Parts { store, clock, entropy, continue_key, being_refused: Mutex::default() })))
     }
 
     /// The key that seals what clients carry from one page of a collection to the next; all servers on one database share it.

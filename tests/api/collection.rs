@@ -170,7 +170,7 @@ async fn sizes() {
             "include=name,,id",
             "include=nope",
             "include=name&include=id",
-            &format!("include=id{}", ",id".repeat(64)),
+            "include=id,name,id",
             "include=metadata.createdBy",
             "limit=%ff",
         ] {
