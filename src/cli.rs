@@ -91,6 +91,9 @@ impl Database {
 struct Serve {
     #[command(flatten)]
     database: Database,
+    /// Show what it is like: in memory, with what the document's examples speak of. Nothing is kept.
+    #[arg(long, env = "TOKENWARD_DEMO", conflicts_with_all = ["url", "First"])]
+    demo: bool,
     /// The address and port to listen on.
     #[arg(long, env = "TOKENWARD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
@@ -232,34 +235,38 @@ impl Cli {
 impl Serve {
     async fn run(self) -> Result<(), Failure> {
         log_to_stderr(self.log_format, self.log);
-        let database = self.database.read()?;
+        let database = if self.demo { DatabaseUrl::Memory } else { self.database.read()? };
         let files = self.tls_cert.clone().zip(self.tls_key.clone()).map(|(certificate, key)| Files { certificate, key });
         let tls = files.map(Tls::load).transpose().map_err(fail)?.map(Arc::new);
         let service = open(&database).await?;
         // Read only where it's needed: a secret that was given once need not stay around.
         let secret_from = self.founding.secret_from();
-        let founding = if service.is_founded().await? { None } else { Some(self.founding.read()?) };
+        let founding = if self.demo || service.is_founded().await? { None } else { Some(self.founding.read()?) };
         let listener = TcpListener::bind(self.listen).await.map_err(|error| fail(format!("can't listen on {}: {error}", self.listen)))?;
         let local = listener.local_addr().map_err(|error| fail(format!("can't listen on {}: {error}", self.listen)))?;
         let stop = stop_signal()?;
         let founded = match founding {
             Some(founding) => service.bootstrap(founding).await?,
+            None if self.demo => Some(service.seed_demo().await?),
             None => None,
         };
 
         let scheme = if tls.is_some() { "https" } else { "http" };
         let base = self.public_url.as_ref().map_or_else(|| format!("{scheme}://{local}"), |url| url.as_str().to_owned());
-        let settings = Settings { page_cap: self.page_cap, public_url: self.public_url };
+        let settings = Settings { page_cap: self.page_cap, public_url: self.public_url, demo: self.demo };
         let endpoint = api::endpoint(service.clone(), settings).map_err(|error| fail(error.to_string()))?;
         print(&format!("tokenward listens on {base}\nSwagger UI: {base}/swagger-ui/"))?;
         if let Some(founded) = founded {
-            print(&founded.greeting(&base, secret_from.as_deref()))?;
+            print(&if self.demo { founded.invitation(&base) } else { founded.greeting(&base, secret_from.as_deref()) })?;
         }
         tracing::info!(%database, listen = %local, "ready");
         if let Some(tls) = tls.clone() {
             tokio::spawn(async move { tls.watch().await });
         }
-        tokio::spawn(forget_old_events(service.clone(), self.event_retention));
+        // The demonstration's are as old as the document's examples.
+        if !self.demo {
+            tokio::spawn(forget_old_events(service.clone(), self.event_retention));
+        }
         let options = server::Options { tls, max_connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX) };
         server::serve(listener, options, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
         // A request that outlived its grace holds its connection; what was acknowledged is safe without this.
@@ -334,14 +341,27 @@ impl First {
 impl Founded {
     /// What a first start says. A secret that the operator has brought isn't repeated; the line says where the shell finds it.
     fn greeting(&self, base: &str, given: Option<&str>) -> String {
-        let secret = given.unwrap_or_else(|| self.secret.expose());
-        let path = format!("accounts/{}/core/v1/users/{}/tokens/{}", self.account_id, self.user_id, self.token_id);
         let told = if given.is_some() {
             "The first token's secret is the one that you have given. To retrieve the token:"
         } else {
             "The first token's secret is in the line below, and is never shown again. To retrieve the token:"
         };
-        format!("\n{told}\n\ncurl -H \"Authorization: Bearer {secret}\" {base}/{path}\n")
+        format!("\n{told}\n\n{}\n", self.curl(base, given.unwrap_or_else(|| self.secret.expose())))
+    }
+
+    /// What a demonstration says.
+    fn invitation(&self, base: &str) -> String {
+        let secret = self.secret.expose();
+        format!(
+            "\nTHIS IS A DEMONSTRATION. It lives in memory: when it ends, everything in it is gone.\n\n\
+             Its token, an owner's:\n\n{secret}\n\nSwagger UI, signed in with it:\n\n{base}/swagger-ui/#token={secret}\n\n{}\n",
+            self.curl(base, secret)
+        )
+    }
+
+    fn curl(&self, base: &str, secret: &str) -> String {
+        let path = format!("accounts/{}/core/v1/users/{}/tokens/{}", self.account_id, self.user_id, self.token_id);
+        format!("curl -H \"Authorization: Bearer {secret}\" {base}/{path}")
     }
 }
 

@@ -70,8 +70,10 @@ fn list_name<T: Type>() -> String {
 }
 
 fn list_schema<T: Resource>() -> MetaSchema {
-    let constant =
-        |value: &str| MetaSchemaRef::Inline(Box::new(MetaSchema { enum_items: vec![value.into()], ..MetaSchema::new("string") }));
+    let constant = |value: &str, description| {
+        let schema = MetaSchema { description: Some(description), enum_items: vec![value.into()], ..MetaSchema::new("string") };
+        MetaSchemaRef::Inline(Box::new(schema))
+    };
     let any = MetaSchemaRef::Inline(Box::new(MetaSchema::ANY));
     let chosen_fields = MetaSchema {
         description: Some("With `include`: the values of the fields that were asked for, in that order."),
@@ -88,8 +90,8 @@ fn list_schema<T: Resource>() -> MetaSchema {
         description: Some("Some of the collection's items, or all of them."),
         required: vec!["type", "version", "items", "metadata"],
         properties: vec![
-            ("type", constant(T::COLLECTION_TYPE)),
-            ("version", constant(T::VERSION)),
+            ("type", constant(T::COLLECTION_TYPE, "What the collection holds.")),
+            ("version", constant(T::VERSION, "The version of the items' schema.")),
             ("items", MetaSchemaRef::Inline(Box::new(items))),
             ("metadata", ListMetadata::schema_ref()),
         ],

@@ -12,27 +12,13 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, ObjectBuilder, Type},
 };
 
-use super::{APIS, body::Schemas, collection::PARAMETERS, problem::Problem};
-use crate::config::PublicUrl;
+use super::{APIS, body::Schemas, collection::PARAMETERS, example, problem::Problem};
+use crate::{config::PublicUrl, domain::sample};
 
 const TITLE: &str = "tokenward";
 const DESCRIPTION: &str = "A self-hosted API-token service. It speaks the identity part of the published Astra Control `core/v1` API, so \
     that clients written or generated for that one work unchanged.\n\nEvery request carries a bearer token. Every error is a problem \
     (RFC 9457); its `correlationID` finds the request in the server's log.";
-
-/// What the examples are about: one account, one user, one token, throughout.
-mod sample {
-    pub const ACCOUNT: &str = "6ba7b810-9dad-4d11-80b4-00c04fd430c8";
-    pub const USER: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
-    pub const ROLE_BINDING: &str = "16fd2706-8baf-433b-82eb-8c7fada847da";
-    pub const EVENT: &str = "2c5ea4c0-4067-41e9-8bad-9b1deb4d3b7d";
-    pub const TOKEN: &str = "9b2d1f5e-3c64-4c1b-a8f0-5d7e9c0b4a21";
-    pub const CORRELATION: &str = "f47ac10b-58cc-4372-a567-0e02b2c3d479";
-    /// Well-formed, and nobody's.
-    pub const SECRET: &str = "tokward0000000000000000000000000000000000000000000EXAMPL";
-    pub const CREATED: &str = "2026-01-15T09:30:00.000000Z";
-    pub const ETAG: &str = "\"0f343b0931126a20f133d67c2b018a3b\"";
-}
 
 /// Why there is no document: a defect.
 #[derive(Debug, thiserror::Error)]
@@ -81,11 +67,12 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
             {
                 object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
             }
+            example::add(name, schema);
         }
     }
     // The order in which people look for them.
     if let Some(tags) = &mut document.tags {
-        let order = ["Tokens", "Users", "RoleBindings", "Accounts", "Events", "Operations"];
+        let order = ["Tokens", "Users", "RoleBindings", "Accounts", "Events", "Problems", "Operations"];
         tags.sort_by_key(|tag| order.iter().position(|name| *name == tag.name));
     }
     for (path, item) in &mut document.paths.paths {
@@ -154,7 +141,9 @@ enum Kind {
     Create,
     Modify,
     Delete,
-    /// Outside `/accounts`.
+    /// Outside `/accounts`: looks something up.
+    Explain,
+    /// Outside `/accounts`, and always there.
     Open,
 }
 
@@ -167,6 +156,7 @@ impl Kind {
             Self::Create => &[6, 7, 8, 9, 12, 3, 4, 11, 2, 32, 10, 85, 34, 41],
             Self::Modify => &[6, 7, 8, 9, 12, 3, 4, 11, 1, 10, 38, 85, 34, 41],
             Self::Delete => &[6, 12, 3, 4, 11, 1, 38, 34, 41],
+            Self::Explain => &[2],
             Self::Open => &[],
         }
     }
@@ -177,7 +167,7 @@ impl Kind {
             Self::Retrieve => &["If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"],
             Self::Modify => &["If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-Since"],
             Self::Delete => &["If-Match", "If-None-Match", "If-Unmodified-Since"],
-            Self::List | Self::Create | Self::Open => &[],
+            Self::List | Self::Create | Self::Explain | Self::Open => &[],
         }
     }
 }
@@ -186,7 +176,7 @@ impl Kind {
 fn can_happen(path: &str, kind: Kind, number: u16) -> bool {
     match number {
         // An account that isn't there is forbidden; only what lies in one can be missing.
-        1 | 2 => path.matches('{').count() > 1,
+        1 | 2 => path.matches('{').count() > 1 || kind == Kind::Explain,
         // The list of accounts is everybody's own.
         11 => path != "/accounts" || kind != Kind::List,
         // Tokens and accounts are never alike.
@@ -196,23 +186,28 @@ fn can_happen(path: &str, kind: Kind, number: u16) -> bool {
 }
 
 fn operations<'i>(path: &str, item: &'i mut PathItem) -> impl Iterator<Item = (Kind, &'i mut Operation)> {
-    let open = !path.starts_with("/accounts");
+    let open = match path {
+        _ if path.starts_with("/accounts") => None,
+        _ if path.ends_with('}') => Some(Kind::Explain),
+        _ => Some(Kind::Open),
+    };
     let get = if path.ends_with('}') { Kind::Retrieve } else { Kind::List };
     let kinds = [(get, &mut item.get), (Kind::Create, &mut item.post), (Kind::Modify, &mut item.put), (Kind::Delete, &mut item.delete)];
-    kinds.into_iter().filter_map(move |(kind, operation)| Some((if open { Kind::Open } else { kind }, operation.as_mut()?)))
+    kinds.into_iter().filter_map(move |(kind, operation)| Some((open.unwrap_or(kind), operation.as_mut()?)))
 }
 
 fn finish(path: &str, kind: Kind, operation: &mut Operation) {
+    let operation_id = operation.operation_id.as_deref().unwrap_or_default();
     let parameters = operation.parameters.get_or_insert_default();
     for parameter in parameters.iter_mut() {
         if let RefOr::T(parameter) = parameter {
-            *parameter = ParameterBuilder::from(parameter.clone()).example(path_example(&parameter.name)).build();
+            *parameter = ParameterBuilder::from(parameter.clone()).example(example::path(&parameter.name, operation_id)).build();
         }
     }
     if kind == Kind::List {
         parameters.extend(PARAMETERS.iter().map(|name| RefOr::T(query_parameter(name))));
     }
-    parameters.extend(kind.conditions().iter().map(|name| RefOr::T(condition(name))));
+    parameters.extend(kind.conditions().iter().map(|name| RefOr::T(condition(name, path))));
 
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         body.content.values_mut().for_each(|content| exemplify(content, ""));
@@ -227,6 +222,9 @@ fn finish(path: &str, kind: Kind, operation: &mut Operation) {
                 if media_type != "application/problem+json" {
                     exemplify(content, status);
                 }
+                if let ("text/html", RefOr::T(content)) = (media_type.as_str(), content) {
+                    content.example = example::page();
+                }
             }
         }
     }
@@ -237,77 +235,8 @@ fn exemplify(content: &mut RefOr<Content>, status: &str) {
     if let RefOr::T(content) = content
         && let Some(RefOr::Ref(schema)) = &content.schema
     {
-        content.example = schema.ref_location.rsplit('/').next().and_then(|schema| example(schema, status));
+        content.example = schema.ref_location.rsplit('/').next().and_then(|schema| example::body(schema, status));
     }
-}
-
-/// The example of each schema that is a body.
-fn example(schema: &str, status: &str) -> Option<Value> {
-    use sample::{ACCOUNT, CORRELATION, CREATED, EVENT, ROLE_BINDING, SECRET, TOKEN, USER};
-    let labels = json!([{ "name": "team", "value": "storage" }]);
-    let metadata = json!({ "labels": labels, "creationTimestamp": CREATED, "modificationTimestamp": CREATED, "createdBy": USER });
-    let token = json!({ "type": "application/astra-token", "version": "1.0", "id": TOKEN, "name": "CI/CD (main) #4", "userID": USER,
-        "metadata": metadata });
-    let user = json!({ "type": "application/astra-user", "version": "1.2", "id": USER, "state": "active", "isEnabled": "true",
-        "authID": "grace@example.com", "authProvider": "local", "firstName": "Grace", "lastName": "Hopper", "email": "grace@example.com",
-        "sendWelcomeEmail": "false", "enableTimestamp": CREATED, "metadata": metadata });
-    let binding = json!({ "type": "application/astra-roleBinding", "version": "1.1", "id": ROLE_BINDING, "principalType": "user",
-        "userID": USER, "groupID": "00000000-0000-0000-0000-000000000000", "accountID": ACCOUNT, "role": "member",
-        "roleConstraints": ["*"], "metadata": metadata });
-    let account = json!({ "type": "application/astra-account", "version": "1.0", "id": ACCOUNT, "name": "main", "state": "active",
-        "isEnabled": "true", "enabledTimestamp": CREATED, "metadata": metadata });
-    let event = json!({ "type": "application/astra-event", "version": "1.4", "id": EVENT, "name": "token.created", "sequenceCount": 5,
-        "summary": "Token created", "eventTime": CREATED, "source": "tokenward", "resourceID": TOKEN, "additionalResourceIDs": [USER],
-        "resourceType": "application/astra-token", "correlationID": CORRELATION, "severity": "informational", "class": "user",
-        "description": format!("The token {TOKEN} was created."),
-        "resourceURI": format!("/accounts/{ACCOUNT}/core/v1/users/{USER}/tokens"), "resourceMethod": "post",
-        "resourceMethodResult": "201", "userID": USER, "accountID": ACCOUNT,
-        "metadata": { "labels": [], "creationTimestamp": CREATED, "modificationTimestamp": CREATED, "createdBy": USER } });
-    let list = |r#type: &str, version: &str, item: &Value| json!({ "type": r#type, "version": version, "items": [item], "metadata": { "count": 1 } });
-    let with = |mut object: Value, name: &str, value: Value| {
-        if let Some(object) = object.as_object_mut() {
-            object.insert(name.to_owned(), value);
-        }
-        object
-    };
-    Some(match schema {
-        "Token" => token,
-        "IssuedToken" => with(token, "token", json!(SECRET)),
-        "TokenList" => list("application/astra-tokens", "1.0", &token),
-        "User" => user,
-        "UserList" => list("application/astra-users", "1.2", &user),
-        "NewUser" => json!({ "type": "application/astra-user", "version": "1.2", "email": "grace@example.com", "firstName": "Grace",
-            "lastName": "Hopper" }),
-        "UserChange" => json!({ "type": "application/astra-user", "version": "1.2", "state": "suspended" }),
-        "RoleBinding" => binding,
-        "RoleBindingList" => list("application/astra-roleBindings", "1.1", &binding),
-        "NewRoleBinding" => json!({ "type": "application/astra-roleBinding", "version": "1.1", "userID": USER, "accountID": ACCOUNT,
-            "role": "member" }),
-        "RoleBindingChange" => json!({ "type": "application/astra-roleBinding", "version": "1.1", "role": "admin" }),
-        "Account" => account,
-        "AccountList" => list("application/astra-accounts", "1.0", &account),
-        "NewAccount" => json!({ "type": "application/astra-account", "version": "1.0", "name": "second" }),
-        "AccountChange" => json!({ "type": "application/astra-account", "version": "1.0", "name": "renamed", "isEnabled": "true" }),
-        "Event" => event,
-        "EventList" => list("application/astra-events", "1.4", &event),
-        "NewToken" => json!({ "type": "application/astra-token", "version": "1.0", "name": "CI/CD (main) #4",
-            "metadata": { "labels": labels } }),
-        "TokenChange" => json!({ "type": "application/astra-token", "version": "1.0", "name": "CI/CD (release) #4" }),
-        "Health" if status == "503" => json!({ "status": "unavailable", "reason": "the database doesn't answer" }),
-        "Health" => json!({ "status": "ok" }),
-        _ => return None,
-    })
-}
-
-fn path_example(name: &str) -> Option<Value> {
-    Some(json!(match name {
-        "account_id" => sample::ACCOUNT,
-        "user_id" => sample::USER,
-        "token_id" => sample::TOKEN,
-        "roleBinding_id" => sample::ROLE_BINDING,
-        "event_id" => sample::EVENT,
-        _ => return None,
-    }))
 }
 
 fn parameter(name: &str, place: ParameterIn, description: &str, pattern: Option<&str>, example: &str) -> Parameter {
@@ -355,12 +284,13 @@ fn query_parameter(name: &str) -> Parameter {
     parameter(name, ParameterIn::Query, description, pattern, example)
 }
 
-fn condition(name: &str) -> Parameter {
+fn condition(name: &str, path: &str) -> Parameter {
+    let (etag, date) = (example::etag(path), "Thu, 15 Jan 2026 09:30:00 GMT");
     let (example, description) = match name {
-        "If-Match" => (sample::ETAG, "Only if the resource still has one of these entity tags."),
-        "If-None-Match" => (sample::ETAG, "Only if the resource has none of these entity tags."),
-        "If-Unmodified-Since" => ("Thu, 15 Jan 2026 09:30:00 GMT", "Only if the resource hasn't changed since. `If-Match` overrides it."),
-        _ => ("Thu, 15 Jan 2026 09:30:00 GMT", "Only if the resource has changed since. `If-None-Match` overrides it."),
+        "If-Match" => (etag.as_str(), "Only if the resource still has one of these entity tags."),
+        "If-None-Match" => (etag.as_str(), "Only if the resource has none of these entity tags."),
+        "If-Unmodified-Since" => (date, "Only if the resource hasn't changed since. `If-Match` overrides it."),
+        _ => (date, "Only if the resource has changed since. `If-None-Match` overrides it."),
     };
     parameter(name, ParameterIn::Header, description, None, example)
 }
@@ -383,6 +313,7 @@ fn add_problem(operation: &mut Operation, number: u16, kind: Kind) {
     let response = operation.responses.responses.entry(status.as_u16().to_string()).or_insert_with(|| {
         let mut response = Response::new("");
         let schema = utoipa::openapi::Ref::from_schema_name("Problem");
+        response.headers.insert("Link".to_owned(), header("Where the problem is explained (`rel=\"help\"`)."));
         response.content.insert("application/problem+json".to_owned(), RefOr::T(Content::new(Some(schema))));
         let facts: BTreeMap<u16, (&str, &str)> = BTreeMap::from([
             (401, ("WWW-Authenticate", "How to authenticate (RFC 6750 §3).")),

@@ -11,8 +11,10 @@ mod conditions;
 mod cursor;
 pub mod document;
 mod event;
+mod example;
 mod exchange;
 mod gate;
+mod help;
 mod json;
 mod metadata;
 mod negotiation;
@@ -51,13 +53,16 @@ enum Tag {
     Accounts,
     /// The audit log.
     Events,
+    /// What can go wrong, and what to do then.
+    Problems,
     /// For those who run the server.
     Operations,
 }
 
 /// All operations.
-type Apis = (token::Tokens, user::Users, role_binding::RoleBindings, account::Accounts, event::Events, operations::Operations);
-const APIS: Apis = (token::Tokens, user::Users, role_binding::RoleBindings, account::Accounts, event::Events, operations::Operations);
+type Apis = (token::Tokens, user::Users, role_binding::RoleBindings, account::Accounts, event::Events, help::Help, operations::Operations);
+const APIS: Apis =
+    (token::Tokens, user::Users, role_binding::RoleBindings, account::Accounts, event::Events, help::Help, operations::Operations);
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -66,6 +71,8 @@ pub struct Settings {
     pub page_cap: u64,
     /// Under which URL clients reach the server, if that can't be seen from their requests.
     pub public_url: Option<PublicUrl>,
+    /// Whether Swagger UI takes a token from the fragment of its address: for demonstrations, where nothing is at stake.
+    pub demo: bool,
 }
 
 /// What all requests share.
@@ -111,5 +118,5 @@ pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Ou
     }));
     let panicked = |_: Box<dyn std::any::Any + Send>| Problem::from(Error::internal("a handler panicked")).into_response();
     let operations = OpenApiService::new(APIS, "", "").into_endpoint().with(CatchPanic::new().with_handler(panicked)).map_to_response();
-    Ok(gate::Gate { operations, pages: ui::routes(documents).map_to_response(), shared })
+    Ok(gate::Gate { operations, pages: ui::routes(documents, settings.demo).map_to_response(), shared })
 }

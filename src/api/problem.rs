@@ -12,7 +12,10 @@ use poem_openapi::{
 };
 use serde::Serialize;
 
-use crate::service::{self, FieldError, error::Cause};
+use crate::{
+    config::PublicUrl,
+    service::{self, FieldError, error::Cause},
+};
 
 /// How long a client is asked to wait before it tries again, in seconds.
 const RETRY_AFTER: &str = "1";
@@ -152,6 +155,7 @@ impl Problem {
             34 => Self::Internal(cause()),
             38 => Self::PreconditionFailed,
             41 => Self::Unavailable(cause()),
+            69 => Self::MethodNotAllowed("GET, HEAD".to_owned()),
             85 => Self::TooLarge,
             _ => return None,
         })
@@ -187,7 +191,7 @@ impl Problem {
     }
 
     /// The whole answer. What lies behind a failure of ours goes to the log here, and nowhere else.
-    pub(super) fn render(&self, method: &Method, correlation_id: &str) -> Response {
+    pub(super) fn render(&self, method: &Method, correlation_id: &str, public_url: Option<&PublicUrl>) -> Response {
         if let Self::Internal(cause) | Self::Unavailable(cause) = self {
             tracing::error!(correlation_id, cause = cause.for_log(), "request failed");
         }
@@ -198,6 +202,8 @@ impl Problem {
                 response.headers_mut().insert(name, value);
             }
         };
+        let base = public_url.map_or("", PublicUrl::as_str);
+        set(header::LINK, &format!("<{base}/problems/{}>; rel=\"help\"", self.facts(method).number));
         match self {
             Self::MissingToken => set(header::WWW_AUTHENTICATE, "Bearer realm=\"tokenward\""),
             Self::InvalidToken => set(header::WWW_AUTHENTICATE, "Bearer realm=\"tokenward\", error=\"invalid_token\""),
@@ -283,6 +289,13 @@ pub struct ProblemBody {
     #[serde(rename = "schemaValidationFailure", skip_serializing_if = "Option::is_none")]
     #[oai(rename = "schemaValidationFailure")]
     schema_validation_failure: Option<String>,
+}
+
+impl ProblemBody {
+    /// The kind of problem in a few words.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
 }
 
 /// Something that has to be mended.

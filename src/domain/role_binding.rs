@@ -73,6 +73,12 @@ pub struct RoleBinding {
 }
 
 impl RoleBinding {
+    /// Makes an owner, of everything in the account.
+    #[must_use]
+    pub fn of_owner(id: RoleBindingId, account_id: AccountId, user_id: UserId, metadata: Metadata) -> Self {
+        Self { id, account_id, user_id, role: Role::Owner, role_constraints: RoleConstraints::default(), metadata }
+    }
+
     /// The role that it gives: none without any scope.
     #[must_use]
     pub fn granted(&self) -> Option<Role> {

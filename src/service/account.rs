@@ -17,7 +17,7 @@ use crate::{
         id::{AccountId, RoleBindingId},
         label::Labels,
         role::Role,
-        role_binding::{RoleBinding, RoleConstraints},
+        role_binding::RoleBinding,
     },
     store::Conn,
 };
@@ -58,22 +58,9 @@ impl Service {
     pub async fn create_account(&self, identity: &Identity, new: NewAccount) -> Result<Account> {
         let mut change = self.change_of(identity).await?;
         may_create(&mut change.writer, identity).await?;
-        let account = Account {
-            id: AccountId::random(self.entropy())?,
-            name: new.name,
-            is_enabled: true,
-            enabled_at: Some(change.at),
-            contact: None,
-            metadata: change.metadata(new.labels),
-        };
-        let binding = RoleBinding {
-            id: RoleBindingId::random(self.entropy())?,
-            account_id: account.id,
-            user_id: identity.user_id,
-            role: Role::Owner,
-            role_constraints: RoleConstraints::default(),
-            metadata: change.metadata(Labels::default()),
-        };
+        let account = Account::new(AccountId::random(self.entropy())?, new.name, change.metadata(new.labels));
+        let id = RoleBindingId::random(self.entropy())?;
+        let binding = RoleBinding::of_owner(id, account.id, identity.user_id, change.metadata(Labels::default()));
         change.writer.insert_account(&account).await?;
         change.writer.insert_role_binding(&binding).await?;
         change.record(account.id, Deed::Created, Subject::Account(account.id)).await?;

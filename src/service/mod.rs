@@ -4,6 +4,7 @@ pub mod account;
 pub mod bootstrap;
 pub mod caller;
 pub mod change;
+pub mod demo;
 pub mod error;
 pub mod event;
 pub mod operator;

@@ -92,6 +92,30 @@ fn every_parameter_has_an_example_that_fits_its_schema() {
     }
 }
 
+/// Those who browse see what each field means, and what it may look like.
+#[test]
+fn every_field_is_described_and_has_an_example() {
+    let schemas = &DOCUMENT["components"]["schemas"];
+    let mut fields = 0;
+    for (name, schema) in schemas.as_object().unwrap() {
+        assert!(schema["description"].as_str().is_some_and(|text| !text.is_empty()), "{name} has no description");
+        for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+            let target = schema["$ref"].as_str().map(|reference| &schemas[reference.rsplit('/').next().unwrap()]);
+            let described = [Some(schema), target].into_iter().flatten().any(|schema| schema["description"].is_string());
+            assert!(described, "{name}.{field} has no description");
+            let has_example = |schema: &Value| schema["examples"].is_array() || schema["properties"].is_object();
+            let shown = target.map_or_else(|| has_example(schema), has_example);
+            // The items of a list have examples of their own.
+            assert!(shown || field == "items", "{name}.{field} has no example");
+            if let Some(example) = schema["examples"].get(0) {
+                valid(&format!("/components/schemas/{name}/properties/{field}"), example).unwrap();
+            }
+            fields += 1;
+        }
+    }
+    assert!(fields > 100, "{fields}");
+}
+
 #[test]
 fn only_problems_may_have_members_that_the_document_does_not_know() {
     for (name, schema) in DOCUMENT["components"]["schemas"].as_object().unwrap() {

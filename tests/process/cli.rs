@@ -99,6 +99,24 @@ fn the_first_secret_can_be_given() {
 }
 
 #[test]
+fn a_demonstration_lives_in_memory_and_says_so() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut server = Server::spawn(tokenward(&["serve", "--demo", "--listen", "127.0.0.1:0"]).current_dir(folder.path()));
+    let greeting = server.read_until("curl ");
+    assert!(greeting.contains("THIS IS A DEMONSTRATION"), "{greeting}");
+    let secret = greeting.lines().find(|line| line.starts_with("tokward")).unwrap();
+    let link = format!("http://{}/swagger-ui/#token={secret}", server.address);
+    assert!(greeting.lines().any(|line| line == link), "{greeting}");
+    let line = greeting.lines().find(|line| line.starts_with("curl ")).unwrap();
+    let (_, path) = line.split_once(&server.address).unwrap();
+    assert_eq!(call(&server.address, "GET", path, secret, "").0, 200);
+    let secret = secret.to_owned();
+    let (_, err) = server.stop();
+    assert!(!err.contains(&secret), "{err}");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "it leaves files");
+}
+
+#[test]
 fn the_document_needs_no_database() {
     let committed = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/spec/openapi.json")).unwrap();
     assert_eq!(printed(&["openapi"]), committed);
@@ -114,6 +132,9 @@ fn malformed_arguments_are_one_sentence() {
         &["init", "--account-name", "<b>"],
         &["init", "--email", "nobody"],
         &["openapi", "--format", "xml"],
+        &["serve", "--public-url", "ftp://example.com"],
+        &["serve", "--demo", "--database", "sqlite:x.db"],
+        &["--demo", "--email", "grace@example.com"],
         &["nonsense"],
     ] {
         let said = failure(arguments);
