@@ -45,11 +45,11 @@ const WITHOUT_SCRIPT: &str =
 /// Signs in with the token in the address's fragment, which browsers don't send, and takes it out of the address again. Only where
 /// nothing is at stake: with it, a link could make somebody act as somebody else without noticing.
 const SIGN_IN: &str = r##"
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+// Before Swagger UI looks at the address, to open the operation that it names.
+if (token) history.replaceState(null, "", "#/Tokens/retrieve_token");
 window.addEventListener("load", () => {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (!token) return;
-  history.replaceState(null, "", "#/Tokens/retrieve_token");
-  window.ui.authActions.authorize({ bearer: { name: "bearer", schema: { type: "http", scheme: "bearer" }, value: token } });
+  if (token) window.ui.authActions.authorize({ bearer: { name: "bearer", schema: { type: "http", scheme: "bearer" }, value: token } });
 });
 "##;
 

@@ -105,8 +105,8 @@ fn a_demonstration_lives_in_memory_and_says_so() {
     let greeting = server.read_until("curl ");
     assert!(greeting.contains("THIS IS A DEMONSTRATION"), "{greeting}");
     let secret = greeting.lines().find(|line| line.starts_with("tokward")).unwrap();
-    let link = format!("http://{}/swagger-ui/#token={secret}", server.address);
-    assert!(greeting.lines().any(|line| line == link), "{greeting}");
+    let signed_in = format!("http://{}/swagger-ui/#token={secret}", server.address);
+    assert!(greeting.lines().any(|line| line == signed_in), "{greeting}");
     let line = greeting.lines().find(|line| line.starts_with("curl ")).unwrap();
     let (_, path) = line.split_once(&server.address).unwrap();
     assert_eq!(call(&server.address, "GET", path, secret, "").0, 200);
