@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use poem_openapi::{ApiResponse as _, OpenApiService, registry::Registry};
 use serde_json::{Value, json};
 use utoipa::openapi::{
-    Content, Header, Info, License, OpenApi, RefOr, Required, Response, Schema, Server,
+    ContactBuilder, Content, Header, Info, License, OpenApi, RefOr, Required, Response, Schema, Server,
     example::{Example, ExampleBuilder},
     path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
-    schema::{AdditionalProperties, ObjectBuilder, Type},
+    schema::{AdditionalProperties, Array, ArrayBuilder, ArrayItems, ObjectBuilder, SchemaType, Type},
 };
 
-use super::{APIS, body::Schemas, collection::PARAMETERS, problem::Problem};
+use super::{APIS, body::Schemas, collection::PARAMETERS, links::link, problem::Problem};
 use crate::config::PublicUrl;
 
 const TITLE: &str = "tokenward";
@@ -70,6 +70,7 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
     let mut license = License::new(env!("CARGO_PKG_LICENSE"));
     license.identifier = Some(env!("CARGO_PKG_LICENSE").to_owned());
     info.license = Some(license);
+    info.contact = Some(ContactBuilder::new().name(Some("Whoever runs this server")).build());
     document.info = info;
     document.servers = Some(vec![Server::new(public_url.map_or("/", PublicUrl::as_str))]);
     if let Some(components) = &mut document.components {
@@ -80,6 +81,7 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
                 && name != "Problem"
             {
                 object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+                object.properties.get_mut("items").map(describe_rows);
             }
         }
     }
@@ -93,7 +95,23 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
             finish(path, kind, operation);
         }
     }
+    link(&mut document.paths);
     Ok(document)
+}
+
+/// Says that the rows of `include` hold anything: utoipa's model drops an `items` that has no type when it reads one.
+fn describe_rows(items: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::Array(Array { items: ArrayItems::RefOrSchema(item), .. })) = items
+        && let RefOr::T(Schema::AnyOf(forms)) = &mut **item
+    {
+        for form in &mut forms.items {
+            if let RefOr::T(Schema::Object(row)) = form {
+                let description = "The value of a field; `null` where the item doesn't have it.";
+                let value = ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some(description));
+                *form = ArrayBuilder::new().items(value).description(row.description.take()).into();
+            }
+        }
+    }
 }
 
 /// poem-openapi describes a reference by way of `allOf`; since 3.1 the description may stand beside it.
@@ -203,6 +221,10 @@ fn operations<'i>(path: &str, item: &'i mut PathItem) -> impl Iterator<Item = (K
 }
 
 fn finish(path: &str, kind: Kind, operation: &mut Operation) {
+    if kind == Kind::Open {
+        // Said aloud: it isn't that the credentials were forgotten.
+        operation.security = Some(vec![]);
+    }
     let parameters = operation.parameters.get_or_insert_default();
     for parameter in parameters.iter_mut() {
         if let RefOr::T(parameter) = parameter {

@@ -14,6 +14,7 @@ mod event;
 mod exchange;
 mod gate;
 mod json;
+mod links;
 mod metadata;
 mod negotiation;
 mod operations;
