@@ -12,7 +12,7 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, Array, ArrayBuilder, ArrayItems, ObjectBuilder, SchemaType, Type},
 };
 
-use super::{APIS, body::Schemas, collection::PARAMETERS, links::link, problem::Problem};
+use super::{APIS, body::Schemas, collection::PARAMETERS, fields::Collection, links::link, problem::Problem};
 use crate::config::PublicUrl;
 
 const TITLE: &str = "tokenward";
@@ -231,8 +231,10 @@ fn finish(path: &str, kind: Kind, operation: &mut Operation) {
             *parameter = ParameterBuilder::from(parameter.clone()).example(path_example(&parameter.name)).build();
         }
     }
-    if kind == Kind::List {
-        parameters.extend(PARAMETERS.iter().map(|name| RefOr::T(query_parameter(name))));
+    if kind == Kind::List
+        && let Some(collection) = Collection::of(path)
+    {
+        parameters.extend(PARAMETERS.iter().map(|name| RefOr::T(query_parameter(name, &collection))));
     }
     parameters.extend(kind.conditions().iter().map(|name| RefOr::T(condition(name))));
 
@@ -345,24 +347,27 @@ fn parameter(name: &str, place: ParameterIn, description: &str, pattern: Option<
         .build()
 }
 
-fn query_parameter(name: &str) -> Parameter {
+fn query_parameter(name: &str, collection: &Collection) -> Parameter {
     const NUMBER: &str = "^[1-9][0-9]*$";
+    let (include, columns) = collection.include();
+    let (order_by, order) = collection.order();
+    let filter = collection.filter();
     let (pattern, example, description) = match name {
         "include" => (
-            Some("^[0-9a-zA-Z]+(,[0-9a-zA-Z]+)*$"),
-            "id,name",
+            Some(include.as_str()),
+            columns.as_str(),
             "Return just these fields of each item, as arrays, in this order; an absent field is `null`.",
         ),
         "filter" => (
             None,
-            "name eq 'CI/CD (main) #4'",
+            filter.as_str(),
             "Return only items for which this holds: `field op 'value'`, where `op` is `eq`, `lt`, `gt`, `lte`, `gte`, or `in` for \
              \"contains the text\". Several conditions, separated by commas, must all hold. Dots lead into objects: \
              `metadata.creationTimestamp gt '2026-01-01T00:00:00Z'`, `metadata.labels[*].name eq 'team'`.",
         ),
         "orderBy" => (
-            Some("^[0-9a-zA-Z]+( desc)?$"),
-            "name desc",
+            Some(order_by.as_str()),
+            order.as_str(),
             "Sort by this field, or by this field `desc`. Items without it come first; ties follow creation.",
         ),
         "limit" => (Some(NUMBER), "100", "Return at most this many items; never more than the server's page cap."),
@@ -378,13 +383,16 @@ fn query_parameter(name: &str) -> Parameter {
 }
 
 fn condition(name: &str) -> Parameter {
-    let (example, description) = match name {
-        "If-Match" => (sample::ETAG, "Only if the resource still has one of these entity tags."),
-        "If-None-Match" => (sample::ETAG, "Only if the resource has none of these entity tags."),
-        "If-Unmodified-Since" => ("Thu, 15 Jan 2026 09:30:00 GMT", "Only if the resource hasn't changed since. `If-Match` overrides it."),
-        _ => ("Thu, 15 Jan 2026 09:30:00 GMT", "Only if the resource has changed since. `If-None-Match` overrides it."),
+    const TAGS: Option<&str> = Some(r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#);
+    let (pattern, example, description) = match name {
+        "If-Match" => (TAGS, sample::ETAG, "Only if the resource still has one of these entity tags."),
+        "If-None-Match" => (TAGS, sample::ETAG, "Only if the resource has none of these entity tags."),
+        "If-Unmodified-Since" => {
+            (None, "Thu, 15 Jan 2026 09:30:00 GMT", "Only if the resource hasn't changed since. `If-Match` overrides it.")
+        }
+        _ => (None, "Thu, 15 Jan 2026 09:30:00 GMT", "Only if the resource has changed since. `If-None-Match` overrides it."),
     };
-    parameter(name, ParameterIn::Header, description, None, example)
+    parameter(name, ParameterIn::Header, description, pattern, example)
 }
 
 fn header(description: &str) -> RefOr<Header> {

@@ -12,6 +12,7 @@ mod cursor;
 pub mod document;
 mod event;
 mod exchange;
+mod fields;
 mod gate;
 mod json;
 mod links;
