@@ -7,6 +7,7 @@ import collections
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -57,8 +58,13 @@ def entries(text):
 
 def unlisted(base, revision, base_list, revision_list):
     """The incompatible changes that the list doesn't name, or named before they were made."""
-    new = entries(revision_list) - entries(base_list)
-    return [change for change in incompatible_changes(base, revision) if change not in new]
+    new = [named(entry) for entry in entries(revision_list) - entries(base_list)]
+    return [change for change in incompatible_changes(base, revision) if not any(entry.fullmatch(change) for entry in new)]
+
+
+def named(entry):
+    """What an entry stands for: `…` in it is anything."""
+    return re.compile(".*".join(re.escape(part) for part in entry.split("…")))
 
 
 def git(*arguments):

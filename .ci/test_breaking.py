@@ -91,6 +91,10 @@ class Changes(unittest.TestCase):
                 self.assertEqual(unlisted(mutate, revision_list=listed), [])
                 self.assertEqual(unlisted(mutate, base_list=listed, revision_list=listed), found, "listed for an earlier change")
 
+    def test_an_entry_may_leave_out_a_part(self):
+        self.assertEqual(unlisted(remove_operation, revision_list="- DELETE …/tokens/{token_id}: Operation … (operation-removed)"), [])
+        self.assertNotEqual(unlisted(remove_operation, revision_list="- GET …"), [])
+
     def test_what_is_compatible_passes(self):
         for mutate in [lambda _: None, add_fields, add_operation]:
             self.assertEqual(unlisted(mutate), [])
