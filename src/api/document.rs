@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use poem_openapi::{ApiResponse as _, OpenApiService, registry::Registry};
 use serde_json::{Value, json};
 use utoipa::openapi::{
-    Content, Header, Info, License, OpenApi, RefOr, Required, Response, Schema, Server,
+    ContactBuilder, Content, Header, Info, License, OpenApi, RefOr, Required, Response, Schema, Server,
     example::{Example, ExampleBuilder},
     path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
-    schema::{AdditionalProperties, ObjectBuilder, Type},
+    schema::{AdditionalProperties, Array, ArrayBuilder, ArrayItems, ObjectBuilder, SchemaType, Type},
 };
 
-use super::{APIS, body::Schemas, collection::PARAMETERS, example, problem::Problem};
+use super::{APIS, body::Schemas, collection::PARAMETERS, example, fields::Collection, links::link, problem::Problem};
 use crate::{config::PublicUrl, domain::sample};
 
 const TITLE: &str = "tokenward";
@@ -56,6 +56,7 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
     let mut license = License::new(env!("CARGO_PKG_LICENSE"));
     license.identifier = Some(env!("CARGO_PKG_LICENSE").to_owned());
     info.license = Some(license);
+    info.contact = Some(ContactBuilder::new().name(Some("Whoever runs this server")).build());
     document.info = info;
     document.servers = Some(vec![Server::new(public_url.map_or("/", PublicUrl::as_str))]);
     if let Some(components) = &mut document.components {
@@ -66,6 +67,7 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
                 && name != "Problem"
             {
                 object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+                object.properties.get_mut("items").map(describe_rows);
             }
             example::add(name, schema);
         }
@@ -80,7 +82,23 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
             finish(path, kind, operation);
         }
     }
+    link(&mut document.paths);
     Ok(document)
+}
+
+/// Says that the rows of `include` hold anything: utoipa's model drops an `items` that has no type when it reads one.
+fn describe_rows(items: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::Array(Array { items: ArrayItems::RefOrSchema(item), .. })) = items
+        && let RefOr::T(Schema::AnyOf(forms)) = &mut **item
+    {
+        for form in &mut forms.items {
+            if let RefOr::T(Schema::Object(row)) = form {
+                let description = "The value of a field; `null` where the item doesn't have it.";
+                let value = ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some(description));
+                *form = ArrayBuilder::new().items(value).description(row.description.take()).into();
+            }
+        }
+    }
 }
 
 /// poem-openapi describes a reference by way of `allOf`; since 3.1 the description may stand beside it.
@@ -197,6 +215,10 @@ fn operations<'i>(path: &str, item: &'i mut PathItem) -> impl Iterator<Item = (K
 }
 
 fn finish(path: &str, kind: Kind, operation: &mut Operation) {
+    if !path.starts_with("/accounts") {
+        // Said aloud: it isn't that the credentials were forgotten.
+        operation.security = Some(vec![]);
+    }
     let operation_id = operation.operation_id.as_deref().unwrap_or_default();
     let parameters = operation.parameters.get_or_insert_default();
     for parameter in parameters.iter_mut() {
@@ -204,8 +226,10 @@ fn finish(path: &str, kind: Kind, operation: &mut Operation) {
             *parameter = ParameterBuilder::from(parameter.clone()).example(example::path(&parameter.name, operation_id)).build();
         }
     }
-    if kind == Kind::List {
-        parameters.extend(PARAMETERS.iter().map(|name| RefOr::T(query_parameter(name))));
+    if kind == Kind::List
+        && let Some(collection) = Collection::of(path)
+    {
+        parameters.extend(PARAMETERS.iter().map(|name| RefOr::T(query_parameter(name, &collection))));
     }
     parameters.extend(kind.conditions().iter().map(|name| RefOr::T(condition(name, path))));
 
@@ -252,24 +276,27 @@ fn parameter(name: &str, place: ParameterIn, description: &str, pattern: Option<
         .build()
 }
 
-fn query_parameter(name: &str) -> Parameter {
+fn query_parameter(name: &str, collection: &Collection) -> Parameter {
     const NUMBER: &str = "^[1-9][0-9]*$";
+    let (include, columns) = collection.include();
+    let (order_by, order) = collection.order();
+    let filter = collection.filter();
     let (pattern, example, description) = match name {
         "include" => (
-            Some("^[0-9a-zA-Z]+(,[0-9a-zA-Z]+)*$"),
-            "id,name",
+            Some(include.as_str()),
+            columns.as_str(),
             "Return just these fields of each item, as arrays, in this order; an absent field is `null`.",
         ),
         "filter" => (
             None,
-            "name eq 'CI/CD (main) #4'",
+            filter.as_str(),
             "Return only items for which this holds: `field op 'value'`, where `op` is `eq`, `lt`, `gt`, `lte`, `gte`, or `in` for \
              \"contains the text\". Several conditions, separated by commas, must all hold. Dots lead into objects: \
              `metadata.creationTimestamp gt '2026-01-01T00:00:00Z'`, `metadata.labels[*].name eq 'team'`.",
         ),
         "orderBy" => (
-            Some("^[0-9a-zA-Z]+( desc)?$"),
-            "name desc",
+            Some(order_by.as_str()),
+            order.as_str(),
             "Sort by this field, or by this field `desc`. Items without it come first; ties follow creation.",
         ),
         "limit" => (Some(NUMBER), "100", "Return at most this many items; never more than the server's page cap."),
@@ -285,14 +312,15 @@ fn query_parameter(name: &str) -> Parameter {
 }
 
 fn condition(name: &str, path: &str) -> Parameter {
+    const TAGS: Option<&str> = Some(r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#);
     let (etag, date) = (example::etag(path), "Thu, 15 Jan 2026 09:30:00 GMT");
-    let (example, description) = match name {
-        "If-Match" => (etag.as_str(), "Only if the resource still has one of these entity tags."),
-        "If-None-Match" => (etag.as_str(), "Only if the resource has none of these entity tags."),
-        "If-Unmodified-Since" => (date, "Only if the resource hasn't changed since. `If-Match` overrides it."),
-        _ => (date, "Only if the resource has changed since. `If-None-Match` overrides it."),
+    let (pattern, example, description) = match name {
+        "If-Match" => (TAGS, etag.as_str(), "Only if the resource still has one of these entity tags."),
+        "If-None-Match" => (TAGS, etag.as_str(), "Only if the resource has none of these entity tags."),
+        "If-Unmodified-Since" => (None, date, "Only if the resource hasn't changed since. `If-Match` overrides it."),
+        _ => (None, date, "Only if the resource has changed since. `If-None-Match` overrides it."),
     };
-    parameter(name, ParameterIn::Header, description, None, example)
+    parameter(name, ParameterIn::Header, description, pattern, example)
 }
 
 fn header(description: &str) -> RefOr<Header> {

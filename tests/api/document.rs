@@ -48,7 +48,8 @@ fn every_operation_is_described() {
         for (status, response) in operation["responses"].as_object().unwrap() {
             assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{pointer}: {status}");
         }
-        assert_eq!(operation["security"].is_array(), path.starts_with("/accounts"), "{pointer}");
+        let secured = operation["security"].as_array().map(|ways| !ways.is_empty());
+        assert_eq!(secured, Some(path.starts_with("/accounts")), "{pointer}");
     }
 }
 
@@ -148,4 +149,26 @@ fn every_answer_has_a_snapshot() {
         let Some((id, _)) = name.split_once("__").filter(|(id, _)| ids.contains(id)) else { continue };
         assert!(declared.iter().any(|answer| name.starts_with(answer.as_str())), "{id} declares no {name}");
     }
+}
+
+/// Whoever creates something is led to all that can be done with it; and each link fills in the whole path of where it leads.
+#[test]
+fn links_lead_to_operations_and_fill_their_paths() {
+    let mut links = 0;
+    for (pointer, operation) in operations() {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let given = response["links"].as_object();
+            assert!(status != "201" || given.is_some_and(|given| given.len() >= 3), "{pointer}: {status} leads nowhere");
+            for (name, link) in given.into_iter().flatten() {
+                let (target, _) = operations().into_iter().find(|(_, target)| target["operationId"] == link["operationId"]).unwrap();
+                let path = target.replace("~1", "/");
+                let taken: BTreeSet<&str> = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).collect();
+                let filled: BTreeSet<&str> =
+                    link["parameters"].as_object().unwrap().keys().map(String::as_str).filter(|name| *name != "If-Match").collect();
+                assert_eq!(filled, taken, "{pointer}: {name}");
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 30, "{links}");
 }
