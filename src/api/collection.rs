@@ -9,6 +9,7 @@ use poem_openapi::{
     types::Type,
 };
 use serde::Serialize;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType};
 
 use super::{
     Shared,
@@ -63,7 +64,24 @@ impl<T: Resource> ApiResponse for Answer<Listed<T>> {
     fn register(registry: &mut Registry) {
         T::register(registry);
         ListMetadata::register(registry);
+        registry.create_schema::<Row, _>(Row::NAME.to_owned(), |_| MetaSchema::new("array"));
+        registry.create_schema::<Row, _>(item_name::<T>(), |_| item_schema::<T>());
         registry.create_schema::<Listed<T>, _>(list_name::<T>(), |_| list_schema::<T>());
+    }
+}
+
+/// What `include` makes of an item.
+pub(super) struct Row;
+
+impl Row {
+    /// Its name in the document.
+    pub const NAME: &'static str = "Row";
+
+    /// An array of anything, in utoipa's model: that can't read a schema without a type, as poem-openapi makes it, but can write it.
+    pub fn schema() -> Schema {
+        let any = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+        let description = "With `include`: the values of the fields that were asked for, in that order.";
+        ArrayBuilder::new().items(any).description(Some(description)).into()
     }
 }
 
@@ -71,27 +89,34 @@ fn list_name<T: Type>() -> String {
     format!("{}List", T::name())
 }
 
+fn item_name<T: Type>() -> String {
+    format!("{}ListItem", T::name())
+}
+
+fn item_schema<T: Resource>() -> MetaSchema {
+    MetaSchema {
+        description: Some("An item: the resource, or with `include` just some of its fields."),
+        any_of: vec![T::schema_ref(), MetaSchemaRef::Reference(Row::NAME.to_owned())],
+        ..MetaSchema::ANY
+    }
+}
+
 fn list_schema<T: Resource>() -> MetaSchema {
-    let constant =
-        |value: &str| MetaSchemaRef::Inline(Box::new(MetaSchema { enum_items: vec![value.into()], ..MetaSchema::new("string") }));
-    let any = MetaSchemaRef::Inline(Box::new(MetaSchema::ANY));
-    let chosen_fields = MetaSchema {
-        description: Some("With `include`: the values of the fields that were asked for, in that order."),
-        items: Some(Box::new(any)),
-        ..MetaSchema::new("array")
+    let constant = |value: &str, description| {
+        let schema = MetaSchema { enum_items: vec![value.into()], description: Some(description), ..MetaSchema::new("string") };
+        MetaSchemaRef::Inline(Box::new(schema))
     };
-    let item = MetaSchema { any_of: vec![T::schema_ref(), MetaSchemaRef::Inline(Box::new(chosen_fields))], ..MetaSchema::ANY };
     let items = MetaSchema {
         description: Some("The items, in order."),
-        items: Some(Box::new(MetaSchemaRef::Inline(Box::new(item)))),
+        items: Some(Box::new(MetaSchemaRef::Reference(item_name::<T>()))),
         ..MetaSchema::new("array")
     };
     MetaSchema {
         description: Some("Some of the collection's items, or all of them."),
         required: vec!["type", "version", "items", "metadata"],
         properties: vec![
-            ("type", constant(T::COLLECTION_TYPE)),
-            ("version", constant(T::VERSION)),
+            ("type", constant(T::COLLECTION_TYPE, "The media type of the collection.")),
+            ("version", constant(T::VERSION, "The version of its schema.")),
             ("items", MetaSchemaRef::Inline(Box::new(items))),
             ("metadata", ListMetadata::schema_ref()),
         ],

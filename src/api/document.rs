@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use poem_openapi::{ApiResponse as _, OpenApiService, registry::Registry};
+use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::openapi::{
     Content, Header, Info, License, OpenApi, RefOr, Required, Response, Schema, Server,
@@ -12,7 +13,13 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, ObjectBuilder, Type},
 };
 
-use super::{APIS, body::Schemas, collection::PARAMETERS, problem::Problem};
+use super::{
+    APIS,
+    body::Schemas,
+    collection::{PARAMETERS, Row},
+    enum_names,
+    problem::Problem,
+};
 use crate::config::PublicUrl;
 
 const TITLE: &str = "tokenward";
@@ -39,7 +46,7 @@ mod sample {
 #[error("the OpenAPI document can't be made: {0}")]
 pub struct DocumentError(String);
 
-fn defect(error: impl ToString) -> DocumentError {
+pub(super) fn defect(error: impl ToString) -> DocumentError {
     DocumentError(error.to_string())
 }
 
@@ -63,6 +70,7 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
         }
     }
     merge_references(&mut made);
+    join_lines(&mut made);
     let mut document: OpenApi = serde_json::from_value(made).map_err(defect)?;
 
     let mut info = Info::new(TITLE, env!("CARGO_PKG_VERSION"));
@@ -73,6 +81,8 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
     document.info = info;
     document.servers = Some(vec![Server::new(public_url.map_or("/", PublicUrl::as_str))]);
     if let Some(components) = &mut document.components {
+        components.schemas.insert(Row::NAME.to_owned(), Row::schema().into());
+        enum_names::add(&mut components.schemas);
         for (name, schema) in &mut components.schemas {
             if let RefOr::T(Schema::Object(object)) = schema
                 && !object.properties.is_empty()
@@ -115,20 +125,35 @@ fn merge_references(value: &mut Value) {
     }
 }
 
-/// The document as JSON, as it is committed and served.
-///
-/// # Errors
-/// When it can't be written.
-pub fn json(document: &OpenApi) -> Result<String, DocumentError> {
-    document.to_pretty_json().map(|text| text + "\n").map_err(defect)
+/// A doc comment's lines end where the source is full, which is no place for whoever reads the document or code generated from it.
+fn join_lines(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            if let Some(Value::String(description)) = object.get_mut("description") {
+                let paragraphs: Vec<String> = description.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+                *description = paragraphs.join("\n\n");
+            }
+            object.values_mut().for_each(join_lines);
+        }
+        Value::Array(items) => items.iter_mut().for_each(join_lines),
+        _ => {}
+    }
 }
 
-/// The document as YAML.
+/// A document as JSON, as it is committed and served.
 ///
 /// # Errors
 /// When it can't be written.
-pub fn yaml(document: &OpenApi) -> Result<String, DocumentError> {
-    document.to_yaml().map_err(defect)
+pub fn json(document: &impl Serialize) -> Result<String, DocumentError> {
+    serde_json::to_string_pretty(document).map(|text| text + "\n").map_err(defect)
+}
+
+/// A document as YAML.
+///
+/// # Errors
+/// When it can't be written.
+pub fn yaml(document: &impl Serialize) -> Result<String, DocumentError> {
+    yaml_serde::to_string(document).map_err(defect)
 }
 
 /// What request bodies are held against: each object schema of the document, compiled.

@@ -103,6 +103,9 @@ fn the_document_needs_no_database() {
     let committed = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/spec/openapi.json")).unwrap();
     assert_eq!(printed(&["openapi"]), committed);
     assert!(printed(&["openapi", "--format", "yaml"]).starts_with("openapi: 3.1.0\n"));
+    let older = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/spec/openapi-3.0.json")).unwrap();
+    assert_eq!(printed(&["openapi", "--openapi-version", "3.0"]), older);
+    assert!(printed(&["openapi", "--openapi-version", "3.0", "--format", "yaml"]).starts_with("openapi: 3.0.3\n"));
 }
 
 #[test]
@@ -114,6 +117,7 @@ fn malformed_arguments_are_one_sentence() {
         &["init", "--account-name", "<b>"],
         &["init", "--email", "nobody"],
         &["openapi", "--format", "xml"],
+        &["openapi", "--openapi-version", "2.0"],
         &["nonsense"],
     ] {
         let said = failure(arguments);
