@@ -16,7 +16,7 @@ use utoipa::openapi::{
 use super::{
     APIS,
     body::Schemas,
-    collection::{PARAMETERS, Row},
+    collection::{FieldValue, PARAMETERS},
     enum_names,
     problem::Problem,
 };
@@ -81,7 +81,7 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
     document.info = info;
     document.servers = Some(vec![Server::new(public_url.map_or("/", PublicUrl::as_str))]);
     if let Some(components) = &mut document.components {
-        components.schemas.insert(Row::NAME.to_owned(), Row::schema().into());
+        components.schemas.insert(FieldValue::NAME.to_owned(), FieldValue::schema().into());
         enum_names::add(&mut components.schemas);
         for (name, schema) in &mut components.schemas {
             if let RefOr::T(Schema::Object(object)) = schema

@@ -15,6 +15,7 @@ use super::document::{DocumentError, defect};
 pub fn translated(document: &OpenApi) -> Result<Value, DocumentError> {
     let mut document = serde_json::to_value(document).map_err(defect)?;
     translate(&mut document);
+    move_request_examples(&mut document);
     if let Some(version) = document.get_mut("openapi") {
         *version = json!("3.0.3");
     }
@@ -23,6 +24,29 @@ pub fn translated(document: &OpenApi) -> Result<Value, DocumentError> {
         license.shift_remove("identifier");
     }
     Ok(document)
+}
+
+/// Puts the example of each request body into its schema: openapi-generator passes over examples that stand beside, with a warning.
+fn move_request_examples(document: &mut Value) {
+    let mut examples = vec![];
+    for item in document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            let contents = operation.pointer_mut("/requestBody/content").and_then(Value::as_object_mut);
+            for content in contents.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+                let reference = content.get("schema").and_then(|schema| schema.get("$ref")).and_then(Value::as_str);
+                if let Some(pointer) = reference.and_then(|reference| reference.strip_prefix('#')).map(str::to_owned)
+                    && let Some(example) = content.shift_remove("example")
+                {
+                    examples.push((pointer, example));
+                }
+            }
+        }
+    }
+    for (pointer, example) in examples {
+        if let Some(schema) = document.pointer_mut(&pointer).and_then(Value::as_object_mut) {
+            schema.insert("example".to_owned(), example);
+        }
+    }
 }
 
 fn translate(value: &mut Value) {
@@ -101,6 +125,20 @@ mod tests {
         assert_eq!(translation(json!({ "type": ["string", "integer"] })), json!({}));
         assert_eq!(translation(json!({ "type": "array" })), json!({ "type": "array", "items": {} }));
         assert_eq!(translation(json!({ "const": "1.0" })), json!({ "enum": ["1.0"] }));
+    }
+
+    #[test]
+    fn the_example_of_a_request_moves_into_its_schema() {
+        let content = |example: Value| json!({ "application/json": example });
+        let reference = json!({ "$ref": "#/components/schemas/NewToken" });
+        let mut document = json!({
+            "paths": { "/tokens": { "post": { "requestBody": { "content": content(json!({ "schema": reference, "example": 1 })) } } } },
+            "components": { "schemas": { "NewToken": { "type": "integer" } } },
+        });
+        move_request_examples(&mut document);
+        assert_eq!(document.pointer("/components/schemas/NewToken"), Some(&json!({ "type": "integer", "example": 1 })));
+        let left = document.pointer("/paths/~1tokens/post/requestBody/content");
+        assert_eq!(left, Some(&content(json!({ "schema": reference }))));
     }
 
     #[test]

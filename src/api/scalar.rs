@@ -139,11 +139,11 @@ impl ParseFromJSON for ShownSecret {
 /// An opaque position in a collection.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
-pub struct Continue(pub String);
+pub struct Continuation(pub String);
 
-string_type!(Continue, "Continue", MetaSchemaRef::Reference("Continue".to_owned()), register formed(BASE64, "Where the next page begins. Opaque: send it back as it is."));
+string_type!(Continuation, "Continuation", MetaSchemaRef::Reference("Continuation".to_owned()), register formed(BASE64, "Where the next page begins. Opaque: send it back as it is."));
 
-impl ParseFromJSON for Continue {
+impl ParseFromJSON for Continuation {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         text(value).map(Self)
     }
