@@ -27,7 +27,7 @@ use crate::service::{Error, FieldError};
 /// The largest body that is read, in bytes.
 const LARGEST: usize = 64 * 1024;
 /// What the document says of bodies.
-const DESCRIPTION: &str = "The resource's own media type, such as `application/astra-token+json`, is accepted as well.";
+const DESCRIPTION: &str = "JSON, sent as `application/json` or as the resource's own media type, such as `application/astra-token+json`.";
 /// How long a client may take to send a body.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 

@@ -110,6 +110,22 @@ fn only_problems_may_have_members_that_the_document_does_not_know() {
     }
 }
 
+/// Of a value that is no word, generators make a name that nobody understands.
+#[test]
+fn values_that_are_no_words_have_names() {
+    fn check(pointer: &str, value: &Value) {
+        if let Some(values) = value["enum"].as_array() {
+            let words = values.iter().all(|value| value.as_str().is_some_and(|text| text.bytes().all(|b| b.is_ascii_alphabetic())));
+            let names: BTreeSet<&str> = value["x-enum-varnames"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            assert!(words || names.len() == values.len(), "{pointer} has values without a name of their own");
+        }
+        for (name, member) in value.as_object().into_iter().flatten() {
+            check(&format!("{pointer}/{name}"), member);
+        }
+    }
+    check("", &DOCUMENT["components"]);
+}
+
 /// What the document declares is snapshotted, and what is snapshotted is declared.
 #[test]
 fn every_answer_has_a_snapshot() {
