@@ -17,7 +17,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    api::{self, Settings, document},
+    api::{self, Settings, document, openapi_3_0},
     config::{DatabaseUrl, PublicUrl},
     domain::{
         clock::SystemClock,
@@ -166,6 +166,9 @@ struct Openapi {
     /// The notation.
     #[arg(long, default_value = "json", value_name = "FORMAT")]
     format: DocumentFormat,
+    /// The version of OpenAPI: 3.0 is for generators that read nothing newer.
+    #[arg(long, default_value = "3.1", value_name = "VERSION")]
+    openapi_version: OpenapiVersion,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -184,6 +187,14 @@ enum OutputFormat {
 enum DocumentFormat {
     Json,
     Yaml,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OpenapiVersion {
+    #[value(name = "3.0")]
+    V3_0,
+    #[value(name = "3.1")]
+    V3_1,
 }
 
 /// The variable that may hold the first token's secret. Not an option of the command line, where other users of the machine would see it.
@@ -301,11 +312,20 @@ impl Init {
 
 impl Openapi {
     fn run(&self) -> Result<(), Failure> {
-        let made = document::document(None).and_then(|document| match self.format {
-            DocumentFormat::Json => document::json(&document),
-            DocumentFormat::Yaml => document::yaml(&document),
+        let made = document::document(None).and_then(|document| match self.openapi_version {
+            OpenapiVersion::V3_0 => self.format.written(&openapi_3_0::translated(&document)?),
+            OpenapiVersion::V3_1 => self.format.written(&document),
         });
         print(made.map_err(|error| fail(error.to_string()))?.trim_end())
+    }
+}
+
+impl DocumentFormat {
+    fn written(self, document: &impl serde::Serialize) -> Result<String, document::DocumentError> {
+        match self {
+            Self::Json => document::json(document),
+            Self::Yaml => document::yaml(document),
+        }
     }
 }
 

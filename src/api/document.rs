@@ -4,15 +4,24 @@
 use std::collections::BTreeMap;
 
 use poem_openapi::{ApiResponse as _, OpenApiService, registry::Registry};
+use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::openapi::{
     ContactBuilder, Content, Header, Info, License, OpenApi, RefOr, Required, Response, Schema, Server,
     example::{Example, ExampleBuilder},
     path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
-    schema::{AdditionalProperties, Array, ArrayBuilder, ArrayItems, ObjectBuilder, SchemaType, Type},
+    schema::{AdditionalProperties, ObjectBuilder, Type},
 };
 
-use super::{APIS, body::Schemas, collection::PARAMETERS, example, fields::Collection, links::link, problem::Problem};
+use super::{
+    APIS,
+    body::Schemas,
+    collection::{FieldValue, PARAMETERS},
+    enum_names, example,
+    fields::Collection,
+    links::link,
+    problem::Problem,
+};
 use crate::{config::PublicUrl, domain::sample};
 
 const TITLE: &str = "tokenward";
@@ -25,7 +34,7 @@ const DESCRIPTION: &str = "A self-hosted API-token service. It speaks the identi
 #[error("the OpenAPI document can't be made: {0}")]
 pub struct DocumentError(String);
 
-fn defect(error: impl ToString) -> DocumentError {
+pub(super) fn defect(error: impl ToString) -> DocumentError {
     DocumentError(error.to_string())
 }
 
@@ -49,6 +58,7 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
         }
     }
     merge_references(&mut made);
+    join_lines(&mut made);
     let mut document: OpenApi = serde_json::from_value(made).map_err(defect)?;
 
     let mut info = Info::new(TITLE, env!("CARGO_PKG_VERSION"));
@@ -60,6 +70,8 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
     document.info = info;
     document.servers = Some(vec![Server::new(public_url.map_or("/", PublicUrl::as_str))]);
     if let Some(components) = &mut document.components {
+        components.schemas.insert(FieldValue::NAME.to_owned(), FieldValue::schema().into());
+        enum_names::add(&mut components.schemas);
         for (name, schema) in &mut components.schemas {
             if let RefOr::T(Schema::Object(object)) = schema
                 && !object.properties.is_empty()
@@ -67,7 +79,6 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
                 && name != "Problem"
             {
                 object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
-                object.properties.get_mut("items").map(describe_rows);
             }
             example::add(name, schema);
         }
@@ -84,21 +95,6 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
     }
     link(&mut document.paths);
     Ok(document)
-}
-
-/// Says that the rows of `include` hold anything: utoipa's model drops an `items` that has no type when it reads one.
-fn describe_rows(items: &mut RefOr<Schema>) {
-    if let RefOr::T(Schema::Array(Array { items: ArrayItems::RefOrSchema(item), .. })) = items
-        && let RefOr::T(Schema::AnyOf(forms)) = &mut **item
-    {
-        for form in &mut forms.items {
-            if let RefOr::T(Schema::Object(row)) = form {
-                let description = "The value of a field; `null` where the item doesn't have it.";
-                let value = ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some(description));
-                *form = ArrayBuilder::new().items(value).description(row.description.take()).into();
-            }
-        }
-    }
 }
 
 /// poem-openapi describes a reference by way of `allOf`; since 3.1 the description may stand beside it.
@@ -120,20 +116,35 @@ fn merge_references(value: &mut Value) {
     }
 }
 
-/// The document as JSON, as it is committed and served.
-///
-/// # Errors
-/// When it can't be written.
-pub fn json(document: &OpenApi) -> Result<String, DocumentError> {
-    document.to_pretty_json().map(|text| text + "\n").map_err(defect)
+/// A doc comment's lines end where the source is full, which is no place for whoever reads the document or code generated from it.
+fn join_lines(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            if let Some(Value::String(description)) = object.get_mut("description") {
+                let paragraphs: Vec<String> = description.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+                *description = paragraphs.join("\n\n");
+            }
+            object.values_mut().for_each(join_lines);
+        }
+        Value::Array(items) => items.iter_mut().for_each(join_lines),
+        _ => {}
+    }
 }
 
-/// The document as YAML.
+/// A document as JSON, as it is committed and served.
 ///
 /// # Errors
 /// When it can't be written.
-pub fn yaml(document: &OpenApi) -> Result<String, DocumentError> {
-    document.to_yaml().map_err(defect)
+pub fn json(document: &impl Serialize) -> Result<String, DocumentError> {
+    serde_json::to_string_pretty(document).map(|text| text + "\n").map_err(defect)
+}
+
+/// A document as YAML.
+///
+/// # Errors
+/// When it can't be written.
+pub fn yaml(document: &impl Serialize) -> Result<String, DocumentError> {
+    yaml_serde::to_string(document).map_err(defect)
 }
 
 /// What request bodies are held against: each object schema of the document, compiled.

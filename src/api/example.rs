@@ -47,6 +47,7 @@ pub(super) fn body(schema: &str, status: &str) -> Option<Value> {
         object
     };
     Some(match schema {
+        "FieldValue" => json!(TOKEN_NAME),
         "Token" => token,
         "IssuedToken" => with(token, "token", json!(SECRET)),
         "TokenList" => collection("application/astra-tokens", "1.0", &[&token]),
@@ -83,7 +84,7 @@ pub(super) fn body(schema: &str, status: &str) -> Option<Value> {
         "Identifier" => json!(TOKEN),
         "Time" => json!(created),
         "Secret" => json!(SECRET),
-        "Continue" => json!("eyJwIjoyfQ=="),
+        "Continuation" => json!("eyJwIjoyfQ=="),
         "Explanation" => help::sample()?.into_iter().next()?,
         "Health" if status == "503" => json!({ "status": "unavailable", "reason": "the database doesn't answer" }),
         "Health" => json!({ "status": "ok" }),
@@ -122,7 +123,10 @@ pub(super) fn path(name: &str, operation_id: &str) -> Option<Value> {
 /// example there.
 pub(super) fn add(name: &str, schema: &mut RefOr<Schema>) {
     match schema {
-        RefOr::T(Schema::Object(object)) if object.properties.is_empty() => object.examples.extend(body(name, "")),
+        RefOr::T(Schema::Object(object)) if object.properties.is_empty() => {
+            let constant = object.enum_values.iter().flatten().next().cloned();
+            object.examples.extend(body(name, "").or(constant));
+        }
         RefOr::T(Schema::Object(object)) => {
             for (field, schema) in &mut object.properties {
                 let Some(value) = field_example(name, field) else { continue };

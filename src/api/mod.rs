@@ -10,6 +10,7 @@ mod collection;
 mod conditions;
 mod cursor;
 pub mod document;
+mod enum_names;
 mod event;
 mod example;
 mod exchange;
@@ -20,6 +21,7 @@ mod json;
 mod links;
 mod metadata;
 mod negotiation;
+pub mod openapi_3_0;
 mod operations;
 mod postal_address;
 mod problem;
@@ -110,7 +112,11 @@ impl Shared {
 /// When the document can't be made: a defect.
 pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Output = Response>, document::DocumentError> {
     let document = document::document(settings.public_url.as_ref())?;
-    let documents = ui::Documents { json: document::json(&document)?, yaml: document::yaml(&document)? };
+    let documents = ui::Documents {
+        json: document::json(&document)?,
+        yaml: document::yaml(&document)?,
+        json_3_0: document::json(&openapi_3_0::translated(&document)?)?,
+    };
     let shared = Shared(Arc::new(Parts {
         service,
         page_cap: settings.page_cap,

@@ -13,11 +13,12 @@ use utoipa_swagger_ui::Config;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// The document in both notations.
+/// The document in both notations, and in both versions of OpenAPI.
 #[derive(Clone)]
 pub(super) struct Documents {
     pub json: String,
     pub yaml: String,
+    pub json_3_0: String,
 }
 
 /// The routes below `/` that aren't operations.
@@ -27,7 +28,8 @@ pub(super) fn routes(documents: Documents, demo: bool) -> Route {
     Route::new()
         .at("/", get(home))
         .at("/openapi.json", get(json).data(documents.clone()))
-        .at("/openapi.yaml", get(yaml).data(documents))
+        .at("/openapi.yaml", get(yaml).data(documents.clone()))
+        .at("/openapi-3.0.json", get(json_3_0).data(documents))
         .at("/swagger-ui", get(home))
         .at("/swagger-ui/*path", get(swagger_ui).data(Arc::new(Ui { config: Arc::new(config), demo })))
 }
@@ -62,6 +64,11 @@ fn home() -> Response {
 #[handler]
 fn json(Data(documents): Data<&Documents>) -> Response {
     Response::builder().content_type("application/json").body(documents.json.clone())
+}
+
+#[handler]
+fn json_3_0(Data(documents): Data<&Documents>) -> Response {
+    Response::builder().content_type("application/json").body(documents.json_3_0.clone())
 }
 
 #[handler]

@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, Executor as _};
 use tempfile::TempDir;
 use tokenward::{
-    api::{self, Settings, document},
+    api::{self, Settings, document, openapi_3_0},
     config::DatabaseUrl,
     domain::{
         clock::{Clock, Timestamp},
@@ -440,6 +440,12 @@ impl Reply {
 pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let document = document::document(None).unwrap();
     serde_json::from_str(&document::json(&document).unwrap()).unwrap()
+});
+
+/// The document in OpenAPI 3.0, as it is committed and served.
+pub static DOCUMENT_3_0: LazyLock<String> = LazyLock::new(|| {
+    let document = document::document(None).unwrap();
+    document::json(&openapi_3_0::translated(&document).unwrap()).unwrap()
 });
 
 /// Validates an instance against a part of the document.

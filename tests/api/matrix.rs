@@ -144,7 +144,7 @@ fn operations(who: &HashMap<String, String>) -> String {
         for (method, operation) in item.as_object().unwrap() {
             let id = operation["operationId"].as_str().unwrap();
             let answers: Vec<&str> = operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();
-            let who = if operation["security"] != json!([]) { who[id].clone() } else { "anyone".to_owned() };
+            let who = if operation["security"] == json!([]) { "anyone".to_owned() } else { who[id].clone() };
             lines.push([id.to_owned(), method.to_uppercase(), path.clone(), answers.join(" "), who]);
         }
     }

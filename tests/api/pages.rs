@@ -1,14 +1,16 @@
 //! What people open in a browser.
 
-use crate::app::{DOCUMENT, on_every_database};
+use crate::app::{DOCUMENT, DOCUMENT_3_0, on_every_database};
 
 #[tokio::test]
-async fn the_document_is_served_in_both_notations() {
+async fn the_document_is_served_in_both_notations_and_versions() {
     on_every_database(async |app| {
         let json = app.get("/openapi.json").anonymous().expect(200).await;
         assert_eq!((json.json(), json.header("content-type")), (DOCUMENT.clone(), "application/json"));
         let yaml = app.get("/openapi.yaml").anonymous().expect(200).await;
         assert!(yaml.text().starts_with("openapi: 3.1.0\n"), "{}", &yaml.text()[..40]);
+        let older = app.get("/openapi-3.0.json").anonymous().expect(200).await;
+        assert_eq!((older.text(), older.header("content-type")), (DOCUMENT_3_0.clone(), "application/json"));
     })
     .await;
 }

@@ -121,6 +121,9 @@ fn the_document_needs_no_database() {
     let committed = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/spec/openapi.json")).unwrap();
     assert_eq!(printed(&["openapi"]), committed);
     assert!(printed(&["openapi", "--format", "yaml"]).starts_with("openapi: 3.1.0\n"));
+    let older = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/spec/openapi-3.0.json")).unwrap();
+    assert_eq!(printed(&["openapi", "--openapi-version", "3.0"]), older);
+    assert!(printed(&["openapi", "--openapi-version", "3.0", "--format", "yaml"]).starts_with("openapi: 3.0.3\n"));
 }
 
 #[test]
@@ -135,6 +138,7 @@ fn malformed_arguments_are_one_sentence() {
         &["serve", "--public-url", "ftp://example.com"],
         &["serve", "--demo", "--database", "sqlite:x.db"],
         &["--demo", "--email", "grace@example.com"],
+        &["openapi", "--openapi-version", "2.0"],
         &["nonsense"],
     ] {
         let said = failure(arguments);
