@@ -93,6 +93,8 @@ def base_commit():
     if release:
         return git("rev-parse", f"{release}^{{commit}}"), f"the release {release}"
     if git("rev-parse", "--is-shallow-repository") == "true":
+        git("fetch", "--quiet", "--unshallow")
+    if git("rev-parse", "--is-shallow-repository") == "true":
         raise CannotCompare("this clone is shallow, so its history doesn't tell what to compare with: fetch it all, or set BREAKING_BASE")
     beginnings = (git("log", "--diff-filter=A", "--format=%H", "--", LIST) or "").split()
     if not beginnings:

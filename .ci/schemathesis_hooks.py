@@ -205,6 +205,9 @@ def question(case):
                 case.query[name] = value
             else:
                 del case.query[name]
+    if isinstance(names := (case.query or {}).get("include"), str):
+        # Each is named once, which no pattern can say.
+        case.query["include"] = ",".join(dict.fromkeys(names.split(",")))
 
 
 def is_well_formed(case):

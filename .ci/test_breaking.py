@@ -41,7 +41,7 @@ def require_request_field(document):
 
 
 def remove_enum_value(document):
-    schema(document, "NewUser")["properties"]["authProvider"]["enum"].remove("ldap")
+    schema(document, "AuthProvider")["enum"].remove("ldap")
 
 
 def remove_response_field(document):
@@ -150,9 +150,13 @@ class Program(unittest.TestCase):
 
         shallow = self.root / ".git/shallow-clone"
         self.git("clone", "--quiet", "--depth", "1", self.root.as_uri(), str(shallow))
+        subprocess.run(["git", "remote", "rename", "origin", "away"], cwd=shallow, check=True, capture_output=True)
+        subprocess.run(["git", "remote", "set-url", "away", str(self.root / "nowhere")], cwd=shallow, check=True)
         run = self.check(shallow)
         self.assertEqual(run.returncode, 1)
         self.assertIn("shallow", run.stderr)
+        subprocess.run(["git", "remote", "set-url", "away", self.root.as_uri()], cwd=shallow, check=True)
+        self.assertIn("- DELETE " + TOKENS, self.check(shallow).stderr, "what is missing of the history is fetched")
 
         self.git("tag", "v1")
         self.assertEqual(self.check().returncode, 1, "a release isn't compared with itself")
