@@ -58,6 +58,10 @@ fn translate(value: &mut Value) {
                     "properties" => {
                         member.as_object_mut().into_iter().flat_map(Map::values_mut).for_each(translate);
                     }
+                    // Of a link's body openapi-generator reads expressions only, and refuses the document for anything else.
+                    "links" => member.as_object_mut().into_iter().flat_map(Map::values_mut).for_each(|link| {
+                        link.as_object_mut().and_then(|link| link.shift_remove("requestBody"));
+                    }),
                     // What clients send and get, whatever it looks like.
                     "example" | "examples" | "default" | "enum" | "const" => {}
                     _ => translate(member),
@@ -125,6 +129,9 @@ mod tests {
         assert_eq!(translation(json!({ "type": ["string", "integer"] })), json!({}));
         assert_eq!(translation(json!({ "type": "array" })), json!({ "type": "array", "items": {} }));
         assert_eq!(translation(json!({ "const": "1.0" })), json!({ "enum": ["1.0"] }));
+        let link = json!({ "operationId": "create_token" });
+        let with_body = json!({ "operationId": "create_token", "requestBody": { "name": "x" } });
+        assert_eq!(translation(json!({ "links": { "a": with_body } })), json!({ "links": { "a": link } }));
     }
 
     #[test]
