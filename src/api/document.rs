@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use poem_openapi::{ApiResponse as _, OpenApiService, registry::Registry};
+use poem_openapi::{ApiResponse as _, OpenApiService, registry::Registry, types::Type as _};
 use serde_json::{Value, json};
 use utoipa::openapi::{
     Content, Header, Info, License, OpenApi, RefOr, Required, Response, Schema, Server,
@@ -12,7 +12,7 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, ObjectBuilder, Type},
 };
 
-use super::{APIS, body::Schemas, collection::PARAMETERS, problem::Problem};
+use super::{APIS, body::Schemas, collection::PARAMETERS, oauth2::OAuthError, problem::Problem, verification_document};
 use crate::config::PublicUrl;
 
 const TITLE: &str = "tokenward";
@@ -21,7 +21,7 @@ const DESCRIPTION: &str = "A self-hosted API-token service. It speaks the identi
     (RFC 9457); its `correlationID` finds the request in the server's log.";
 
 /// What the examples are about: one account, one user, one token, throughout.
-mod sample {
+pub(super) mod sample {
     pub const ACCOUNT: &str = "6ba7b810-9dad-4d11-80b4-00c04fd430c8";
     pub const USER: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
     pub const ROLE_BINDING: &str = "16fd2706-8baf-433b-82eb-8c7fada847da";
@@ -54,9 +54,10 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
     if let Some(version) = made.get_mut("openapi") {
         *version = json!("3.1.0");
     }
-    // No annotation refers to it, so poem-openapi leaves it out.
+    // No annotation refers to these, so poem-openapi leaves them out.
     let mut registry = Registry::new();
     Problem::register(&mut registry);
+    OAuthError::register(&mut registry);
     if let Some(schemas) = made.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
         for (name, schema) in &registry.schemas {
             schemas.insert(name.clone(), serde_json::to_value(schema).map_err(defect)?);
@@ -85,12 +86,13 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
     }
     // The order in which people look for them.
     if let Some(tags) = &mut document.tags {
-        let order = ["Tokens", "Users", "RoleBindings", "Accounts", "Events", "Operations"];
+        let order = ["Tokens", "Users", "RoleBindings", "Accounts", "Events", "Verification", "Operations"];
         tags.sort_by_key(|tag| order.iter().position(|name| *name == tag.name));
     }
     for (path, item) in &mut document.paths.paths {
         for (kind, operation) in operations(path, item) {
             finish(path, kind, operation);
+            verification_document::finish(operation);
         }
     }
     Ok(document)
@@ -295,7 +297,7 @@ fn example(schema: &str, status: &str) -> Option<Value> {
         "TokenChange" => json!({ "type": "application/astra-token", "version": "1.0", "name": "CI/CD (release) #4" }),
         "Health" if status == "503" => json!({ "status": "unavailable", "reason": "the database doesn't answer" }),
         "Health" => json!({ "status": "ok" }),
-        _ => return None,
+        other => return verification_document::example(other),
     })
 }
 
@@ -310,7 +312,7 @@ fn path_example(name: &str) -> Option<Value> {
     }))
 }
 
-fn parameter(name: &str, place: ParameterIn, description: &str, pattern: Option<&str>, example: &str) -> Parameter {
+pub(super) fn parameter(name: &str, place: ParameterIn, description: &str, pattern: Option<&str>, example: &str) -> Parameter {
     // The example of an optional parameter stands in its schema: beside it, Swagger UI would take it for what the user wants to send.
     let examples = (!example.is_empty()).then(|| json!(example));
     let schema = ObjectBuilder::new().schema_type(Type::String).pattern(pattern).examples(examples).build();
@@ -365,7 +367,7 @@ fn condition(name: &str) -> Parameter {
     parameter(name, ParameterIn::Header, description, None, example)
 }
 
-fn header(description: &str) -> RefOr<Header> {
+pub(super) fn header(description: &str) -> RefOr<Header> {
     let mut header = Header::new(ObjectBuilder::new().schema_type(Type::String));
     header.description = Some(description.to_owned());
     RefOr::T(header)

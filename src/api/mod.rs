@@ -16,6 +16,7 @@ mod gate;
 mod json;
 mod metadata;
 mod negotiation;
+mod oauth2;
 mod operations;
 mod postal_address;
 mod problem;
@@ -23,9 +24,12 @@ mod resource;
 mod role_binding;
 mod route;
 mod scalar;
+mod surface;
 mod token;
 mod ui;
 mod user;
+mod verification;
+mod verification_document;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -51,13 +55,29 @@ enum Tag {
     Accounts,
     /// The audit log.
     Events,
+    /// Is a token good, and whose is it? For reverse proxies and other services.
+    Verification,
     /// For those who run the server.
     Operations,
 }
 
 /// All operations.
-type Apis = (token::Tokens, user::Users, role_binding::RoleBindings, account::Accounts, event::Events, operations::Operations);
-const APIS: Apis = (token::Tokens, user::Users, role_binding::RoleBindings, account::Accounts, event::Events, operations::Operations);
+macro_rules! apis {
+    ($($api:path),* $(,)?) => {
+        type Apis = ($($api,)*);
+        const APIS: Apis = ($($api,)*);
+    };
+}
+apis!(
+    token::Tokens,
+    user::Users,
+    role_binding::RoleBindings,
+    account::Accounts,
+    event::Events,
+    verification::Verifications,
+    oauth2::OAuth2,
+    operations::Operations,
+);
 
 /// What an operator may set.
 #[derive(Debug, Clone)]

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::collection::Field,
-    service::{Error, Result},
+    service::{Error, Result, caller::Identity},
 };
 
 /// A resource as clients see it.
@@ -122,6 +122,12 @@ impl<Kind> Answer<Kind> {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.0.headers_mut().insert(name, value);
         }
+        self
+    }
+
+    /// About that caller: the log tells of it, nobody else does.
+    pub fn of(mut self, identity: &Identity) -> Self {
+        self.0.set_data(identity.clone());
         self
     }
 

@@ -11,6 +11,7 @@ pub mod policy;
 pub mod role_binding;
 pub mod token;
 pub mod user;
+pub mod verification;
 
 use std::sync::Arc;
 

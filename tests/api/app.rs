@@ -331,19 +331,21 @@ impl Call<'_> {
         self.body(body.to_string()).header("content-type", "application/json")
     }
 
+    pub fn form(self, fields: &[(&str, &str)]) -> Self {
+        let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        self.body(pairs.join("&")).header("content-type", "application/x-www-form-urlencoded")
+    }
+
     pub async fn send(self) -> Reply {
         let mut shown = format!("{} {}\n", self.method, self.path);
         for (name, value) in &self.headers {
             // A secret belongs into no file, not even one that is made from a seed; and every request here has the same host.
-            let value = match name.as_str() {
-                "host" => continue,
-                "authorization" if value.as_bytes().starts_with(b"Bearer tokward") => "Bearer …",
-                _ => &String::from_utf8_lossy(value.as_bytes()),
-            };
-            writeln!(shown, "{name}: {value}").unwrap();
+            if name != "host" {
+                writeln!(shown, "{name}: {}", without_secrets(&String::from_utf8_lossy(value.as_bytes()))).unwrap();
+            }
         }
         if !self.body.is_empty() {
-            writeln!(shown, "\n{}", shortened(&String::from_utf8_lossy(&self.body))).unwrap();
+            writeln!(shown, "\n{}", shortened(&without_secrets(&String::from_utf8_lossy(&self.body)))).unwrap();
         }
         let mut request = Request::builder().method(self.method.clone()).uri(self.path.parse::<Uri>().unwrap()).body(self.body);
         *request.headers_mut() = self.headers;
@@ -368,6 +370,22 @@ impl Call<'_> {
         assert_eq!(reply.problem(), Some(number), "{}{} {}", reply.shown, reply.status, reply.text());
         reply
     }
+}
+
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// Puts an ellipsis in the place of each secret.
+fn without_secrets(text: &str) -> String {
+    let mut parts = text.split("tokward");
+    let mut shown = parts.next().unwrap().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        shown += if part.len() - rest.len() > 20 { "…" } else { "tokward" };
+        shown += if part.len() - rest.len() > 20 { rest } else { part };
+    }
+    shown
 }
 
 fn shortened(text: &str) -> String {

@@ -17,3 +17,4 @@ mod problems;
 mod races;
 mod roles;
 mod token;
+mod verification;
