@@ -14,6 +14,7 @@ mod event;
 mod exchange;
 mod gate;
 mod json;
+mod leak;
 mod metadata;
 mod negotiation;
 mod oauth2;
@@ -76,6 +77,7 @@ apis!(
     event::Events,
     verification::Verifications,
     oauth2::OAuth2,
+    leak::Leaks,
     operations::Operations,
 );
 

@@ -47,6 +47,10 @@ pub(super) fn finish(operation: &mut Operation) {
         Some("who_am_i" | "revoke_presented_token") => {
             (Manner::Problem, vec![Problem::MissingToken, Problem::InvalidToken, internal(), unavailable()])
         }
+        Some("report_leaks") => {
+            let numbered = [7, 8, 12, 85, 34, 41].into_iter().filter_map(Problem::example);
+            (Manner::Problem, numbered.collect())
+        }
         Some("introspect_token") => (
             Manner::OAuth,
             vec![no_form(), Problem::MissingToken, Problem::InvalidToken, Problem::Forbidden, Problem::TooLarge, internal(), unavailable()],
@@ -121,6 +125,7 @@ pub(super) fn example(schema: &str) -> Option<Value> {
     Some(match schema {
         "WhoAmI" => json!({ "tokenID": TOKEN, "tokenName": "CI/CD (main) #4", "userID": USER, "email": "grace@example.com",
             "accountID": ACCOUNT, "role": "member", "roleConstraints": ["*"] }),
+        "LeakReport" => json!({ "secrets": [SECRET] }),
         "TokenForm" => json!({ "token": SECRET }),
         "Introspection" => json!({ "active": true, "sub": USER, "username": "grace@example.com", "client_id": TOKEN,
             "token_type": "Bearer", "iat": 1_768_469_400, "jti": TOKEN, "iss": "https://tokens.example", "scope": "viewer member",

@@ -127,6 +127,19 @@ impl Service {
         }
     }
 
+    /// Revokes what is ours of secrets that somebody has found somewhere. Nobody is known to have done it.
+    ///
+    /// # Errors
+    /// When the store fails. What was revoked until then stays so.
+    pub async fn report_leaks(&self, secrets: &[String], occasion: &Arc<Occasion>) -> Result<()> {
+        for secret in secrets {
+            if let Some(holder) = self.holder_of(secret).await? {
+                self.revoke(&holder, Deed::Leaked, UserId::nil(), occasion).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn holder_of(&self, secret: &str) -> Result<Option<Holder>> {
         let Ok(secret) = Secret::parse(secret) else { return Ok(None) };
         Ok(self.store.read().await?.find_holder(secret.digest(), None).await?)

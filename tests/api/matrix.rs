@@ -52,7 +52,7 @@ fn targets(operation: &Operation) -> Vec<(&'static str, Whose)> {
         id if id.contains("role_binding") && operation.path.ends_with('}') => {
             std::iter::once(("own", Whose::Own)).chain(others.skip(1)).collect()
         }
-        _ if operation.path.contains("{user_id}") || operation.path.starts_with("/oauth2") => {
+        _ if operation.path.contains("{user_id}") || ["/oauth2/introspect", "/oauth2/revoke", "/leaks"].contains(&operation.path) => {
             std::iter::once(("own", Whose::Own)).chain(others).collect()
         }
         _ => vec![("", Whose::Of(Some(Role::Viewer)))],

@@ -131,6 +131,8 @@ impl Operation {
         let call = app.call(&self.method, self.url(target));
         if self.path.starts_with("/oauth2") {
             call.form(&[("token", &target.secret)])
+        } else if self.path == "/leaks" {
+            call.json(&json!({ "secrets": [target.secret] }))
         } else if self.has_body() {
             call.json(&self.body(target))
         } else {

@@ -3,7 +3,12 @@
 use std::fmt::Write as _;
 
 use serde_json::json;
-use tokenward::domain::{role::Role, user::UserState};
+use tokenward::domain::{
+    entropy::OsEntropy,
+    role::Role,
+    secret::{PREFIX, Secret},
+    user::UserState,
+};
 
 use crate::app::{App, Call, on_every_database};
 
@@ -284,6 +289,64 @@ async fn revoke_token() {
 }
 
 #[tokio::test]
+async fn report_leaks() {
+    on_every_database(async |app| {
+        let report = |secrets: &[&str]| app.call("POST", "/leaks").anonymous().json(&json!({ "secrets": secrets }));
+        let secret = app.issue(app.owner, "doomed").await["token"].as_str().unwrap().to_owned();
+        let suspended = app.user_in(app.account, "s@example.com", Some(Role::Owner), UserState::Suspended, true).await;
+        let (id, of_suspended) = app.token_of(suspended, "x").await;
+        report(&["nonsense", UNKNOWN, &secret, &secret, &of_suspended]).expect(204).await.snapshot("report_leaks__204");
+        app.get("/verify").secret(&secret).expect(401).await;
+        app.get(app.item(suspended, &id)).problem(2).await;
+        report(&[&secret]).expect(204).await;
+        let told = events(app).await;
+        assert_eq!(told[told.len() - 2..], ["token.deleted security /leaks post 204"; 2]);
+        let query = "filter=class eq 'security'&include=summary,description,severity,userID,additionalResourceIDs&count=true";
+        let events = app.get(format!("/accounts/{}/core/v1/events?{}", app.account, query.replace(' ', "%20"))).expect(200).await;
+        events.snapshot("list_events__200_leaks");
+        assert!(!events.text().contains(&secret[7..]));
+
+        let post = |body: String| app.call("POST", "/leaks").anonymous().body(body);
+        post("{".to_owned()).problem(7).await.snapshot("report_leaks__400_problem_7");
+        report(&["x"; 101]).problem(8).await.snapshot("report_leaks__400_problem_8");
+        report(&["x"; 100]).expect(204).await;
+        for bad in ["{}", "[]", r#"{"secrets":"x"}"#, r#"{"secrets":[]}"#, r#"{"secrets":[1]}"#, r#"{"secrets":["x"],"source":"x"}"#] {
+            post(bad.to_owned()).problem(8).await;
+        }
+        let echoed = post(format!(r#"{{"{}":1}}"#, app.secret)).problem(8).await;
+        assert!(!echoed.text().contains(&app.secret[7..]));
+        post("{}".to_owned()).header("content-type", "text/xml").problem(12).await.snapshot("report_leaks__400_problem_12");
+        post(" ".repeat(70_000)).problem(85).await.snapshot("report_leaks__413_problem_85");
+    })
+    .await;
+}
+
+/// The rules for scanners that we ship find what we make, alone and whole.
+#[test]
+fn scanners_find_every_secret() {
+    for (file, marks) in [("gitleaks.toml", ("regex = '''", "'''")), ("trufflehog.yaml", ("secret: '", "'"))] {
+        let text = std::fs::read_to_string(format!("{}/examples/secret-scanners/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let rule = text.split_once(marks.0).unwrap().1.split_once(marks.1).unwrap().0;
+        let rule = regex::Regex::new(rule).unwrap();
+        for _ in 0..1_000 {
+            let secret = Secret::generate(&OsEntropy).unwrap();
+            let secret = secret.expose();
+            for around in
+                ["{}", "TOKEN={}\n", "\"{}\"", "Authorization: Bearer {}, x", "https://x?token={}&y=1", "<a>{}</a>", "`{}`.", "a-{}-b"]
+            {
+                let text = around.replace("{}", secret);
+                let found: Vec<&str> = rule.find_iter(&text).map(|found| found.as_str()).collect();
+                assert_eq!(found, [secret], "{file}: {around}");
+            }
+            for other in [&secret[..55], &format!("{secret}0"), &format!("x{secret}"), &secret.to_uppercase(), &secret[1..]] {
+                assert!(!rule.is_match(other), "{file}: {other}");
+            }
+        }
+        assert!(text.contains(PREFIX), "{file} has the prefix for a keyword");
+    }
+}
+
+#[tokio::test]
 async fn without_a_database() {
     on_every_database(async |app| {
         app.sabotage("ALTER TABLE tokens RENAME TO gone").await;
@@ -305,5 +368,7 @@ async fn answer_with(app: &App, status: &str) {
         let reply = app.call(method, "/whoami").problem(problem).await;
         reply.snapshot(&format!("{operation}__{status}_problem_{problem}"));
     }
+    let leak = json!({ "secrets": [UNKNOWN] });
+    app.call("POST", "/leaks").json(&leak).problem(problem).await.snapshot(&format!("report_leaks__{status}_problem_{problem}"));
     app.get("/verify").secret("nonsense").expect(401).await;
 }
