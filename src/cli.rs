@@ -12,13 +12,14 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use poem::http::HeaderName;
 use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
     api::{self, Settings, document},
-    config::{DatabaseUrl, PublicUrl},
+    config::{DatabaseUrl, PublicUrl, TrustedProxy},
     domain::{
         clock::SystemClock,
         entropy::OsEntropy,
@@ -109,6 +110,16 @@ struct Serve {
     /// The most items that a page of a collection holds.
     #[arg(long, env = "TOKENWARD_PAGE_CAP", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000), value_name = "NUMBER")]
     page_cap: u64,
+    /// How many refused tokens, and reports of leaks, each client address has a minute until it is told to wait. 0 for no bound. Good
+    /// tokens are accepted all the same.
+    #[arg(long, env = "TOKENWARD_FAILURE_BUDGET", default_value_t = 20, value_name = "NUMBER")]
+    failure_budget: u32,
+    /// A proxy, or a network of them, whose `X-Forwarded-For` is believed. May be given several times, or separated by commas.
+    #[arg(long = "trusted-proxy", env = "TOKENWARD_TRUSTED_PROXY", value_delimiter = ',', value_name = "NETWORK")]
+    trusted_proxies: Vec<TrustedProxy>,
+    /// A header in which proxies may be sent a secret instead of `Authorization`, such as `X-API-Key`; for `/verify`.
+    #[arg(long, env = "TOKENWARD_CREDENTIAL_HEADER", value_name = "HEADER")]
+    credential_header: Option<HeaderName>,
     /// How log lines are written, to standard error.
     #[arg(long, env = "TOKENWARD_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -246,7 +257,13 @@ impl Serve {
 
         let scheme = if tls.is_some() { "https" } else { "http" };
         let base = self.public_url.as_ref().map_or_else(|| format!("{scheme}://{local}"), |url| url.as_str().to_owned());
-        let settings = Settings { page_cap: self.page_cap, public_url: self.public_url };
+        let settings = Settings {
+            page_cap: self.page_cap,
+            public_url: self.public_url,
+            failure_budget: self.failure_budget,
+            trusted_proxies: self.trusted_proxies,
+            credential_header: self.credential_header,
+        };
         let endpoint = api::endpoint(service.clone(), settings).map_err(|error| fail(error.to_string()))?;
         print(&format!("tokenward listens on {base}\nSwagger UI: {base}/swagger-ui/"))?;
         if let Some(founded) = founded {

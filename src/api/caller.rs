@@ -90,13 +90,36 @@ impl<'a> FromRequest<'a> for Anyone {
 pub(super) struct Asking<'a>(&'a Request);
 
 impl Asking<'_> {
-    /// Whose secret it is, and what its user is in that account (`None`: in its own).
+    /// The secret that it presents to a proxy: in the header that the operator has named, or else as a bearer does.
+    ///
+    /// # Errors
+    /// As [`presented`].
+    pub fn secret(&self) -> Result<&str, Problem> {
+        let shared = Shared::of(self.0)?;
+        let mut values = shared.credential_header.iter().flat_map(|name| self.0.headers().get_all(name));
+        let (first, second) = (values.next(), values.next());
+        match first.map(|value| std::str::from_utf8(value.as_bytes().trim_ascii())) {
+            None => presented(self.0.headers()),
+            Some(Ok("")) if second.is_none() => Err(Problem::MissingToken),
+            Some(Ok(secret)) if second.is_none() => Ok(secret),
+            Some(_) => Err(Problem::InvalidToken),
+        }
+    }
+
+    /// Whose secret that is, and what its user is in that account (`None`: in its own). A failure is held against the client.
     ///
     /// # Errors
     /// When it is nobody's.
-    pub async fn verify(&self, account: Option<AccountId>) -> Result<Verification, Problem> {
+    pub async fn verify(&self, secret: Result<&str, Problem>, account: Option<AccountId>) -> Result<Verification, Problem> {
         let Anyone { service, occasion } = Anyone::from_request_without_body(self.0).await.map_err(Error::internal)?;
-        Ok(service.verify(presented(self.0.headers())?, account, occasion).await?)
+        let verified = match secret {
+            Ok(secret) => service.verify(secret, account, occasion).await.map_err(Problem::from),
+            Err(problem) => Err(problem),
+        };
+        if let Err(Problem::InvalidToken) = verified {
+            Shared::of(self.0)?.budgets.fail(self.0, &service)?;
+        }
+        verified
     }
 }
 
@@ -140,7 +163,7 @@ macro_rules! bearers {
 
 bearers! {
     Asking<'a>, request => Ok(Self(request));
-    Presented, request => Ok(Self { who: Asking(request).verify(None).await?, service: Shared::of(request)?.service.clone() });
+    Presented, request => Ok(Self { who: Asking(request).verify(presented(request.headers()), None).await?, service: Shared::of(request)?.service.clone() });
 }
 
 /// The secret that a request presents.

@@ -168,7 +168,15 @@ impl<O, P> Gate<O, P> {
                 let mut segments = path.split('/').skip(2);
                 let account = segments.next();
                 record.account = account.and_then(|segment| segment.parse().ok());
-                let identity = self.shared.service.authenticate(presented(request.headers())?, record.account, occasion()).await?;
+                let identity = match presented(request.headers()) {
+                    Ok(secret) => self.shared.service.authenticate(secret, record.account, occasion()).await.map_err(Problem::from),
+                    Err(problem) => Err(problem),
+                };
+                if let Err(Problem::InvalidToken) = identity {
+                    // Here the contract answers 401 however often; elsewhere this counts.
+                    let _ = self.shared.budgets.fail(request, &self.shared.service);
+                }
+                let identity = identity?;
                 record.identity = Some(identity.clone());
                 if account.is_some() {
                     request.set_data(identity.caller()?);

@@ -1,13 +1,13 @@
 //! Secrets that were found where they don't belong.
 
-use poem::http::StatusCode;
+use poem::{FromRequest, Request, RequestBody, http::StatusCode};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     registry::{MetaResponses, Registry},
 };
 
 use super::{
-    Tag,
+    Shared, Tag,
     body::{Body, Draft},
     caller::Anyone,
     exchange::Exchange,
@@ -27,6 +27,17 @@ pub struct LeakReport {
 
 impl Draft for LeakReport {
     const MEDIA_TYPE: &'static str = JSON;
+}
+
+/// A report that its client may still make.
+pub(super) struct WithinBudget;
+
+impl<'a> FromRequest<'a> for WithinBudget {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let shared = Shared::of(request)?;
+        shared.budgets.report(request, &shared.service)?;
+        Ok(Self)
+    }
 }
 
 /// 204, whatever was reported.
@@ -51,7 +62,13 @@ impl Leaks {
     /// user's account. No credentials are needed: whoever has a secret has it all. The answer doesn't tell which were ours. Each client
     /// has a budget of reports.
     #[oai(path = "/leaks", method = "post", operation_id = "report_leaks")]
-    async fn report_leaks(&self, anyone: Anyone, exchange: Exchange, body: Body<LeakReport>) -> Result<Answer<Taken>, Problem> {
+    async fn report_leaks(
+        &self,
+        _within: WithinBudget,
+        anyone: Anyone,
+        exchange: Exchange,
+        body: Body<LeakReport>,
+    ) -> Result<Answer<Taken>, Problem> {
         let report = exchange.read(body).await?;
         anyone.service.report_leaks(&report.secrets, &anyone.occasion).await?;
         Ok(Answer::new(StatusCode::NO_CONTENT))

@@ -6,6 +6,7 @@
 mod account;
 mod body;
 mod caller;
+mod client;
 mod collection;
 mod conditions;
 mod cursor;
@@ -34,11 +35,11 @@ mod verification_document;
 
 use std::{ops::Deref, sync::Arc};
 
-use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Request, Response, middleware::CatchPanic};
+use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Request, Response, http::HeaderName, middleware::CatchPanic};
 use poem_openapi::{OpenApiService, Tags};
 
 use crate::{
-    config::PublicUrl,
+    config::{PublicUrl, TrustedProxy},
     service::{Error, Service},
 };
 use problem::Problem;
@@ -88,6 +89,19 @@ pub struct Settings {
     pub page_cap: u64,
     /// Under which URL clients reach the server, if that can't be seen from their requests.
     pub public_url: Option<PublicUrl>,
+    /// How many refused tokens, and reports of leaks, each client has a minute before it is told to wait; 0 for no bound.
+    pub failure_budget: u32,
+    /// Whose word is believed on where requests come from.
+    pub trusted_proxies: Vec<TrustedProxy>,
+    /// The header in which proxies may be sent a secret instead of `Authorization`.
+    pub credential_header: Option<HeaderName>,
+}
+
+impl Default for Settings {
+    /// As an operator gets it who sets nothing.
+    fn default() -> Self {
+        Self { page_cap: 1_000, public_url: None, failure_budget: 20, trusted_proxies: vec![], credential_header: None }
+    }
 }
 
 /// What all requests share.
@@ -98,6 +112,8 @@ struct Parts {
     service: Service,
     page_cap: u64,
     public_url: Option<PublicUrl>,
+    budgets: client::Budgets,
+    credential_header: Option<HeaderName>,
     routes: route::Routes,
     schemas: body::Schemas,
 }
@@ -128,6 +144,8 @@ pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Ou
         service,
         page_cap: settings.page_cap,
         public_url: settings.public_url,
+        budgets: client::Budgets::new(settings.failure_budget, settings.trusted_proxies),
+        credential_header: settings.credential_header,
         routes: route::Routes::of(&document),
         schemas: document::schemas(&document)?,
     }));

@@ -12,6 +12,7 @@ use poem_openapi::{
 };
 use serde::Serialize;
 
+use super::surface::INVALID_TOKEN;
 use crate::service::{self, FieldError, error::Cause};
 
 /// How long a client is asked to wait before it tries again, in seconds.
@@ -216,7 +217,7 @@ impl Problem {
         };
         match self {
             Self::MissingToken => set(header::WWW_AUTHENTICATE, "Bearer realm=\"tokenward\""),
-            Self::InvalidToken => set(header::WWW_AUTHENTICATE, "Bearer realm=\"tokenward\", error=\"invalid_token\""),
+            Self::InvalidToken => set(header::WWW_AUTHENTICATE, INVALID_TOKEN),
             Self::MethodNotAllowed(allowed) => set(header::ALLOW, allowed),
             Self::Unavailable(_) => set(header::RETRY_AFTER, RETRY_AFTER),
             Self::TooManyFailures(seconds) => set(header::RETRY_AFTER, &seconds.to_string()),

@@ -7,6 +7,8 @@ use poem::{
 
 use super::{oauth2, problem::Problem};
 
+/// How a bearer is told that its token is no good (RFC 6750 §3.1).
+pub(super) const INVALID_TOKEN: &str = "Bearer realm=\"tokenward\", error=\"invalid_token\"";
 /// How a bearer is told that its token is good, and not enough (RFC 6750 §3.1).
 pub(super) const INSUFFICIENT_SCOPE: &str = "Bearer realm=\"tokenward\", error=\"insufficient_scope\"";
 
@@ -47,8 +49,10 @@ impl Surface {
                 // A proxy understands 401 and 403; nginx makes a 500 of every other refusal.
                 let mut response = problem.head(Response::default(), method, correlation_id);
                 if response.status().is_client_error() && response.status() != StatusCode::UNAUTHORIZED {
+                    let refused = matches!(problem, Problem::TooManyFailures(_));
+                    let challenge = HeaderValue::from_static(if refused { INVALID_TOKEN } else { INSUFFICIENT_SCOPE });
                     response.set_status(StatusCode::FORBIDDEN);
-                    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(INSUFFICIENT_SCOPE));
+                    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
                 }
                 response
             }

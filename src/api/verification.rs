@@ -170,7 +170,7 @@ impl Verifications {
     #[oai(path = "/verify", method = "get", operation_id = "verify_token")]
     async fn verify_token(&self, asking: Asking<'_>, admitted: Admitted) -> Result<Answer<Passed>, Problem> {
         let demand = Demand::read(&admitted)?;
-        let verified = asking.verify(demand.account).await?;
+        let verified = asking.verify(asking.secret(), demand.account).await?;
         let (account, role) = verified.at_least(demand.role)?;
         Ok(Answer::new(StatusCode::OK)
             .with(ACCOUNT, &account.to_string())

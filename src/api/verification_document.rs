@@ -30,6 +30,7 @@ pub(super) fn finish(operation: &mut Operation) {
     let unavailable = || Problem::from(Error::unavailable(""));
     let internal = || Problem::from(Error::internal(""));
     let no_form = || Problem::NotTheSchema("The form lacks the parameter `token`.".to_owned());
+    let limited = || Problem::TooManyFailures(42);
     let (manner, problems) = match operation.operation_id.as_deref() {
         Some("verify_token") => {
             let parameters = [
@@ -45,15 +46,24 @@ pub(super) fn finish(operation: &mut Operation) {
             (Manner::Bare, vec![Problem::MissingToken, Problem::Forbidden, internal(), unavailable()])
         }
         Some("who_am_i" | "revoke_presented_token") => {
-            (Manner::Problem, vec![Problem::MissingToken, Problem::InvalidToken, internal(), unavailable()])
+            (Manner::Problem, vec![Problem::MissingToken, Problem::InvalidToken, limited(), internal(), unavailable()])
         }
         Some("report_leaks") => {
             let numbered = [7, 8, 12, 85, 34, 41].into_iter().filter_map(Problem::example);
-            (Manner::Problem, numbered.collect())
+            (Manner::Problem, numbered.chain([limited()]).collect())
         }
         Some("introspect_token") => (
             Manner::OAuth,
-            vec![no_form(), Problem::MissingToken, Problem::InvalidToken, Problem::Forbidden, Problem::TooLarge, internal(), unavailable()],
+            vec![
+                no_form(),
+                Problem::MissingToken,
+                Problem::InvalidToken,
+                Problem::Forbidden,
+                Problem::TooLarge,
+                limited(),
+                internal(),
+                unavailable(),
+            ],
         ),
         Some("revoke_token") => (Manner::OAuth, vec![no_form(), Problem::TooLarge, internal(), unavailable()]),
         _ => return,

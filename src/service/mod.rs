@@ -16,7 +16,10 @@ pub mod verification;
 use std::sync::Arc;
 
 use crate::{
-    domain::{clock::Clock, entropy::Entropy},
+    domain::{
+        clock::{Clock, Timestamp},
+        entropy::Entropy,
+    },
     store::Store,
 };
 pub use error::{Error, FieldError, Result};
@@ -66,6 +69,12 @@ impl Service {
     #[must_use]
     pub fn entropy(&self) -> &dyn Entropy {
         &*self.entropy
+    }
+
+    /// The present instant.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Whether there is an account yet. Asks the store, and so also tells whether it answers.

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt::Write as _,
     io,
+    net::IpAddr,
     sync::{
         Arc, LazyLock, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -11,9 +12,10 @@ use std::{
 };
 
 use poem::{
-    Endpoint, Request,
+    Addr, Endpoint, Request, RequestParts,
     endpoint::BoxEndpoint,
-    http::{HeaderMap, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, uri::Scheme},
+    web::{LocalAddr, RemoteAddr},
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -154,7 +156,11 @@ impl App {
             secret: None,
         };
         let Founded { account_id, user_id, token_id, secret } = service.bootstrap(founding).await.unwrap().unwrap();
-        let settings = Settings { page_cap: 1_000, public_url: None };
+        let settings = Settings {
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            credential_header: Some(HeaderName::from_static("x-api-key")),
+            ..Settings::default()
+        };
         let endpoint = poem::EndpointExt::boxed(api::endpoint(service.clone(), settings).unwrap());
         let secret = secret.expose().to_owned();
         Self { service, clock, account: account_id, owner: user_id, token: token_id.to_string(), secret, store, endpoint, database }
@@ -188,7 +194,8 @@ impl App {
 
     /// A request by the owner.
     pub fn call(&self, method: &str, path: impl Into<String>) -> Call<'_> {
-        let mut call = Call { app: self, method: method.parse().unwrap(), path: path.into(), headers: HeaderMap::new(), body: vec![] };
+        let mut call =
+            Call { app: self, method: method.parse().unwrap(), path: path.into(), headers: HeaderMap::new(), body: vec![], from: None };
         call.headers.insert(header::HOST, "tokens.example".parse().unwrap());
         call.secret(&self.secret)
     }
@@ -304,6 +311,7 @@ pub struct Call<'a> {
     path: String,
     headers: HeaderMap,
     body: Vec<u8>,
+    from: Option<IpAddr>,
 }
 
 impl Call<'_> {
@@ -319,6 +327,12 @@ impl Call<'_> {
 
     pub fn anonymous(mut self) -> Self {
         self.headers.remove(header::AUTHORIZATION);
+        self
+    }
+
+    /// From that address. Without one, no budget is spent.
+    pub fn from(mut self, address: &str) -> Self {
+        self.from = Some(address.parse().unwrap());
         self
     }
 
@@ -347,8 +361,14 @@ impl Call<'_> {
         if !self.body.is_empty() {
             writeln!(shown, "\n{}", shortened(&without_secrets(&String::from_utf8_lossy(&self.body)))).unwrap();
         }
-        let mut request = Request::builder().method(self.method.clone()).uri(self.path.parse::<Uri>().unwrap()).body(self.body);
+        let mut request = hyper::Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.path.parse::<Uri>().unwrap();
         *request.headers_mut() = self.headers;
+        let from = self.from.map_or(Addr::custom("test", ""), |address| Addr::SocketAddr((address, 4_711).into()));
+        let local = LocalAddr(Addr::custom("test", ""));
+        let parts = RequestParts::from((request.into_parts().0, local, RemoteAddr(from), Scheme::HTTP));
+        let request = Request::from_parts(parts, self.body.into());
         let mut response = self.app.endpoint.get_response(request).await;
         let body = response.take_body().into_vec().await.unwrap();
         let reply = Reply { shown, status: response.status(), headers: response.headers().clone(), body };

@@ -288,7 +288,11 @@ async fn continue_tokens_hold_for_what_they_were_made() {
 async fn pages_are_capped() {
     on_every_database(async |app| {
         let (user, _) = seven(app).await;
-        let settings = tokenward::api::Settings { page_cap: 3, public_url: Some("https://example.com/tokens/".parse().unwrap()) };
+        let settings = tokenward::api::Settings {
+            page_cap: 3,
+            public_url: Some("https://example.com/tokens/".parse().unwrap()),
+            ..Default::default()
+        };
         let capped = tokenward::api::endpoint(app.service.clone(), settings).unwrap();
         for query in ["", "?limit=5"] {
             let path = format!("{}{query}", app.tokens(user));

@@ -347,6 +347,79 @@ fn scanners_find_every_secret() {
 }
 
 #[tokio::test]
+async fn failures_are_counted_by_client() {
+    on_every_database(async |app| {
+        let client = "192.0.2.1";
+        let bad = |path: &str| app.get(path).from(client).secret(UNKNOWN);
+        // Those that the contract answers with 401 count, too; what presents nothing doesn't.
+        for _ in 0..6 {
+            bad("/verify").expect(401).await;
+            bad("/whoami").expect(401).await;
+            bad(&app.mine()).problem(4).await;
+            bad("/verify").anonymous().expect(401).await;
+            bad("/verify?role=nonsense").secret(&app.secret).expect(403).await;
+        }
+        for _ in 0..2 {
+            bad("/verify").secret("nonsense").expect(401).await;
+        }
+        bad("/verify").expect(403).await.snapshot("verify_token__403_too_many");
+        bad("/whoami").expect(429).await.snapshot("who_am_i__429_too_many_requests");
+        app.call("DELETE", "/whoami")
+            .from(client)
+            .secret(UNKNOWN)
+            .expect(429)
+            .await
+            .snapshot("revoke_presented_token__429_too_many_requests");
+        introspect(app, UNKNOWN).from(client).secret(UNKNOWN).expect(429).await.snapshot("introspect_token__429");
+        bad(&app.mine()).problem(4).await;
+        // Good tokens don't mind, and neither do other clients.
+        app.get("/verify").from(client).expect(200).await;
+        revoke(app, UNKNOWN).from(client).expect(200).await;
+        bad("/verify").from("192.0.2.2").expect(401).await;
+        bad("/verify").from("10.0.0.1").header("x-forwarded-for", "203.0.113.9, 192.0.2.3").expect(401).await;
+        bad("/verify").from("10.0.0.1").header("x-forwarded-for", client).expect(403).await;
+        bad("/verify").from("192.0.2.9").header("x-forwarded-for", client).expect(401).await;
+        // A minute later all is forgotten.
+        app.clock.turn_back(-60);
+        bad("/verify").expect(401).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reports_are_counted_by_client() {
+    on_every_database(async |app| {
+        let report = |secret: &str| app.call("POST", "/leaks").anonymous().from("192.0.2.1").json(&json!({ "secrets": [secret] }));
+        for _ in 0..20 {
+            report(UNKNOWN).expect(204).await;
+        }
+        report(&app.secret).expect(429).await.snapshot("report_leaks__429_too_many_requests");
+        app.get("/verify").from("192.0.2.1").expect(200).await;
+        app.get("/verify").from("192.0.2.1").secret(UNKNOWN).expect(401).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn proxies_may_be_sent_secrets_in_a_header_of_their_own() {
+    on_every_database(async |app| {
+        let verify = |value: &str| app.get("/verify").anonymous().header("x-api-key", value);
+        assert_eq!(verify(&app.secret).expect(200).await.header("x-auth-email"), "ada@example.com");
+        verify(&format!(" {} ", app.secret)).expect(200).await;
+        // The application's own credentials may stand beside; they say nothing here.
+        verify(&app.secret).header("authorization", "Basic YTpi").expect(200).await;
+        verify(&app.secret).secret(UNKNOWN).expect(200).await;
+        verify(UNKNOWN).secret(&app.secret).expect(401).await;
+        verify("").secret(&app.secret).expect(401).await;
+        verify(&format!("Bearer {}", app.secret)).expect(401).await;
+        verify(&app.secret).header("x-api-key", &app.secret).expect(401).await;
+        app.get("/verify").anonymous().header("x-api-key", b"\xff").expect(401).await;
+        app.get("/whoami").anonymous().header("x-api-key", &app.secret).problem(3).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_a_database() {
     on_every_database(async |app| {
         app.sabotage("ALTER TABLE tokens RENAME TO gone").await;
