@@ -18,7 +18,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    api::{self, Settings, document},
+    api::{self, Settings, document, metrics::Metrics},
     config::{DatabaseUrl, PublicUrl, TrustedProxy},
     domain::{
         clock::SystemClock,
@@ -51,7 +51,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the API (the default).
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Found the first account, its owner and a token, and print them. Refuses a database that has an account.
     Init(Init),
     Token(operator::TokenCommand),
@@ -95,6 +95,9 @@ struct Serve {
     /// The address and port to listen on.
     #[arg(long, env = "TOKENWARD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
+    /// The address and port to serve `/metrics` on, for Prometheus. Without it nothing is counted.
+    #[arg(long, env = "TOKENWARD_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<SocketAddr>,
     /// Under which URL clients reach the server; needed behind a proxy. Without it, what each request says of it counts.
     #[arg(long, env = "TOKENWARD_PUBLIC_URL", value_name = "URL")]
     public_url: Option<PublicUrl>,
@@ -223,7 +226,7 @@ impl Cli {
     /// # Errors
     /// One sentence that says why it can't be done.
     pub async fn run(self) -> Result<(), Failure> {
-        match self.command.unwrap_or(Command::Serve(self.serve)) {
+        match self.command.unwrap_or_else(|| Command::Serve(Box::new(self.serve))) {
             Command::Serve(serve) => serve.run().await,
             Command::Init(init) => init.run().await,
             Command::Token(token) => token.run().await,
@@ -247,8 +250,11 @@ impl Serve {
         // Read only where it's needed: a secret that was given once need not stay around.
         let secret_from = self.founding.secret_from();
         let founding = if service.is_founded().await? { None } else { Some(self.founding.read()?) };
-        let listener = TcpListener::bind(self.listen).await.map_err(|error| fail(format!("can't listen on {}: {error}", self.listen)))?;
-        let local = listener.local_addr().map_err(|error| fail(format!("can't listen on {}: {error}", self.listen)))?;
+        let (listener, local) = listen(self.listen).await?;
+        let metrics = match self.metrics_listen {
+            Some(address) => Some((listen(address).await?, Metrics::of(service.clone()))),
+            None => None,
+        };
         let stop = stop_signal()?;
         let founded = match founding {
             Some(founding) => service.bootstrap(founding).await?,
@@ -263,9 +269,16 @@ impl Serve {
             failure_budget: self.failure_budget,
             trusted_proxies: self.trusted_proxies,
             credential_header: self.credential_header,
+            metrics: metrics.as_ref().map(|(_, metrics)| metrics.clone()),
         };
         let endpoint = api::endpoint(service.clone(), settings).map_err(|error| fail(error.to_string()))?;
-        print(&format!("tokenward listens on {base}\nSwagger UI: {base}/swagger-ui/"))?;
+        print(&format!("tokenward listens on {base}"))?;
+        if let Some(((listener, local), metrics)) = metrics {
+            print(&format!("Metrics: http://{local}/metrics"))?;
+            // It is cut off with the process: nobody waits for the end of it.
+            tokio::spawn(server::serve(listener, None, metrics.endpoint(), std::future::pending()));
+        }
+        print(&format!("Swagger UI: {base}/swagger-ui/"))?;
         if let Some(founded) = founded {
             print(&founded.greeting(&base, secret_from.as_deref()))?;
         }
@@ -356,6 +369,13 @@ impl Founded {
         };
         format!("\n{told}\n\ncurl -H \"Authorization: Bearer {secret}\" {base}/{path}\n")
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let cannot = |error| fail(format!("can't listen on {address}: {error}"));
+    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let local = listener.local_addr().map_err(cannot)?;
+    Ok((listener, local))
 }
 
 async fn open(url: &DatabaseUrl) -> Result<Service, Failure> {

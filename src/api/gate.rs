@@ -135,6 +135,9 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
         // A write that is cut off here may have happened or not, as when the connection breaks.
         let answer = tokio::time::timeout(DEADLINE, answer).await;
         let response = answer.unwrap_or_else(|_| Problem::from(Error::unavailable("the deadline has passed")).into_response());
+        if let (Some(metrics), Some(route)) = (&self.shared.metrics, &record.route) {
+            metrics.count_verification(route, &response);
+        }
         let mut response = match response.data::<Problem>() {
             Some(problem) => surface.render(problem, &method, &correlation_id),
             None => response,
@@ -151,7 +154,11 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         record.identity = record.identity.take().or_else(|| response.data::<Identity>().cloned());
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let elapsed = started.elapsed();
+        if let Some(metrics) = &self.shared.metrics {
+            metrics.count(&method, record.route.as_deref(), response.status(), elapsed.as_secs_f64());
+        }
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         record.log(&method, &response, micros, &correlation_id);
         Ok(response)
     }

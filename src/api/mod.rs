@@ -17,6 +17,7 @@ mod gate;
 mod json;
 mod leak;
 mod metadata;
+pub mod metrics;
 mod negotiation;
 mod oauth2;
 mod operations;
@@ -95,12 +96,14 @@ pub struct Settings {
     pub trusted_proxies: Vec<TrustedProxy>,
     /// The header in which proxies may be sent a secret instead of `Authorization`.
     pub credential_header: Option<HeaderName>,
+    /// Where to count, if anybody reads it.
+    pub metrics: Option<metrics::Metrics>,
 }
 
 impl Default for Settings {
     /// As an operator gets it who sets nothing.
     fn default() -> Self {
-        Self { page_cap: 1_000, public_url: None, failure_budget: 20, trusted_proxies: vec![], credential_header: None }
+        Self { page_cap: 1_000, public_url: None, failure_budget: 20, trusted_proxies: vec![], credential_header: None, metrics: None }
     }
 }
 
@@ -114,6 +117,7 @@ struct Parts {
     public_url: Option<PublicUrl>,
     budgets: client::Budgets,
     credential_header: Option<HeaderName>,
+    metrics: Option<metrics::Metrics>,
     routes: route::Routes,
     schemas: body::Schemas,
 }
@@ -146,6 +150,7 @@ pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Ou
         public_url: settings.public_url,
         budgets: client::Budgets::new(settings.failure_budget, settings.trusted_proxies),
         credential_header: settings.credential_header,
+        metrics: settings.metrics,
         routes: route::Routes::of(&document),
         schemas: document::schemas(&document)?,
     }));

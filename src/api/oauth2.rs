@@ -254,8 +254,11 @@ impl OAuth2 {
     #[oai(path = "/oauth2/introspect", method = "post", operation_id = "introspect_token")]
     async fn introspect_token(&self, caller: Presented, issuer: Issuer, form: Form) -> Result<Answer<Introspected>, Problem> {
         let found = caller.service.introspect(&caller, &form.token().await?).await?;
-        let told = found.map_or_else(Introspection::default, |found| Introspection::of(&found, issuer.0));
-        Ok(Answer::new(StatusCode::OK).body(JSON, to_json(&told)?).of(&caller.identity))
+        let answer = Answer::new(StatusCode::OK).of(&caller.identity);
+        Ok(match found {
+            Some(found) => answer.body(JSON, to_json(&Introspection::of(&found, issuer.0))?),
+            None => answer.body(JSON, to_json(&Introspection::default())?).inactive(),
+        })
     }
 
     /// Revoke a token by its secret

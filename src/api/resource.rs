@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::{
     conditions::{Validators, http_date},
     metadata::Metadata,
+    metrics::Inactive,
     negotiation::JSON,
 };
 use crate::{
@@ -128,6 +129,12 @@ impl<Kind> Answer<Kind> {
     /// About that caller: the log tells of it, nobody else does.
     pub fn of(mut self, identity: &Identity) -> Self {
         self.0.set_data(identity.clone());
+        self
+    }
+
+    /// About a token that is no good: the metrics tell of it.
+    pub fn inactive(mut self) -> Self {
+        self.0.set_data(Inactive);
         self
     }
 

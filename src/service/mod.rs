@@ -20,7 +20,10 @@ use crate::{
         clock::{Clock, Timestamp},
         entropy::Entropy,
     },
-    store::Store,
+    store::{
+        Store,
+        meter::{Latency, PoolState},
+    },
 };
 pub use error::{Error, FieldError, Result};
 
@@ -83,6 +86,18 @@ impl Service {
     /// When it doesn't.
     pub async fn is_founded(&self) -> Result<bool> {
         Ok(self.store.read().await?.has_account().await?)
+    }
+
+    /// How long the store takes.
+    #[must_use]
+    pub fn store_latency(&self) -> &Latency {
+        self.store.latency()
+    }
+
+    /// The store's connections.
+    #[must_use]
+    pub fn pools(&self) -> [PoolState; 2] {
+        self.store.pools()
     }
 
     /// Lets go of the store.

@@ -45,7 +45,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
     claim(&write).await?;
     MIGRATIONS.run(&write).await?;
     let read = pool(READERS, options.pragma("query_only", "ON"));
-    Ok(Store(Pools::Sqlite { read, write, _lock: Arc::new(lock) }))
+    Ok(Pools::Sqlite { read, write, _lock: Arc::new(lock) }.into())
 }
 
 /// Makes the file if need be, readable by its owner only; SQLite gives its side files the same mode.
