@@ -75,8 +75,7 @@ impl Bench {
             writer.insert_user(&user).await.unwrap();
         }
         writer.commit().await.unwrap();
-        let endpoint =
-            poem::EndpointExt::boxed(api::endpoint(service, Settings { page_cap: 1_000, public_url: None, demo: false }).unwrap());
+        let endpoint = poem::EndpointExt::boxed(api::endpoint(service, Settings::default()).unwrap());
         let users = format!("/accounts/{}/core/v1/users", founded.account_id);
         let token = format!("{users}/{}/tokens/{}", founded.user_id, founded.token_id);
         Self { endpoint, secret: founded.secret.expose().to_owned(), users, token }

@@ -12,13 +12,14 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use poem::http::HeaderName;
 use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    api::{self, Settings, document, openapi_3_0},
-    config::{DatabaseUrl, PublicUrl},
+    api::{self, Settings, document, metrics::Metrics, openapi_3_0},
+    config::{DatabaseUrl, PublicUrl, TrustedProxy},
     domain::{
         clock::SystemClock,
         entropy::OsEntropy,
@@ -50,7 +51,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the API (the default).
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Found the first account, its owner and a token, and print them. Refuses a database that has an account.
     Init(Init),
     Token(operator::TokenCommand),
@@ -97,6 +98,9 @@ struct Serve {
     /// The address and port to listen on.
     #[arg(long, env = "TOKENWARD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
+    /// The address and port to serve `/metrics` on, for Prometheus. Without it nothing is counted.
+    #[arg(long, env = "TOKENWARD_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<SocketAddr>,
     /// Under which URL clients reach the server; needed behind a proxy. Without it, what each request says of it counts.
     #[arg(long, env = "TOKENWARD_PUBLIC_URL", value_name = "URL")]
     public_url: Option<PublicUrl>,
@@ -115,6 +119,16 @@ struct Serve {
     /// The most items that a page of a collection holds.
     #[arg(long, env = "TOKENWARD_PAGE_CAP", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000), value_name = "NUMBER")]
     page_cap: u64,
+    /// How many refused tokens, and reports of leaks, each client address has a minute until it is told to wait. 0 for no bound. Good
+    /// tokens are accepted all the same.
+    #[arg(long, env = "TOKENWARD_FAILURE_BUDGET", default_value_t = 20, value_name = "NUMBER")]
+    failure_budget: u32,
+    /// A proxy, or a network of them, whose `X-Forwarded-For` is believed. May be given several times, or separated by commas.
+    #[arg(long = "trusted-proxy", env = "TOKENWARD_TRUSTED_PROXY", value_delimiter = ',', value_name = "NETWORK")]
+    trusted_proxies: Vec<TrustedProxy>,
+    /// A header in which proxies may be sent a secret instead of `Authorization`, such as `X-API-Key`; for `/verify`.
+    #[arg(long, env = "TOKENWARD_CREDENTIAL_HEADER", value_name = "HEADER")]
+    credential_header: Option<HeaderName>,
     /// How log lines are written, to standard error.
     #[arg(long, env = "TOKENWARD_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -229,7 +243,7 @@ impl Cli {
     /// # Errors
     /// One sentence that says why it can't be done.
     pub async fn run(self) -> Result<(), Failure> {
-        match self.command.unwrap_or(Command::Serve(self.serve)) {
+        match self.command.unwrap_or_else(|| Command::Serve(Box::new(self.serve))) {
             Command::Serve(serve) => serve.run().await,
             Command::Init(init) => init.run().await,
             Command::Token(token) => token.run().await,
@@ -253,8 +267,11 @@ impl Serve {
         // Read only where it's needed: a secret that was given once need not stay around.
         let secret_from = self.founding.secret_from();
         let founding = if self.demo || service.is_founded().await? { None } else { Some(self.founding.read()?) };
-        let listener = TcpListener::bind(self.listen).await.map_err(|error| fail(format!("can't listen on {}: {error}", self.listen)))?;
-        let local = listener.local_addr().map_err(|error| fail(format!("can't listen on {}: {error}", self.listen)))?;
+        let (listener, local) = listen(self.listen).await?;
+        let metrics = match self.metrics_listen {
+            Some(address) => Some((listen(address).await?, Metrics::of(service.clone()))),
+            None => None,
+        };
         let stop = stop_signal()?;
         let founded = match founding {
             Some(founding) => service.bootstrap(founding).await?,
@@ -264,9 +281,28 @@ impl Serve {
 
         let scheme = if tls.is_some() { "https" } else { "http" };
         let base = self.public_url.as_ref().map_or_else(|| format!("{scheme}://{local}"), |url| url.as_str().to_owned());
-        let settings = Settings { page_cap: self.page_cap, public_url: self.public_url, demo: self.demo };
+        let settings = Settings {
+            page_cap: self.page_cap,
+            public_url: self.public_url,
+            failure_budget: self.failure_budget,
+            trusted_proxies: self.trusted_proxies,
+            credential_header: self.credential_header,
+            demo: self.demo,
+            metrics: metrics.as_ref().map(|(_, metrics)| metrics.clone()),
+        };
         let endpoint = api::endpoint(service.clone(), settings).map_err(|error| fail(error.to_string()))?;
-        print(&format!("tokenward listens on {base}\nSwagger UI: {base}/swagger-ui/"))?;
+        print(&format!("tokenward listens on {base}"))?;
+        if let Some(((listener, local), metrics)) = metrics {
+            print(&format!("Metrics: http://{local}/metrics"))?;
+            // It is cut off with the process: nobody waits for the end of it.
+            tokio::spawn(server::serve(
+                listener,
+                server::Options { tls: None, max_connections: 64 },
+                metrics.endpoint(),
+                std::future::pending(),
+            ));
+        }
+        print(&format!("Swagger UI: {base}/swagger-ui/"))?;
         if let Some(founded) = founded {
             print(&if self.demo { founded.invitation(&base) } else { founded.greeting(&base, secret_from.as_deref()) })?;
         }
@@ -383,6 +419,13 @@ impl Founded {
         let path = format!("accounts/{}/core/v1/users/{}/tokens/{}", self.account_id, self.user_id, self.token_id);
         format!("curl -H \"Authorization: Bearer {secret}\" {base}/{path}")
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let cannot = |error| fail(format!("can't listen on {address}: {error}"));
+    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let local = listener.local_addr().map_err(cannot)?;
+    Ok((listener, local))
 }
 
 async fn open(url: &DatabaseUrl) -> Result<Service, Failure> {

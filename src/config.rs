@@ -1,7 +1,8 @@
 //! Settings, checked as they are read.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
+use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 
 /// Where the data lies.
@@ -80,6 +81,27 @@ impl FromStr for PublicUrl {
     }
 }
 
+/// A proxy, or a network of them, whose word is believed on where requests come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrustedProxy(IpNet);
+
+impl TrustedProxy {
+    /// Whether the address is the proxy's.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+}
+
+impl FromStr for TrustedProxy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address.to_canonical())));
+        network.map(Self).map_err(|_| "this must be an address or a network, as in 192.0.2.1 or 10.0.0.0/8".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +114,18 @@ mod tests {
         for bad in ["", "sqlite:", "mysql://x", "tokenward.db", "postgres://me:secret@:port/x"] {
             let message = bad.parse::<DatabaseUrl>().unwrap_err();
             assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn trusted_proxies() {
+        let network = |text: &str| text.parse::<TrustedProxy>();
+        assert!(network("10.0.0.0/8").unwrap().contains("10.9.8.7".parse().unwrap()));
+        assert!(network("192.0.2.1").unwrap().contains("192.0.2.1".parse().unwrap()));
+        assert!(!network("192.0.2.1").unwrap().contains("192.0.2.2".parse().unwrap()));
+        assert!(network("2001:db8::/32").unwrap().contains("2001:db8::1".parse().unwrap()));
+        for bad in ["", "10.0.0.0/33", "10.0.0", "proxy", "10.0.0.0/8,"] {
+            assert!(network(bad).is_err(), "{bad}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use hyper::body::Bytes;
 use jsonschema::{
     JsonType, Validator,
     error::{TypeKind, ValidationErrorKind as Kind},
@@ -71,7 +72,8 @@ impl<T: Draft> Body<T> {
         let (first, second) = (values.next(), values.next());
         let accepted = first.is_none_or(|value| value.to_str().is_ok_and(is_json::<T>));
         if !accepted || second.is_some() {
-            faults.push(FieldError::new("Content-Type", format!("must be application/json or {}", T::MEDIA_TYPE)));
+            let others = if T::MEDIA_TYPE == JSON { String::new() } else { format!(" or {}", T::MEDIA_TYPE) };
+            faults.push(FieldError::new("Content-Type", format!("must be application/json{others}")));
         }
     }
 
@@ -80,19 +82,26 @@ impl<T: Draft> Body<T> {
     /// # Errors
     /// When it is too large, isn't JSON or doesn't conform to the schema.
     pub async fn read(self) -> Result<T, Problem> {
-        let read = tokio::time::timeout(PATIENCE, self.content.into_bytes_limit(LARGEST)).await;
-        let bytes = match read {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(ReadBodyError::PayloadTooLarge)) => return Err(Problem::TooLarge),
-            // The client went away or dawdled: what came is a torso.
-            Ok(Err(_)) | Err(_) => return Err(Problem::NotJson),
-        };
+        let bytes = read_whole(self.content).await?;
         let value = json::parse(&bytes).ok_or(Problem::NotJson)?;
         let schema = self.shared.schemas.get(&*T::name()).ok_or_else(|| Error::internal(format!("no schema for {}", T::name())))?;
         if let Some(error) = schema.iter_errors(&value).next() {
             return Err(Problem::NotTheSchema(sentence(&error)));
         }
         T::parse_from_json(Some(value)).map_err(|error| Error::internal(error.into_message()).into())
+    }
+}
+
+/// Reads a body to its end.
+///
+/// # Errors
+/// When it is too large, or doesn't come whole.
+pub(super) async fn read_whole(content: poem::Body) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(PATIENCE, content.into_bytes_limit(LARGEST)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(ReadBodyError::PayloadTooLarge)) => Err(Problem::TooLarge),
+        // The client went away or dawdled: what came is a torso.
+        Ok(Err(_)) | Err(_) => Err(Problem::NotJson),
     }
 }
 
@@ -124,6 +133,8 @@ fn sentence(error: &jsonschema::ValidationError<'_>) -> String {
         }
         Kind::MinLength { limit } => format!("{place} must have at least {limit} {}.", plural(*limit)),
         Kind::MaxLength { limit } => format!("{place} must have at most {limit} {}.", plural(*limit)),
+        Kind::MaxItems { limit } => format!("{place} must hold at most {limit} items."),
+        Kind::MinItems { limit } => format!("{place} must hold at least {limit} {}.", if *limit == 1 { "item" } else { "items" }),
         Kind::UniqueItems => format!("{place} must not hold the same item twice."),
         Kind::Pattern { .. } => format!("{place} doesn't have the form that the schema asks for."),
         other => format!("{place} breaks the schema's rule `{}`.", other.keyword()),

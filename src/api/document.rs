@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use poem_openapi::{ApiResponse as _, OpenApiService, registry::Registry};
+use poem_openapi::{ApiResponse as _, OpenApiService, registry::Registry, types::Type as _};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::openapi::{
@@ -20,7 +20,9 @@ use super::{
     enum_names, example,
     fields::Collection,
     links::link,
+    oauth2::OAuthError,
     problem::Problem,
+    verification_document,
 };
 use crate::{config::PublicUrl, domain::sample};
 
@@ -49,9 +51,10 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
     if let Some(version) = made.get_mut("openapi") {
         *version = json!("3.1.0");
     }
-    // No annotation refers to it, so poem-openapi leaves it out.
+    // No annotation refers to these, so poem-openapi leaves them out.
     let mut registry = Registry::new();
     Problem::register(&mut registry);
+    OAuthError::register(&mut registry);
     if let Some(schemas) = made.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
         for (name, schema) in &registry.schemas {
             schemas.insert(name.clone(), serde_json::to_value(schema).map_err(defect)?);
@@ -85,12 +88,13 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
     }
     // The order in which people look for them.
     if let Some(tags) = &mut document.tags {
-        let order = ["Tokens", "Users", "RoleBindings", "Accounts", "Events", "Problems", "Operations"];
+        let order = ["Tokens", "Users", "RoleBindings", "Accounts", "Events", "Verification", "Problems", "Operations"];
         tags.sort_by_key(|tag| order.iter().position(|name| *name == tag.name));
     }
     for (path, item) in &mut document.paths.paths {
         for (kind, operation) in operations(path, item) {
             finish(path, kind, operation);
+            verification_document::finish(operation);
         }
     }
     link(&mut document.paths);
@@ -226,10 +230,8 @@ fn operations<'i>(path: &str, item: &'i mut PathItem) -> impl Iterator<Item = (K
 }
 
 fn finish(path: &str, kind: Kind, operation: &mut Operation) {
-    if !path.starts_with("/accounts") {
-        // Said aloud: it isn't that the credentials were forgotten.
-        operation.security = Some(vec![]);
-    }
+    // Said aloud: it isn't that the credentials were forgotten.
+    operation.security.get_or_insert_default();
     let operation_id = operation.operation_id.as_deref().unwrap_or_default();
     let parameters = operation.parameters.get_or_insert_default();
     for parameter in parameters.iter_mut() {
@@ -274,7 +276,7 @@ fn exemplify(content: &mut RefOr<Content>, status: &str) {
     }
 }
 
-fn parameter(name: &str, place: ParameterIn, description: &str, pattern: Option<&str>, example: &str) -> Parameter {
+pub(super) fn parameter(name: &str, place: ParameterIn, description: &str, pattern: Option<&str>, example: &str) -> Parameter {
     // The example of an optional parameter stands in its schema: beside it, Swagger UI would take it for what the user wants to send.
     let examples = (!example.is_empty()).then(|| json!(example));
     let schema = ObjectBuilder::new().schema_type(Type::String).pattern(pattern).examples(examples).build();
@@ -334,7 +336,7 @@ fn condition(name: &str, path: &str) -> Parameter {
     parameter(name, ParameterIn::Header, description, pattern, example)
 }
 
-fn header(description: &str) -> RefOr<Header> {
+pub(super) fn header(description: &str) -> RefOr<Header> {
     let mut header = Header::new(ObjectBuilder::new().schema_type(Type::String));
     header.description = Some(description.to_owned());
     RefOr::T(header)

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
-use super::{help, problem::Problem, resource};
+use super::{help, problem::Problem, resource, verification_document};
 use crate::domain::{clock::Timestamp, sample};
 
 /// Well-formed, and nobody's.
-const SECRET: &str = "tokward0000000000000000000000000000000000000000000EXAMPL";
+pub(super) const SECRET: &str = "tokward0000000000000000000000000000000000000000000EXAMPL";
 /// The example of a schema, as an answer of that status holds it.
 pub(super) fn body(schema: &str, status: &str) -> Option<Value> {
     use sample::{ACCOUNT, ACCOUNT_NAME, COLLEAGUE, CORRELATION, EVENT, ROLE_BINDING, TOKEN, TOKEN_NAME, USER};
@@ -88,7 +88,7 @@ pub(super) fn body(schema: &str, status: &str) -> Option<Value> {
         "Explanation" => help::sample()?.into_iter().next()?,
         "Health" if status == "503" => json!({ "status": "unavailable", "reason": "the database doesn't answer" }),
         "Health" => json!({ "status": "ok" }),
-        _ => return None,
+        other => return verification_document::example(other),
     })
 }
 

@@ -118,7 +118,7 @@ fn refuse(faults: Vec<FieldError>) -> Result<(), Problem> {
 }
 
 /// Under which URL the client reaches us: as configured, else as the request says, else as the connection does.
-fn base_url(request: &Request) -> Result<String, Problem> {
+pub(super) fn base_url(request: &Request) -> Result<String, Problem> {
     if let Some(url) = &Shared::of(request)?.public_url {
         return Ok(url.as_str().to_owned());
     }

@@ -9,9 +9,9 @@ use std::{
 
 use percent_encoding::percent_decode;
 use poem::{
-    Endpoint, IntoResponse as _, Request, Response,
+    Endpoint, FromRequest, IntoResponse as _, Request, RequestBody, Response,
     error::{MethodNotAllowedError, NotFoundError},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header},
 };
 
 use poem_openapi::error::ParsePathError;
@@ -21,6 +21,8 @@ use super::{
     caller::presented,
     negotiation::choose,
     problem::{Problem, quoted},
+    surface::Surface,
+    verification,
 };
 use crate::{
     domain::{
@@ -39,7 +41,8 @@ const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 pub(super) struct Query(Vec<(String, Option<String>)>);
 
 impl Query {
-    fn parse(raw: &str) -> Self {
+    /// Reads a query, or a form: they are written alike.
+    pub fn parse(raw: &str) -> Self {
         let decode = |text: &str| {
             let spaces = text.replace('+', " ");
             percent_decode(spaces.as_bytes()).decode_utf8().ok().map(std::borrow::Cow::into_owned)
@@ -57,10 +60,17 @@ impl Query {
         self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_deref())
     }
 
-    /// The parameters that aren't among the known ones, each once.
-    fn unknown(&self, known: &[String]) -> Vec<FieldError> {
+    /// Whether any parameter is given more than once.
+    pub fn repeats(&self) -> bool {
         let mut seen = HashSet::new();
-        let unknown = self.0.iter().filter(|(name, _)| !known.contains(name) && seen.insert(quoted(name)));
+        !self.0.iter().all(|(name, _)| seen.insert(name))
+    }
+
+    /// The parameters that aren't among the known ones, each once.
+    pub fn unknown(&self, known: &[impl AsRef<str>]) -> Vec<FieldError> {
+        let mut seen = HashSet::new();
+        let is_known = |name: &str| known.iter().any(|known| known.as_ref() == name);
+        let unknown = self.0.iter().filter(|(name, _)| !is_known(name) && seen.insert(quoted(name)));
         unknown.map(|(name, _)| FieldError::new(name, "is not a parameter of this operation")).collect()
     }
 }
@@ -80,6 +90,12 @@ impl Admitted {
     /// What the gate has given the request to carry.
     pub fn of(request: &Request) -> Result<Self, Problem> {
         request.data().cloned().ok_or_else(|| Error::internal("an operation stands outside the gate").into())
+    }
+}
+
+impl<'a> FromRequest<'a> for Admitted {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        Ok(Self::of(request)?)
     }
 }
 
@@ -106,13 +122,13 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
         let method = request.method().clone();
-        let protected = is_protected(request.uri().path());
+        let surface = Surface::of(request.uri().path());
         let correlation_id = self.correlation_id(request.headers());
         let mut record = Record::default();
         request.set_data(self.shared.clone());
 
         let answer = async {
-            match self.admit(&mut request, protected, &correlation_id, &mut record).await {
+            match self.admit(&mut request, surface, &correlation_id, &mut record).await {
                 Ok(()) if record.route.is_some() => self.operations.call(request).await.unwrap_or_else(answer_to),
                 Ok(()) => self.pages.call(request).await.unwrap_or_else(answer_to),
                 Err(problem) => problem.into_response(),
@@ -121,8 +137,11 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
         // A write that is cut off here may have happened or not, as when the connection breaks.
         let answer = tokio::time::timeout(DEADLINE, answer).await;
         let response = answer.unwrap_or_else(|_| Problem::from(Error::unavailable("the deadline has passed")).into_response());
+        if let (Some(metrics), Some(route)) = (&self.shared.metrics, &record.route) {
+            metrics.count_verification(route, &response);
+        }
         let mut response = match response.data::<Problem>() {
-            Some(problem) => problem.render(&method, &correlation_id, self.shared.public_url.as_ref()),
+            Some(problem) => surface.render(problem, &method, &correlation_id, self.shared.public_url.as_ref()),
             None => response,
         };
         if method == Method::HEAD {
@@ -133,10 +152,15 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
             headers.insert(CORRELATION_ID, value);
         }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if protected {
+        if surface != Surface::Open {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        record.identity = record.identity.take().or_else(|| response.data::<Identity>().cloned());
+        let elapsed = started.elapsed();
+        if let Some(metrics) = &self.shared.metrics {
+            metrics.count(&method, record.route.as_deref(), response.status(), elapsed.as_secs_f64());
+        }
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         record.log(&method, &response, micros, &correlation_id);
         Ok(response)
     }
@@ -144,27 +168,50 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
 
 impl<O, P> Gate<O, P> {
     /// Lets a request through to its handler, with what it has learned of it.
-    async fn admit(&self, request: &mut Request, protected: bool, correlation_id: &str, record: &mut Record) -> Result<(), Problem> {
+    async fn admit(&self, request: &mut Request, surface: Surface, correlation_id: &str, record: &mut Record) -> Result<(), Problem> {
         let path = request.uri().path().to_owned();
-        if protected {
-            let mut segments = path.split('/').skip(2);
-            let account = segments.next();
-            record.account = account.and_then(|segment| segment.parse().ok());
-            let occasion = Arc::new(self.occasion(request, &path, correlation_id));
-            let identity = self.shared.service.authenticate(presented(request.headers())?, record.account, occasion).await?;
-            record.identity = Some(identity.clone());
-            if account.is_some() {
-                request.set_data(identity.caller()?);
-            } else {
-                request.set_data(identity);
+        let occasion = || Arc::new(self.occasion(request, surface, &path, correlation_id));
+        match surface {
+            Surface::Open => {}
+            Surface::Accounts => {
+                let mut segments = path.split('/').skip(2);
+                let account = segments.next();
+                record.account = account.and_then(|segment| segment.parse().ok());
+                let identity = match presented(request.headers()) {
+                    Ok(secret) => self.shared.service.authenticate(secret, record.account, occasion()).await.map_err(Problem::from),
+                    Err(problem) => Err(problem),
+                };
+                if let Err(Problem::InvalidToken) = identity {
+                    // Here the contract answers 401 however often; elsewhere this counts.
+                    let _ = self.shared.budgets.fail(request, &self.shared.service);
+                }
+                let identity = identity?;
+                record.identity = Some(identity.clone());
+                if account.is_some() {
+                    request.set_data(identity.caller()?);
+                } else {
+                    request.set_data(identity);
+                }
             }
+            // Their handlers find out for themselves who calls.
+            Surface::Verify | Surface::OAuth | Surface::Tokens => request.set_data(occasion()),
+        }
+        if surface == Surface::Verify {
+            // Whatever a client asks of a proxy, by whichever method: it is one question here.
+            record.route = Some(verification::PATH.to_owned());
+            let query = Query::parse(request.uri().query().unwrap_or_default());
+            request.set_data(Admitted { path, query, media_type: None });
+            request.set_method(Method::GET);
+            *request.uri_mut() = Uri::from_static(verification::PATH);
+            return Ok(());
         }
         let Some(route) = self.shared.routes.find(&path) else {
-            return if protected { Err(Problem::NotFound) } else { Ok(()) };
+            return if surface == Surface::Open { Ok(()) } else { Err(Problem::NotFound) };
         };
         record.route = Some(route.template.clone());
         let operation = route.operation(request.method()).ok_or_else(|| Problem::MethodNotAllowed(route.allowed()))?;
-        if !protected {
+        if surface != Surface::Accounts {
+            request.set_data(Admitted { path, ..Admitted::default() });
             return Ok(());
         }
         let media_type = match operation.offers.as_slice() {
@@ -184,8 +231,9 @@ impl<O, P> Gate<O, P> {
     }
 
     /// What events tell of the request. Of the path only if it names something: any other may hold anything.
-    fn occasion(&self, request: &Request, path: &str, correlation_id: &str) -> Occasion {
+    fn occasion(&self, request: &Request, surface: Surface, path: &str, correlation_id: &str) -> Occasion {
         let named = self.shared.routes.find(path).is_some_and(|route| route.repaired(path).is_none());
+        let uri = if surface == Surface::Verify { Some(verification::PATH) } else { named.then_some(path) };
         let method = match *request.method() {
             Method::GET | Method::HEAD => Some("get"),
             Method::POST => Some("post"),
@@ -194,7 +242,7 @@ impl<O, P> Gate<O, P> {
             Method::OPTIONS => Some("options"),
             _ => None,
         };
-        Occasion { correlation_id: correlation_id.to_owned(), uri: named.then(|| path.to_owned()), method: method.map(ToOwned::to_owned) }
+        Occasion { correlation_id: correlation_id.to_owned(), uri: uri.map(ToOwned::to_owned), method: method.map(ToOwned::to_owned) }
     }
 
     /// The client's own, if it is one; else a new one.
@@ -224,10 +272,6 @@ impl Record {
             "request"
         );
     }
-}
-
-fn is_protected(path: &str) -> bool {
-    path == "/accounts" || path.starts_with("/accounts/")
 }
 
 /// Errors that the framework hands on: ours, and its own.

@@ -6,6 +6,7 @@
 mod account;
 mod body;
 mod caller;
+mod client;
 mod collection;
 mod conditions;
 mod cursor;
@@ -18,9 +19,12 @@ mod fields;
 mod gate;
 mod help;
 mod json;
+mod leak;
 mod links;
 mod metadata;
+pub mod metrics;
 mod negotiation;
+mod oauth2;
 pub mod openapi_3_0;
 mod operations;
 mod postal_address;
@@ -29,17 +33,20 @@ mod resource;
 mod role_binding;
 mod route;
 mod scalar;
+mod surface;
 mod token;
 mod ui;
 mod user;
+mod verification;
+mod verification_document;
 
 use std::{ops::Deref, sync::Arc};
 
-use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Request, Response, middleware::CatchPanic};
+use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Request, Response, http::HeaderName, middleware::CatchPanic};
 use poem_openapi::{OpenApiService, Tags};
 
 use crate::{
-    config::PublicUrl,
+    config::{PublicUrl, TrustedProxy},
     service::{Error, Service},
 };
 use problem::Problem;
@@ -57,6 +64,8 @@ enum Tag {
     Accounts,
     /// The audit log.
     Events,
+    /// Is a token good, and whose is it? For reverse proxies and other services.
+    Verification,
     /// What can go wrong, and what to do then.
     Problems,
     /// For those who run the server.
@@ -64,9 +73,24 @@ enum Tag {
 }
 
 /// All operations.
-type Apis = (token::Tokens, user::Users, role_binding::RoleBindings, account::Accounts, event::Events, help::Help, operations::Operations);
-const APIS: Apis =
-    (token::Tokens, user::Users, role_binding::RoleBindings, account::Accounts, event::Events, help::Help, operations::Operations);
+macro_rules! apis {
+    ($($api:path),* $(,)?) => {
+        type Apis = ($($api,)*);
+        const APIS: Apis = ($($api,)*);
+    };
+}
+apis!(
+    token::Tokens,
+    user::Users,
+    role_binding::RoleBindings,
+    account::Accounts,
+    event::Events,
+    verification::Verifications,
+    oauth2::OAuth2,
+    leak::Leaks,
+    help::Help,
+    operations::Operations,
+);
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -77,6 +101,29 @@ pub struct Settings {
     pub public_url: Option<PublicUrl>,
     /// Whether Swagger UI takes a token from the fragment of its address: for demonstrations, where nothing is at stake.
     pub demo: bool,
+    /// How many refused tokens, and reports of leaks, each client has a minute before it is told to wait; 0 for no bound.
+    pub failure_budget: u32,
+    /// Whose word is believed on where requests come from.
+    pub trusted_proxies: Vec<TrustedProxy>,
+    /// The header in which proxies may be sent a secret instead of `Authorization`.
+    pub credential_header: Option<HeaderName>,
+    /// Where to count, if anybody reads it.
+    pub metrics: Option<metrics::Metrics>,
+}
+
+impl Default for Settings {
+    /// As an operator gets it who sets nothing.
+    fn default() -> Self {
+        Self {
+            page_cap: 1_000,
+            public_url: None,
+            failure_budget: 20,
+            trusted_proxies: vec![],
+            credential_header: None,
+            metrics: None,
+            demo: false,
+        }
+    }
 }
 
 /// What all requests share.
@@ -87,6 +134,9 @@ struct Parts {
     service: Service,
     page_cap: u64,
     public_url: Option<PublicUrl>,
+    budgets: client::Budgets,
+    credential_header: Option<HeaderName>,
+    metrics: Option<metrics::Metrics>,
     routes: route::Routes,
     schemas: body::Schemas,
 }
@@ -121,6 +171,9 @@ pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Ou
         service,
         page_cap: settings.page_cap,
         public_url: settings.public_url,
+        budgets: client::Budgets::new(settings.failure_budget, settings.trusted_proxies),
+        credential_header: settings.credential_header,
+        metrics: settings.metrics,
         routes: route::Routes::of(&document),
         schemas: document::schemas(&document)?,
     }));

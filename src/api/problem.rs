@@ -12,6 +12,7 @@ use poem_openapi::{
 };
 use serde::Serialize;
 
+use super::surface::INVALID_TOKEN;
 use crate::{
     config::PublicUrl,
     service::{self, FieldError, error::Cause},
@@ -21,6 +22,9 @@ use crate::{
 const RETRY_AFTER: &str = "1";
 /// The most characters of its own input that a client is shown again.
 const LONGEST_QUOTE: usize = 64;
+
+/// What isn't in the published catalogue has no number; its type is `about:blank` (RFC 9457 §4.2.1).
+const NO_NUMBER: u16 = 0;
 
 /// Why a request isn't answered as it hoped.
 #[derive(Debug, Clone)]
@@ -59,6 +63,8 @@ pub enum Problem {
     MethodNotAllowed(String),
     /// 85
     TooLarge,
+    /// None of the catalogue's: too many tokens were refused; for how many seconds to wait.
+    TooManyFailures(u32),
 }
 
 /// The constants of a problem type.
@@ -132,6 +138,12 @@ impl Problem {
                 "The requested method isn't supported for the specified resource.",
             ),
             Self::TooLarge => facts(85, StatusCode::PAYLOAD_TOO_LARGE, "Request body too large", "The request body is too large."),
+            Self::TooManyFailures(_) => facts(
+                NO_NUMBER,
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too Many Requests",
+                "Too many requests of this kind have come from this address. Good tokens are still accepted.",
+            ),
         }
     }
 
@@ -170,7 +182,7 @@ impl Problem {
     pub(super) fn body(&self, method: &Method, correlation_id: &str) -> ProblemBody {
         let Facts { number, status, title, detail } = self.facts(method);
         let mut body = ProblemBody {
-            r#type: format!("https://astra.netapp.io/problems/{number}"),
+            r#type: if number == NO_NUMBER { "about:blank".to_owned() } else { format!("https://astra.netapp.io/problems/{number}") },
             title: title.to_owned(),
             detail: detail.to_owned(),
             status: status.as_u16().to_string(),
@@ -190,25 +202,36 @@ impl Problem {
         body
     }
 
-    /// The whole answer. What lies behind a failure of ours goes to the log here, and nowhere else.
+    /// The whole answer.
     pub(super) fn render(&self, method: &Method, correlation_id: &str, public_url: Option<&PublicUrl>) -> Response {
+        let json = serde_json::to_vec(&self.body(method, correlation_id)).unwrap_or_default();
+        let mut response = self.head(Response::builder().content_type("application/problem+json").body(json), method, correlation_id);
+        let (base, number) = (public_url.map_or("", PublicUrl::as_str), self.facts(method).number);
+        if let Ok(help) = HeaderValue::from_str(&format!("<{base}/problems/{number}>; rel=\"help\""))
+            && number != NO_NUMBER
+        {
+            response.headers_mut().insert(header::LINK, help);
+        }
+        response
+    }
+
+    /// An answer with the problem's status and headers. What lies behind a failure of ours goes to the log here, and nowhere else.
+    pub(super) fn head(&self, mut response: Response, method: &Method, correlation_id: &str) -> Response {
         if let Self::Internal(cause) | Self::Unavailable(cause) = self {
             tracing::error!(correlation_id, cause = cause.for_log(), "request failed");
         }
-        let json = serde_json::to_vec(&self.body(method, correlation_id)).unwrap_or_default();
-        let mut response = Response::builder().status(self.status(method)).content_type("application/problem+json").body(json);
+        response.set_status(self.status(method));
         let mut set = |name: HeaderName, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {
                 response.headers_mut().insert(name, value);
             }
         };
-        let base = public_url.map_or("", PublicUrl::as_str);
-        set(header::LINK, &format!("<{base}/problems/{}>; rel=\"help\"", self.facts(method).number));
         match self {
             Self::MissingToken => set(header::WWW_AUTHENTICATE, "Bearer realm=\"tokenward\""),
-            Self::InvalidToken => set(header::WWW_AUTHENTICATE, "Bearer realm=\"tokenward\", error=\"invalid_token\""),
+            Self::InvalidToken => set(header::WWW_AUTHENTICATE, INVALID_TOKEN),
             Self::MethodNotAllowed(allowed) => set(header::ALLOW, allowed),
             Self::Unavailable(_) => set(header::RETRY_AFTER, RETRY_AFTER),
+            Self::TooManyFailures(seconds) => set(header::RETRY_AFTER, &seconds.to_string()),
             _ => {}
         }
         response

@@ -17,11 +17,12 @@ use serde::Serialize;
 use super::{
     conditions::{Validators, http_date},
     metadata::Metadata,
+    metrics::Inactive,
     negotiation::JSON,
 };
 use crate::{
     domain::collection::Field,
-    service::{Error, Result},
+    service::{Error, Result, caller::Identity},
 };
 
 /// A resource as clients see it.
@@ -122,6 +123,18 @@ impl<Kind> Answer<Kind> {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.0.headers_mut().insert(name, value);
         }
+        self
+    }
+
+    /// About that caller: the log tells of it, nobody else does.
+    pub fn of(mut self, identity: &Identity) -> Self {
+        self.0.set_data(identity.clone());
+        self
+    }
+
+    /// About a token that is no good: the metrics tell of it.
+    pub fn inactive(mut self) -> Self {
+        self.0.set_data(Inactive);
         self
     }
 

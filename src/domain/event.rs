@@ -79,6 +79,8 @@ pub enum Deed {
     Deleted,
     /// Its holder was turned away.
     Refused,
+    /// It is no more, for its secret had got out.
+    Leaked,
 }
 
 impl Deed {
@@ -86,7 +88,7 @@ impl Deed {
         match self {
             Self::Created => "created",
             Self::Modified => "modified",
-            Self::Deleted => "deleted",
+            Self::Deleted | Self::Leaked => "deleted",
             Self::Refused => "refused",
         }
     }
@@ -151,11 +153,12 @@ impl Event {
         if let Some(first) = summary.get_mut(..1) {
             first.make_ascii_uppercase();
         }
-        let refused = deed == Deed::Refused;
+        let alarming = matches!(deed, Deed::Refused | Deed::Leaked);
         let status = match (occasion.method.as_deref(), deed) {
             (None, _) => None,
             (_, Deed::Refused) => Some("401"),
-            (Some("post"), _) => Some("201"),
+            (Some("post"), Deed::Created) => Some("201"),
+            (Some("post"), Deed::Deleted) => Some("200"),
             _ => Some("204"),
         };
         let id_of_subject = subject.id();
@@ -164,14 +167,14 @@ impl Event {
             account_id,
             sequence_count: 0,
             name: format!("{}.{}", kind.to_ascii_lowercase(), deed.as_str()),
-            description: if refused {
-                format!("The token {id_of_subject} was presented, and refused: its user is suspended or disabled.")
-            } else {
-                format!("The {noun} {id_of_subject} was {}.", deed.as_str())
+            description: match deed {
+                Deed::Refused => format!("The token {id_of_subject} was presented, and refused: its user is suspended or disabled."),
+                Deed::Leaked => format!("The token {id_of_subject} was deleted: its secret was reported as found where it doesn't belong."),
+                Deed::Created | Deed::Modified | Deed::Deleted => format!("The {noun} {id_of_subject} was {}.", deed.as_str()),
             },
             summary,
-            class: if refused { Class::Security } else { Class::User },
-            severity: if refused { Severity::Warning } else { Severity::Informational },
+            class: if alarming { Class::Security } else { Class::User },
+            severity: if alarming { Severity::Warning } else { Severity::Informational },
             created_at: Timestamp::from_micros(0),
             resource_id: id_of_subject,
             resource_type: format!("application/astra-{kind}"),

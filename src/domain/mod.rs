@@ -1,6 +1,7 @@
 //! The nouns of the service and their rules. Pure: no I/O, no HTTP, no SQL.
 
 pub mod account;
+pub mod budget;
 pub mod clock;
 pub mod collection;
 pub mod entropy;

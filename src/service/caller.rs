@@ -53,6 +53,15 @@ pub struct Identity {
     pub occasion: Arc<Occasion>,
 }
 
+/// Which account a secret speaks to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum SpokenTo {
+    /// That one; `None`: none, or one that can't exist.
+    Account(Option<AccountId>),
+    /// The one that its user was created in.
+    Home,
+}
+
 impl Identity {
     /// The caller, in the account that is spoken to.
     ///
@@ -77,15 +86,27 @@ impl Service {
     /// # Errors
     /// [`Error::InvalidCredentials`] when nobody may use it now; or when the store fails.
     pub async fn authenticate(&self, secret: &str, account: Option<AccountId>, occasion: Arc<Occasion>) -> Result<Identity> {
+        let holder = self.admit(secret, SpokenTo::Account(account), &occasion).await?;
+        Ok(identify(&holder, account, occasion))
+    }
+
+    /// The holder of a secret, if it may be used now. Leaves word of it, as above.
+    pub(super) async fn admit(&self, secret: &str, spoken_to: SpokenTo, occasion: &Arc<Occasion>) -> Result<Holder> {
         let Ok(secret) = Secret::parse(secret) else { return Err(Error::InvalidCredentials) };
-        let holder = self.store.read().await?.find_holder(secret.digest(), account).await?.ok_or(Error::InvalidCredentials)?;
+        let mut conn = self.store.read().await?;
+        let found = match spoken_to {
+            SpokenTo::Account(account) => conn.find_holder(secret.digest(), account).await?,
+            SpokenTo::Home => conn.find_holder_at_home(secret.digest()).await?,
+        };
+        drop(conn);
+        let holder = found.ok_or(Error::InvalidCredentials)?;
         let now = self.clock.now();
         let minute_ago = Timestamp::from_micros(now.as_micros().saturating_sub(NOTED_EVERY));
         if !is_usable(&holder) {
             let noted = holder.refused_at.is_some_and(|at| at > minute_ago);
             if !noted && self.being_refused().insert(holder.token_id) {
                 // In the background: how long the answer takes must not tell a known token from an unknown one.
-                let service = self.clone();
+                let (service, occasion) = (self.clone(), Arc::clone(occasion));
                 tokio::spawn(async move {
                     if let Err(error) = service.note_refusal(&holder, now, minute_ago, &occasion).await {
                         tracing::warn!(?error, "a refused token left no event");
@@ -101,7 +122,7 @@ impl Service {
                 tracing::debug!("when a user was last here couldn't be noted");
             }
         }
-        Ok(identify(&holder, account, &occasion))
+        Ok(holder)
     }
 
     fn being_refused(&self) -> MutexGuard<'_, HashSet<TokenId>> {
@@ -174,17 +195,20 @@ impl Caller {
 
 async fn again(conn: &mut Conn, token: TokenId, account: Option<AccountId>, occasion: &Arc<Occasion>) -> Result<Identity> {
     let holder = conn.find_holder_again(token, account).await?.filter(is_usable).ok_or(Error::InvalidCredentials)?;
-    Ok(identify(&holder, account, occasion))
+    Ok(identify(&holder, account, Arc::clone(occasion)))
 }
 
 fn is_usable(holder: &Holder) -> bool {
     holder.state == UserState::Active && holder.is_enabled
 }
 
-fn identify(holder: &Holder, account: Option<AccountId>, occasion: &Arc<Occasion>) -> Identity {
-    // A role without any scope is none.
-    let role = holder.role.filter(|_| holder.role_constraints.as_ref().is_some_and(RoleConstraints::grant));
-    // A disabled account refuses everyone but its owners.
-    let role = role.filter(|role| holder.account_is_enabled == Some(true) || *role == Role::Owner);
-    Identity { user_id: holder.user_id, token_id: holder.token_id, membership: account.zip(role), occasion: Arc::clone(occasion) }
+pub(super) fn identify(holder: &Holder, account: Option<AccountId>, occasion: Arc<Occasion>) -> Identity {
+    let opens = |role: &Role| holder.role_constraints.as_ref().is_some_and(|c| opens(*role, c, holder.account_is_enabled == Some(true)));
+    let role = holder.role.filter(opens);
+    Identity { user_id: holder.user_id, token_id: holder.token_id, membership: account.zip(role), occasion }
+}
+
+/// Whether a role opens its account. One without any scope is none; a disabled account refuses everyone but its owners.
+pub(super) fn opens(role: Role, constraints: &RoleConstraints, account_is_enabled: bool) -> bool {
+    constraints.grant() && (account_is_enabled || role == Role::Owner)
 }

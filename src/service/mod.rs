@@ -12,6 +12,7 @@ pub mod policy;
 pub mod role_binding;
 pub mod token;
 pub mod user;
+pub mod verification;
 
 use std::{
     collections::HashSet,
@@ -19,8 +20,15 @@ use std::{
 };
 
 use crate::{
-    domain::{clock::Clock, entropy::Entropy, id::TokenId},
-    store::Store,
+    domain::{
+        clock::{Clock, Timestamp},
+        entropy::Entropy,
+        id::TokenId,
+    },
+    store::{
+        Store,
+        meter::{Latency, PoolState},
+    },
 };
 pub use error::{Error, FieldError, Result};
 
@@ -73,12 +81,30 @@ impl Service {
         &*self.entropy
     }
 
+    /// The present instant.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Whether there is an account yet. Asks the store, and so also tells whether it answers.
     ///
     /// # Errors
     /// When it doesn't.
     pub async fn is_founded(&self) -> Result<bool> {
         Ok(self.store.read().await?.has_account().await?)
+    }
+
+    /// How long the store takes.
+    #[must_use]
+    pub fn store_latency(&self) -> &Latency {
+        self.store.latency()
+    }
+
+    /// The store's connections.
+    #[must_use]
+    pub fn pools(&self) -> [PoolState; 2] {
+        self.store.pools()
     }
 
     /// Lets go of the store.

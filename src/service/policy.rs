@@ -19,6 +19,8 @@ pub enum Action {
     CreateTokens,
     /// Modify or delete tokens.
     ChangeTokens,
+    /// Ask whether tokens of others are good. Every token may ask about itself.
+    IntrospectTokens,
     /// List or read events.
     ReadEvents,
     /// Read the account.
@@ -61,6 +63,7 @@ const fn row(action: Action) -> [Reach; 4] {
         Action::ReadTokens          => [OWN,     OWN,     OWN_AND_LOWER, ALL],
         Action::CreateTokens        => [OWN,     OWN,     OWN_AND_LOWER, OWN_AND_LOWER],
         Action::ChangeTokens        => [OWN,     OWN,     OWN_AND_LOWER, ALL],
+        Action::IntrospectTokens    => [NOTHING, NOTHING, ALL,           ALL],
         Action::ReadEvents          => [OWN,     OWN,     ALL,           ALL],
         Action::ReadAccount         => [ALL,     ALL,     ALL,           ALL],
         Action::ChangeAccount       => [NOTHING, NOTHING, NOTHING,       ALL],

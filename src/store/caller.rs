@@ -4,6 +4,7 @@ use super::{Conn, StoreError, columns::rows, on};
 use crate::domain::{
     clock::Timestamp,
     id::{AccountId, TokenId, UserId},
+    name::{Email, ResourceName},
     role::Role,
     role_binding::RoleConstraints,
     secret::SecretDigest,
@@ -15,8 +16,14 @@ use crate::domain::{
 pub struct Holder {
     /// The token.
     pub token_id: TokenId,
+    /// What it is called.
+    pub token_name: ResourceName,
+    /// When it was issued.
+    pub issued_at: Timestamp,
     /// Whose token it is.
     pub user_id: UserId,
+    /// How that user is reached.
+    pub email: Email,
     /// Whether that user takes part.
     pub state: UserState,
     /// Whether that user is switched on.
@@ -35,15 +42,46 @@ pub struct Holder {
     pub account_is_enabled: Option<bool>,
 }
 
-rows!(Holder { token_id, refused_at, user_id, state, is_enabled, home, last_act_at, role, role_constraints, account_is_enabled });
+rows!(Holder {
+    token_id,
+    token_name,
+    issued_at,
+    refused_at,
+    user_id,
+    email,
+    state,
+    is_enabled,
+    home,
+    last_act_at,
+    role,
+    role_constraints,
+    account_is_enabled,
+});
 
-macro_rules! holder_where {
-    ($condition:literal) => {
+/// A role that a user has in an account.
+#[derive(Debug)]
+pub struct Grant {
+    /// The account.
+    pub account_id: AccountId,
+    /// The role there.
+    pub role: Role,
+    /// Its scopes.
+    pub role_constraints: RoleConstraints,
+    /// Whether the account is switched on.
+    pub account_is_enabled: bool,
+}
+
+rows!(Grant { account_id, role, role_constraints, account_is_enabled });
+
+macro_rules! holder {
+    (in $account:literal where $condition:literal) => {
         concat!(
-            "SELECT t.id AS token_id, t.refused_at, t.user_id, u.state, u.is_enabled, u.account_id AS home, u.last_act_at, \
-             b.role, b.role_constraints, a.is_enabled AS account_is_enabled \
+            "SELECT t.id AS token_id, t.name AS token_name, t.created_at AS issued_at, t.refused_at, t.user_id, u.email, u.state, \
+             u.is_enabled, u.account_id AS home, u.last_act_at, b.role, b.role_constraints, a.is_enabled AS account_is_enabled \
              FROM tokens t JOIN users u ON u.id = t.user_id \
-             LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = $2 LEFT JOIN accounts a ON a.id = b.account_id WHERE ",
+             LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = ",
+            $account,
+            " LEFT JOIN accounts a ON a.id = b.account_id WHERE ",
             $condition
         )
     };
@@ -55,8 +93,17 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn find_holder(&mut self, digest: SecretDigest, account: Option<AccountId>) -> Result<Option<Holder>, StoreError> {
-        const FIND: &str = holder_where!("t.digest = $1");
+        const FIND: &str = holder!(in "$2" where "t.digest = $1");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(digest).bind(account).fetch_optional(c).await)?)
+    }
+
+    /// The holder of a secret, as its home account sees it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_holder_at_home(&mut self, digest: SecretDigest) -> Result<Option<Holder>, StoreError> {
+        const FIND: &str = holder!(in "u.account_id" where "t.digest = $1");
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(digest).fetch_optional(c).await)?)
     }
 
     /// The holder of a token that was found by its secret before, as the account sees it now.
@@ -64,7 +111,17 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn find_holder_again(&mut self, token: TokenId, account: Option<AccountId>) -> Result<Option<Holder>, StoreError> {
-        const FIND: &str = holder_where!("t.id = $1");
+        const FIND: &str = holder!(in "$2" where "t.id = $1");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(token).bind(account).fetch_optional(c).await)?)
+    }
+
+    /// The roles of a user, in whichever accounts, the oldest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn grants_of(&mut self, user: UserId) -> Result<Vec<Grant>, StoreError> {
+        const FIND: &str = "SELECT b.account_id, b.role, b.role_constraints, a.is_enabled AS account_is_enabled \
+             FROM role_bindings b JOIN accounts a ON a.id = b.account_id WHERE b.user_id = $1 ORDER BY b.created_at, b.id";
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_all(c).await)?)
     }
 }

@@ -10,6 +10,7 @@ pub mod collection;
 mod columns;
 pub mod event;
 pub mod instance;
+pub mod meter;
 mod postgres;
 pub mod role_binding;
 mod sqlite;
@@ -26,6 +27,7 @@ use sqlx::{
     PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction, migrate::MigrateError, pool::PoolConnection,
 };
 
+use self::meter::Timer;
 use crate::config::DatabaseUrl;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations");
@@ -128,7 +130,10 @@ impl Dialect {
 
 /// An open database, brought up to date. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Store(Pools);
+pub struct Store {
+    pools: Pools,
+    latency: meter::Latency,
+}
 
 #[derive(Debug, Clone)]
 enum Pools {
@@ -137,6 +142,12 @@ enum Pools {
     Sqlite { read: SqlitePool, write: SqlitePool, _lock: Option<Arc<File>> },
     /// Writers that queue for one account must not keep readers from their connections.
     Postgres { read: PgPool, write: PgPool },
+}
+
+impl From<Pools> for Store {
+    fn from(pools: Pools) -> Self {
+        Self { pools, latency: meter::latency() }
+    }
 }
 
 impl Store {
@@ -157,10 +168,12 @@ impl Store {
     /// # Errors
     /// When none can be had in time.
     pub async fn read(&self) -> Result<Conn, StoreError> {
-        Ok(Conn(match &self.0 {
+        let timer = Timer::start(&self.latency, meter::READ);
+        let held = match &self.pools {
             Pools::Sqlite { read, .. } => Held::Sqlite(read.acquire().await?),
             Pools::Postgres { read, .. } => Held::Postgres(read.acquire().await?),
-        }))
+        };
+        Ok(Conn { held, _timer: timer })
     }
 
     /// A transaction. Dropped without [`Writer::commit`], it never happened.
@@ -168,16 +181,18 @@ impl Store {
     /// # Errors
     /// When none can be begun in time.
     pub async fn write(&self) -> Result<Writer, StoreError> {
-        Ok(Writer(Conn(match &self.0 {
+        let timer = Timer::start(&self.latency, meter::WRITE);
+        let held = match &self.pools {
             // IMMEDIATE: the write lock is taken before anything is read, so what was read still holds at the commit.
             Pools::Sqlite { write, .. } => Held::SqliteTransaction(write.begin_with("BEGIN IMMEDIATE").await?),
             Pools::Postgres { write, .. } => Held::PostgresTransaction(write.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?),
-        })))
+        };
+        Ok(Writer(Conn { held, _timer: timer }))
     }
 
     /// Closes all connections. Everything acknowledged is on disk already; this tidies up.
     pub async fn close(&self) {
-        match &self.0 {
+        match &self.pools {
             Pools::Sqlite { read, write, .. } => {
                 read.close().await;
                 write.close().await;
@@ -192,7 +207,10 @@ impl Store {
 
 /// Reads.
 #[derive(Debug)]
-pub struct Conn(Held);
+pub struct Conn {
+    held: Held,
+    _timer: Timer,
+}
 
 #[derive(Debug)]
 enum Held {
@@ -209,7 +227,7 @@ pub(crate) enum Raw<'a> {
 
 impl Conn {
     fn raw(&mut self) -> Raw<'_> {
-        match &mut self.0 {
+        match &mut self.held {
             Held::Sqlite(conn) => Raw::Sqlite(conn),
             Held::SqliteTransaction(tx) => Raw::Sqlite(tx),
             Held::Postgres(conn) => Raw::Postgres(conn),
@@ -218,7 +236,7 @@ impl Conn {
     }
 
     fn dialect(&self) -> Dialect {
-        match self.0 {
+        match self.held {
             Held::Sqlite(_) | Held::SqliteTransaction(_) => Dialect::Sqlite,
             Held::Postgres(_) | Held::PostgresTransaction(_) => Dialect::Postgres,
         }
@@ -235,7 +253,7 @@ impl Writer {
     /// # Errors
     /// When the database can't promise that. Then the changes may or may not have happened, as after a power cut.
     pub async fn commit(self) -> Result<(), StoreError> {
-        match self.0.0 {
+        match self.0.held {
             Held::SqliteTransaction(tx) => tx.commit().await?,
             Held::PostgresTransaction(tx) => tx.commit().await?,
             Held::Sqlite(_) | Held::Postgres(_) => {}

@@ -30,5 +30,5 @@ pub(super) async fn open(options: &PgConnectOptions) -> Result<Store, OpenError>
     sqlx::query(DOMAIN).execute(&read).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
     MIGRATIONS.run(&read).await?;
     let write = connect(options.options([("lock_timeout", LOCK_TIMEOUT)])).await.map_err(unreachable)?;
-    Ok(Store(Pools::Postgres { read, write }))
+    Ok(Pools::Postgres { read, write }.into())
 }

@@ -33,14 +33,14 @@ pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
     claim(&write).await?;
     MIGRATIONS.run(&write).await?;
     let read = pool(READERS, options.pragma("query_only", "ON"));
-    Ok(Store(Pools::Sqlite { read, write, _lock: Some(Arc::new(lock)) }))
+    Ok(Pools::Sqlite { read, write, _lock: Some(Arc::new(lock)) }.into())
 }
 
 /// A database that ends with the process: readers and the writer take turns on its one connection.
 pub(super) async fn in_memory() -> Result<Store, OpenError> {
     let pool = pool(1, options().in_memory(true));
     MIGRATIONS.run(&pool).await?;
-    Ok(Store(Pools::Sqlite { read: pool.clone(), write: pool, _lock: None }))
+    Ok(Pools::Sqlite { read: pool.clone(), write: pool, _lock: None }.into())
 }
 
 fn options() -> SqliteConnectOptions {

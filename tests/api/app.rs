@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt::Write as _,
     io,
+    net::IpAddr,
     sync::{
         Arc, LazyLock, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -11,9 +12,10 @@ use std::{
 };
 
 use poem::{
-    Endpoint, Request,
+    Addr, Endpoint, Request, RequestParts,
     endpoint::BoxEndpoint,
-    http::{HeaderMap, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, uri::Scheme},
+    web::{LocalAddr, RemoteAddr},
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -159,7 +161,12 @@ impl App {
         let demo = matches!(database, Database::Memory);
         let founded = if demo { service.seed_demo().await.unwrap() } else { service.bootstrap(founding).await.unwrap().unwrap() };
         let Founded { account_id, user_id, token_id, secret } = founded;
-        let settings = Settings { page_cap: 1_000, public_url: None, demo };
+        let settings = Settings {
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            credential_header: Some(HeaderName::from_static("x-api-key")),
+            demo,
+            ..Settings::default()
+        };
         let endpoint = poem::EndpointExt::boxed(api::endpoint(service.clone(), settings).unwrap());
         let secret = secret.expose().to_owned();
         Self { service, clock, account: account_id, owner: user_id, token: token_id.to_string(), secret, store, endpoint, database }
@@ -198,7 +205,8 @@ impl App {
 
     /// A request by the owner.
     pub fn call(&self, method: &str, path: impl Into<String>) -> Call<'_> {
-        let mut call = Call { app: self, method: method.parse().unwrap(), path: path.into(), headers: HeaderMap::new(), body: vec![] };
+        let mut call =
+            Call { app: self, method: method.parse().unwrap(), path: path.into(), headers: HeaderMap::new(), body: vec![], from: None };
         call.headers.insert(header::HOST, "tokens.example".parse().unwrap());
         call.secret(&self.secret)
     }
@@ -314,6 +322,7 @@ pub struct Call<'a> {
     path: String,
     headers: HeaderMap,
     body: Vec<u8>,
+    from: Option<IpAddr>,
 }
 
 impl Call<'_> {
@@ -332,6 +341,12 @@ impl Call<'_> {
         self
     }
 
+    /// From that address. Without one, no budget is spent.
+    pub fn from(mut self, address: &str) -> Self {
+        self.from = Some(address.parse().unwrap());
+        self
+    }
+
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
@@ -341,22 +356,30 @@ impl Call<'_> {
         self.body(body.to_string()).header("content-type", "application/json")
     }
 
+    pub fn form(self, fields: &[(&str, &str)]) -> Self {
+        let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        self.body(pairs.join("&")).header("content-type", "application/x-www-form-urlencoded")
+    }
+
     pub async fn send(self) -> Reply {
         let mut shown = format!("{} {}\n", self.method, self.path);
         for (name, value) in &self.headers {
             // A secret belongs into no file, not even one that is made from a seed; and every request here has the same host.
-            let value = match name.as_str() {
-                "host" => continue,
-                "authorization" if value.as_bytes().starts_with(b"Bearer tokward") => "Bearer …",
-                _ => &String::from_utf8_lossy(value.as_bytes()),
-            };
-            writeln!(shown, "{name}: {value}").unwrap();
+            if name != "host" {
+                writeln!(shown, "{name}: {}", without_secrets(&String::from_utf8_lossy(value.as_bytes()))).unwrap();
+            }
         }
         if !self.body.is_empty() {
-            writeln!(shown, "\n{}", shortened(&String::from_utf8_lossy(&self.body))).unwrap();
+            writeln!(shown, "\n{}", shortened(&without_secrets(&String::from_utf8_lossy(&self.body)))).unwrap();
         }
-        let mut request = Request::builder().method(self.method.clone()).uri(self.path.parse::<Uri>().unwrap()).body(self.body);
+        let mut request = hyper::Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.path.parse::<Uri>().unwrap();
         *request.headers_mut() = self.headers;
+        let from = self.from.map_or(Addr::custom("test", ""), |address| Addr::SocketAddr((address, 4_711).into()));
+        let local = LocalAddr(Addr::custom("test", ""));
+        let parts = RequestParts::from((request.into_parts().0, local, RemoteAddr(from), Scheme::HTTP));
+        let request = Request::from_parts(parts, self.body.into());
         let mut response = self.app.endpoint.get_response(request).await;
         let body = response.take_body().into_vec().await.unwrap();
         let reply = Reply { shown, status: response.status(), headers: response.headers().clone(), body };
@@ -378,6 +401,22 @@ impl Call<'_> {
         assert_eq!(reply.problem(), Some(number), "{}{} {}", reply.shown, reply.status, reply.text());
         reply
     }
+}
+
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// Puts an ellipsis in the place of each secret.
+fn without_secrets(text: &str) -> String {
+    let mut parts = text.split("tokward");
+    let mut shown = parts.next().unwrap().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        shown += if part.len() - rest.len() > 20 { "…" } else { "tokward" };
+        shown += if part.len() - rest.len() > 20 { rest } else { part };
+    }
+    shown
 }
 
 fn shortened(text: &str) -> String {

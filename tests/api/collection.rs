@@ -288,8 +288,11 @@ async fn continue_tokens_hold_for_what_they_were_made() {
 async fn pages_are_capped() {
     on_every_database(async |app| {
         let (user, _) = seven(app).await;
-        let settings =
-            tokenward::api::Settings { page_cap: 3, public_url: Some("https://example.com/tokens/".parse().unwrap()), demo: false };
+        let settings = tokenward::api::Settings {
+            page_cap: 3,
+            public_url: Some("https://example.com/tokens/".parse().unwrap()),
+            ..Default::default()
+        };
         let capped = tokenward::api::endpoint(app.service.clone(), settings).unwrap();
         for query in ["", "?limit=5"] {
             let path = format!("{}{query}", app.tokens(user));
@@ -403,7 +406,7 @@ async fn pages_agree_with_a_model() {
 async fn the_documents_examples_are_taken() {
     on_every_database(async |app| {
         let mut lists = 0;
-        for (path, item) in DOCUMENT["paths"].as_object().unwrap() {
+        for (path, item) in DOCUMENT["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/accounts")) {
             let parameters = item["get"]["parameters"].as_array().unwrap();
             let examples: Vec<String> = parameters
                 .iter()

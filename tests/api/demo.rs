@@ -24,9 +24,13 @@ fn call<'a>(app: &'a App, path: &str, method: &str, operation: &Value) -> Call<'
     if let Some(etag) = call.filter(|_| !path.ends_with("{user_id}")) {
         made = made.header("if-match", etag);
     }
-    match operation["requestBody"]["content"]["application/json"]["example"].clone() {
-        Value::Null => made,
-        body => made.json(&body),
+    let content = &operation["requestBody"]["content"];
+    match (&content["application/json"]["example"], &content["application/x-www-form-urlencoded"]["example"]) {
+        (Value::Null, Value::Null) => made,
+        (Value::Null, form) => {
+            made.body(format!("token={}", form["token"].as_str().unwrap())).header("content-type", "application/x-www-form-urlencoded")
+        }
+        (body, _) => made.json(body),
     }
 }
 
@@ -38,9 +42,12 @@ async fn every_example_works_in_the_demonstration() {
         paths.iter().filter_map(move |(path, item)| Some((path.as_str(), item.get(method)?)))
     };
     for (path, operation) in operations("get") {
-        let got = call(&app, path, "get", operation).header("accept", "application/json").expect(200).await.json();
-        let content = &operation["responses"]["200"]["content"];
-        let wanted = &content["application/json"]["example"];
+        let got = call(&app, path, "get", operation).header("accept", "application/json").expect(200).await;
+        let wanted = &operation["responses"]["200"]["content"]["application/json"]["example"];
+        if wanted.is_null() {
+            continue;
+        }
+        let got = got.json();
         let Some(items) = wanted["items"].as_array() else {
             for (name, value) in wanted.as_object().unwrap() {
                 assert_eq!(got[name], *value, "{path}: {name}");
@@ -54,7 +61,7 @@ async fn every_example_works_in_the_demonstration() {
             }
         }
     }
-    for (method, statuses) in [("put", &[204][..]), ("post", &[201]), ("delete", &[204, 403])] {
+    for (method, statuses) in [("put", &[204][..]), ("post", &[200, 201, 204]), ("delete", &[204, 403])] {
         for (path, operation) in operations(method) {
             // What the example leads to can be made or deleted once, and the account's end ends all.
             let app = App::demo().await;

@@ -1,4 +1,4 @@
-//! Every operation of the document below `/accounts`, ready to be called.
+//! Every operation of the document, ready to be called.
 
 use serde_json::{Value, json};
 use tokenward::domain::{id::UserId, role::Role};
@@ -11,6 +11,7 @@ pub struct Target {
     pub account: String,
     pub user: String,
     pub token: String,
+    pub secret: String,
     pub binding: String,
     pub event: String,
 }
@@ -21,7 +22,7 @@ impl Target {
     /// What isn't there, in an account that is.
     pub fn nobody(app: &App) -> Self {
         let nobody = || NOBODY.to_owned();
-        Self { account: app.account.to_string(), user: nobody(), token: nobody(), binding: nobody(), event: nobody() }
+        Self { account: app.account.to_string(), user: nobody(), token: nobody(), secret: nobody(), binding: nobody(), event: nobody() }
     }
 }
 
@@ -39,7 +40,8 @@ impl App {
         let binding = bindings["items"][0]["id"].as_str().unwrap_or(NOBODY).to_owned();
         let events = self.get(format!("/accounts/{account}/core/v1/events?limit=1")).expect(200).await.json();
         let event = events["items"][0]["id"].as_str().unwrap().to_owned();
-        Target { account, user: user.to_string(), token: self.token_of(user, "target").await.0, binding, event }
+        let (token, secret) = self.token_of(user, "target").await;
+        Target { account, user: user.to_string(), token, secret, binding, event }
     }
 }
 
@@ -50,11 +52,20 @@ pub struct Operation {
     pub path: &'static str,
 }
 
-/// All of them, in the document's order; the one that ends it all comes last.
+/// Those below `/accounts`, in the document's order; the one that ends it all comes last.
 pub fn all() -> Vec<Operation> {
+    among(|path, _| path.starts_with("/accounts"))
+}
+
+/// Those, and the ones that verify tokens.
+pub fn with_verification() -> Vec<Operation> {
+    among(|path, operation| path.starts_with("/accounts") || operation["tags"][0] == "Verification")
+}
+
+fn among(wanted: impl Fn(&str, &Value) -> bool) -> Vec<Operation> {
     let mut all = vec![];
     for (path, item) in DOCUMENT["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap().iter().filter(|_| path.starts_with("/accounts")) {
+        for (method, operation) in item.as_object().unwrap().iter().filter(|(_, operation)| wanted(path, operation)) {
             all.push(Operation { id: operation["operationId"].as_str().unwrap(), method: method.to_uppercase(), path });
         }
     }
@@ -118,6 +129,14 @@ impl Operation {
     /// A request by the owner, with nothing wrong with it.
     pub fn call<'a>(&self, app: &'a App, target: &Target) -> Call<'a> {
         let call = app.call(&self.method, self.url(target));
-        if self.has_body() { call.json(&self.body(target)) } else { call }
+        if self.path.starts_with("/oauth2") {
+            call.form(&[("token", &target.secret)])
+        } else if self.path == "/leaks" {
+            call.json(&json!({ "secrets": [target.secret] }))
+        } else if self.has_body() {
+            call.json(&self.body(target))
+        } else {
+            call
+        }
     }
 }

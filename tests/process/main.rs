@@ -4,6 +4,7 @@
 
 mod cli;
 mod crash;
+mod metrics;
 mod operator;
 mod program;
 mod serving;

@@ -159,6 +159,11 @@ impl Server {
         Self { address: line.to_owned(), child, greeting, stdout }
     }
 
+    /// Where the metrics are.
+    pub fn metrics(&self) -> &str {
+        self.greeting.lines().find_map(|line| line.strip_prefix("Metrics: http://")?.strip_suffix("/metrics")).unwrap()
+    }
+
     /// All that the server has printed, up to a line that begins so.
     pub fn read_until(&mut self, beginning: &str) -> String {
         while !self.greeting.lines().any(|line| line.starts_with(beginning)) {

@@ -1,0 +1,76 @@
+//! Secrets that were found where they don't belong.
+
+use poem::{FromRequest, Request, RequestBody, http::StatusCode};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    registry::{MetaResponses, Registry},
+};
+
+use super::{
+    Shared, Tag,
+    body::{Body, Draft},
+    caller::Anyone,
+    exchange::Exchange,
+    negotiation::JSON,
+    problem::Problem,
+    resource::{Answer, response},
+};
+
+/// What was found.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields)]
+pub struct LeakReport {
+    /// Whatever looked like one of our secrets.
+    #[oai(validator(min_items = 1, max_items = 100))]
+    pub secrets: Vec<String>,
+}
+
+impl Draft for LeakReport {
+    const MEDIA_TYPE: &'static str = JSON;
+}
+
+/// A report that its client may still make.
+pub(super) struct WithinBudget;
+
+impl<'a> FromRequest<'a> for WithinBudget {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let shared = Shared::of(request)?;
+        shared.budgets.report(request, &shared.service)?;
+        Ok(Self)
+    }
+}
+
+/// 204, whatever was reported.
+pub(super) struct Taken;
+
+impl ApiResponse for Answer<Taken> {
+    fn meta() -> MetaResponses {
+        MetaResponses { responses: vec![response(204, "The report was taken, and what is ours of it revoked.", vec![], &[])] }
+    }
+
+    fn register(_: &mut Registry) {}
+}
+
+/// The operations on leaks.
+pub(super) struct Leaks;
+
+#[OpenApi(tag = "Tag::Verification")]
+impl Leaks {
+    /// Report leaked secrets
+    ///
+    /// For scanners of repositories, logs and chats. Each secret that is ours is revoked, and leaves an event of class `security` in its
+    /// user's account. No credentials are needed: whoever has a secret has it all. The answer doesn't tell which were ours. Each client
+    /// has a budget of reports.
+    #[oai(path = "/leaks", method = "post", operation_id = "report_leaks")]
+    async fn report_leaks(
+        &self,
+        _within: WithinBudget,
+        anyone: Anyone,
+        exchange: Exchange,
+        body: Body<LeakReport>,
+    ) -> Result<Answer<Taken>, Problem> {
+        let report = exchange.read(body).await?;
+        anyone.service.report_leaks(&report.secrets, &anyone.occasion).await?;
+        Ok(Answer::new(StatusCode::NO_CONTENT))
+    }
+}

@@ -1,0 +1,170 @@
+//! Is this secret good, and whose is it? Asked by gateways, by other services, and by whoever holds it; and the ways to be rid of a token
+//! with nothing but its secret.
+
+use std::sync::Arc;
+
+use super::{
+    Error, Result, Service,
+    caller::{Identity, SpokenTo, identify, opens},
+    policy::Action,
+};
+use crate::{
+    domain::{
+        clock::Timestamp,
+        event::{Deed, Occasion, Subject},
+        id::{AccountId, UserId},
+        name::{Email, ResourceName},
+        role::Role,
+        role_binding::RoleConstraints,
+        secret::Secret,
+    },
+    store::{
+        Conn,
+        caller::{Grant, Holder},
+    },
+};
+
+/// A good token, whose it is, and what that user is in one account.
+#[derive(Debug, Clone)]
+pub struct Verification {
+    /// Token, user, account and role.
+    pub identity: Identity,
+    /// What the token is called.
+    pub token_name: ResourceName,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// How the user is reached.
+    pub email: Email,
+    /// The scopes of the role, if the user has one.
+    pub role_constraints: Option<RoleConstraints>,
+}
+
+impl Verification {
+    fn of(holder: Holder, account: AccountId, occasion: Arc<Occasion>) -> Self {
+        let identity = identify(&holder, Some(account), occasion);
+        let Holder { token_name, issued_at, email, role_constraints, .. } = holder;
+        let role_constraints = role_constraints.filter(|_| identity.membership.is_some());
+        Self { identity, token_name, issued_at, email, role_constraints }
+    }
+
+    /// The account and the role there, if that role is at least this one.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if the user has no role in the account, or a lower one.
+    pub fn at_least(&self, wanted: Option<Role>) -> Result<(AccountId, Role)> {
+        self.identity.membership.filter(|(_, role)| Some(*role) >= wanted).ok_or(Error::Forbidden)
+    }
+
+    fn seen_from(mut self, grant: Grant) -> Self {
+        self.identity.membership = Some((grant.account_id, grant.role));
+        self.role_constraints = Some(grant.role_constraints);
+        self
+    }
+}
+
+impl Service {
+    /// Whose secret is this, and what is its user in that account (`None`: in the one that it was created in)? Leaves word of it as
+    /// [`Service::authenticate`] does.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCredentials`] when nobody may use it now; or when the store fails.
+    pub async fn verify(&self, secret: &str, account: Option<AccountId>, occasion: Arc<Occasion>) -> Result<Verification> {
+        let spoken_to = account.map_or(SpokenTo::Home, |account| SpokenTo::Account(Some(account)));
+        let holder = self.admit(secret, spoken_to, &occasion).await?;
+        let account = account.unwrap_or(holder.home);
+        Ok(Verification::of(holder, account, occasion))
+    }
+
+    /// What the caller may know of a secret that somebody has presented to it; `None` if that one is good for nothing where the caller
+    /// may ask. The account that is told of is the user's own if the caller may ask there, else the one whose role is the oldest.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a caller that may ask nowhere, unless it asks about its own token; or when the store fails.
+    pub async fn introspect(&self, caller: &Verification, secret: &str) -> Result<Option<Verification>> {
+        // The token was presented elsewhere: an event of it has no method and no result of ours.
+        let occasion = Arc::new(Occasion { method: None, ..Occasion::clone(&caller.identity.occasion) });
+        let found = match self.verify(secret, None, occasion).await {
+            Err(Error::InvalidCredentials) => None,
+            found => Some(found?),
+        };
+        if found.as_ref().is_some_and(|found| found.identity.token_id == caller.identity.token_id) {
+            return Ok(found);
+        }
+        let mut conn = self.store.read().await?;
+        let mut asks_in = grants(&mut conn, caller.identity.user_id).await?;
+        asks_in.retain(|grant| Action::IntrospectTokens.reach(grant.role).is_everything());
+        if asks_in.is_empty() {
+            return Err(Error::Forbidden);
+        }
+        let Some(found) = found else { return Ok(None) };
+        let mut theirs = grants(&mut conn, found.identity.user_id).await?;
+        theirs.retain(|grant| asks_in.iter().any(|asked| asked.account_id == grant.account_id));
+        let home = found.identity.membership.map(|(account, _)| account);
+        theirs.sort_by_key(|grant| Some(grant.account_id) != home);
+        Ok(theirs.into_iter().next().map(|grant| found.seen_from(grant)))
+    }
+
+    /// Revokes the token that was verified.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn revoke_verified(&self, verified: &Verification) -> Result<()> {
+        let Identity { token_id, user_id, occasion, .. } = &verified.identity;
+        // Read first: a match would hold on to the connection while the change waits for one.
+        let holder = self.store.read().await?.find_holder_again(*token_id, None).await?;
+        match holder {
+            Some(holder) => self.revoke(&holder, Deed::Deleted, *user_id, occasion).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Revokes the token of a secret: whoever holds it may (RFC 7009). One that is nobody's is as good as revoked.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn revoke_secret(&self, secret: &str, occasion: &Arc<Occasion>) -> Result<()> {
+        match self.holder_of(secret).await? {
+            Some(holder) => self.revoke(&holder, Deed::Deleted, holder.user_id, occasion).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Revokes what is ours of secrets that somebody has found somewhere. Nobody is known to have done it.
+    ///
+    /// # Errors
+    /// When the store fails. What was revoked until then stays so.
+    pub async fn report_leaks(&self, secrets: &[String], occasion: &Arc<Occasion>) -> Result<()> {
+        for secret in secrets {
+            if let Some(holder) = self.holder_of(secret).await? {
+                self.revoke(&holder, Deed::Leaked, UserId::nil(), occasion).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn holder_of(&self, secret: &str) -> Result<Option<Holder>> {
+        let Ok(secret) = Secret::parse(secret) else { return Ok(None) };
+        Ok(self.store.read().await?.find_holder(secret.digest(), None).await?)
+    }
+
+    async fn revoke(&self, holder: &Holder, deed: Deed, by: UserId, occasion: &Arc<Occasion>) -> Result<()> {
+        let mut change = match self.change_in(holder.home, Some(holder.user_id), by, Arc::clone(occasion)).await {
+            // The account is gone, and the token with it.
+            Err(Error::Forbidden) => return Ok(()),
+            change => change?,
+        };
+        if change.writer.find_token(holder.user_id, holder.token_id).await?.is_some() {
+            change.writer.delete_token(holder.token_id).await?;
+            change.record(holder.home, deed, Subject::Token(holder.token_id, holder.user_id)).await?;
+            change.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+/// The roles that open their accounts to a user.
+async fn grants(conn: &mut Conn, user: UserId) -> Result<Vec<Grant>> {
+    let mut grants = conn.grants_of(user).await?;
+    grants.retain(|grant| opens(grant.role, &grant.role_constraints, grant.account_is_enabled));
+    Ok(grants)
+}

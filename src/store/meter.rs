@@ -1,0 +1,82 @@
+//! How long the database is kept busy, and how many connections to it there are.
+
+use std::time::Instant;
+
+use prometheus_client::metrics::{
+    family::Family,
+    histogram::{Histogram, exponential_buckets},
+};
+
+use super::{Pools, Store};
+
+/// What tells reads from writes.
+pub type Access = [(&'static str, &'static str); 1];
+pub(super) const READ: Access = [("access", "read")];
+pub(super) const WRITE: Access = [("access", "write")];
+
+/// Seconds from asking for a connection or a transaction until it is done with.
+pub type Latency = Family<Access, Histogram, fn() -> Histogram>;
+
+/// From 50 µs to 1.6 s, doubling.
+fn buckets() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_05, 2.0, 16))
+}
+
+pub(super) fn latency() -> Latency {
+    Family::new_with_constructor(buckets)
+}
+
+/// Runs until it is dropped.
+#[derive(Debug)]
+pub(super) struct Timer {
+    begun: Instant,
+    histogram: Histogram,
+}
+
+impl Timer {
+    pub fn start(latency: &Latency, access: Access) -> Self {
+        Self { begun: Instant::now(), histogram: latency.get_or_create_owned(&access) }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.histogram.observe(self.begun.elapsed().as_secs_f64());
+    }
+}
+
+/// The state of a pool of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// Whether its connections read or write.
+    pub access: &'static str,
+    /// Connections in use.
+    pub busy: usize,
+    /// Connections that wait for work.
+    pub idle: usize,
+}
+
+impl Store {
+    /// How long it takes.
+    #[must_use]
+    pub fn latency(&self) -> &Latency {
+        &self.latency
+    }
+
+    /// The pools, as they are now.
+    #[must_use]
+    pub fn pools(&self) -> [PoolState; 2] {
+        let state = |access, size: u32, idle: usize| {
+            let size = usize::try_from(size).unwrap_or(usize::MAX);
+            PoolState { access, busy: size.saturating_sub(idle), idle: idle.min(size) }
+        };
+        match &self.pools {
+            Pools::Sqlite { read, write, .. } => {
+                [state("read", read.size(), read.num_idle()), state("write", write.size(), write.num_idle())]
+            }
+            Pools::Postgres { read, write } => {
+                [state("read", read.size(), read.num_idle()), state("write", write.size(), write.num_idle())]
+            }
+        }
+    }
+}
