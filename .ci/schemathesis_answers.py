@@ -1,29 +1,27 @@
-"""schemathesis_answers.py ANSWERS DOCUMENT: fails where the property tests went by an operation without ever seeing it succeed."""
+"""schemathesis_answers.py DOCUMENT ANSWERS…: fails where the property tests were few, or went by an operation that never succeeded."""
 
 import collections
 import json
 import pathlib
 import sys
 
-PHASES = ("fuzzing", "stateful")
-ENOUGH = 2_000
+# Of each document, how many requests of each kind at least.
+ENOUGH = {"fuzzing": 2_000, "stateful": 500}
 
 
-def main(answers, document):
-    answers, document = (json.loads(pathlib.Path(path).read_text()) for path in (answers, document))
+def main(document, *reports):
+    document, *reports = (json.loads(pathlib.Path(path).read_text()) for path in (document, *reports))
     totals, succeeded = collections.Counter(), collections.Counter()
-    for asked, statuses in answers.items():
+    for asked, statuses in (item for report in reports for item in report.items()):
         phase, operation = asked.split(" ", 1)
         totals[phase] += sum(statuses.values())
-        succeeded[operation] += sum(count for status, count in statuses.items() if phase in PHASES and status.startswith("2"))
-    operations = [f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item]
+        if phase in ENOUGH:
+            succeeded[operation] += sum(count for status, count in statuses.items() if status.startswith("2"))
     print("requests:", ", ".join(f"{count} {phase}" for phase, count in sorted(totals.items())))
-    missed = [operation for operation in operations if not succeeded[operation]]
-    few = [phase for phase in PHASES if totals[phase] < ENOUGH]
-    if missed:
-        print("never succeeded:", *missed, sep="\n  ", file=sys.stderr)
-    if few:
-        print(f"fewer than {ENOUGH} requests: {', '.join(few)}", file=sys.stderr)
+    operations = [f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item]
+    missed = [f"never succeeded: {operation}" for operation in operations if not succeeded[operation]]
+    few = [f"fewer than {enough} requests: {phase}" for phase, enough in ENOUGH.items() if totals[phase] < enough]
+    print(*missed, *few, sep="\n", file=sys.stderr)
     return 1 if missed or few else 0
 
 
