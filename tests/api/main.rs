@@ -7,6 +7,7 @@
 mod app;
 mod collection;
 mod document;
+mod fuzz;
 mod gateways;
 mod matrix;
 mod model;
