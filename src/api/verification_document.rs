@@ -124,7 +124,8 @@ fn add(operation: &mut Operation, manner: Manner, problem: &Problem) {
     let content =
         response.content.entry(media_type.to_owned()).or_insert_with(|| RefOr::T(Content::new(Some(Ref::from_schema_name(schema)))));
     if let RefOr::T(content) = content {
-        let example = ExampleBuilder::new().summary(member("title")).value(Some(example)).build();
+        let summary = if manner == Manner::OAuth { name.clone() } else { member("title") };
+        let example = ExampleBuilder::new().summary(summary).value(Some(example)).build();
         content.examples.insert(name, RefOr::T(example));
     }
 }
