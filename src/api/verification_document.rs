@@ -41,7 +41,9 @@ pub(super) fn finish(operation: &mut Operation) {
                 ),
                 ("role", "member", "Only if the user's role is at least this one: viewer, member, admin or owner."),
             ];
-            let parameters = parameters.map(|(name, example, text)| RefOr::T(parameter(name, ParameterIn::Query, text, None, example)));
+            let pattern = |name| (name == "role").then_some("^(viewer|member|admin|owner)$");
+            let parameters =
+                parameters.map(|(name, example, text)| RefOr::T(parameter(name, ParameterIn::Query, text, pattern(name), example)));
             operation.parameters.get_or_insert_default().extend(parameters);
             (Manner::Bare, vec![Problem::MissingToken, Problem::Forbidden, internal(), unavailable()])
         }
