@@ -13,6 +13,8 @@ import tempfile
 import threading
 import time
 
+import yaml
+
 BINARY = os.path.abspath(sys.argv[1])
 EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "examples")
 # Well-formed, and nobody's.
@@ -146,7 +148,15 @@ def exercise(gateway, tokenward, first):
     same(through(headers=bearer(first["token"]))[0], 200)
 
 
+def check_the_others():
+    """Traefik and Envoy can't be had; their configurations are YAML at least."""
+    for file in ("traefik.yaml", "envoy.yaml", "secret-scanners/trufflehog.yaml"):
+        with open(os.path.join(EXAMPLES, file), encoding="utf-8") as shipped:
+            assert isinstance(yaml.safe_load(shipped), dict), file
+
+
 def main():
+    check_the_others()
     names = sys.argv[2:] or list(GATEWAYS)
     application = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Application)
     # A proxy that goes away tears its connections; that is no news.

@@ -232,8 +232,8 @@ impl<O, P> Gate<O, P> {
 
     /// What events tell of the request. Of the path only if it names something: any other may hold anything.
     fn occasion(&self, request: &Request, surface: Surface, path: &str, correlation_id: &str) -> Occasion {
-        let named = self.shared.routes.find(path).is_some_and(|route| route.repaired(path).is_none());
-        let uri = if surface == Surface::Verify { Some(verification::PATH) } else { named.then_some(path) };
+        let named = || self.shared.routes.find(path).is_some_and(|route| route.repaired(path).is_none());
+        let uri = if surface == Surface::Verify { Some(verification::PATH) } else { named().then_some(path) };
         let method = match *request.method() {
             Method::GET | Method::HEAD => Some("get"),
             Method::POST => Some("post"),

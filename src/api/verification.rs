@@ -166,7 +166,7 @@ impl Verifications {
     /// Forward authentication, as nginx `auth_request`, Traefik's `forwardAuth`, Caddy's `forward_auth`, HAProxy and Envoy `ext_authz` ask for
     /// it. Answers to every method, also below `/verify/`, where path and query are the client's own and mean nothing here. There is no
     /// body in either direction. A token that is no good is answered with 401 or 403 and never anything else; a query that can't be
-    /// understood with 403.
+    /// understood with 403. The operator may name another header that carries the secret in place of `Authorization`.
     #[oai(path = "/verify", method = "get", operation_id = "verify_token")]
     async fn verify_token(&self, asking: Asking<'_>, admitted: Admitted) -> Result<Answer<Passed>, Problem> {
         let demand = Demand::read(&admitted)?;

@@ -42,7 +42,9 @@ pub(super) fn finish(operation: &mut Operation) {
                 ),
                 ("role", "member", "Only if the user's role is at least this one: viewer, member, admin or owner."),
             ];
-            let parameters = parameters.map(|(name, example, text)| RefOr::T(parameter(name, ParameterIn::Query, text, None, example)));
+            let pattern = |name| (name == "role").then_some("^(viewer|member|admin|owner)$");
+            let parameters =
+                parameters.map(|(name, example, text)| RefOr::T(parameter(name, ParameterIn::Query, text, pattern(name), example)));
             operation.parameters.get_or_insert_default().extend(parameters);
             (Manner::Bare, vec![Problem::MissingToken, Problem::Forbidden, internal(), unavailable()])
         }
@@ -125,7 +127,8 @@ fn add(operation: &mut Operation, manner: Manner, problem: &Problem) {
     let content =
         response.content.entry(media_type.to_owned()).or_insert_with(|| RefOr::T(Content::new(Some(Ref::from_schema_name(schema)))));
     if let RefOr::T(content) = content {
-        let example = ExampleBuilder::new().summary(member("title")).value(Some(example)).build();
+        let summary = if manner == Manner::OAuth { name.clone() } else { member("title") };
+        let example = ExampleBuilder::new().summary(summary).value(Some(example)).build();
         content.examples.insert(name, RefOr::T(example));
     }
 }

@@ -8,6 +8,7 @@ mod app;
 mod collection;
 mod demo;
 mod document;
+mod fuzz;
 mod gateways;
 mod matrix;
 mod model;

@@ -168,6 +168,8 @@ async fn who_am_i() {
         app.get("/whoami").expect(200).await.snapshot("who_am_i__200");
         app.get("/whoami").anonymous().problem(3).await.snapshot("who_am_i__401_problem_3");
         app.get("/whoami").secret(UNKNOWN).problem(4).await.snapshot("who_am_i__401_problem_4");
+        let head = app.call("HEAD", "/whoami").expect(200).await;
+        assert_eq!((head.header("content-type"), head.body.len()), ("application/json", 0));
         app.call("POST", "/whoami").problem(69).await;
         app.get("/whoami/x").problem(2).await;
     })
@@ -260,6 +262,9 @@ async fn forms_are_read_strictly() {
         post("token=\u{fe}".to_owned()).header("content-type", form).expect(200).await;
         app.call("POST", "/oauth2/introspect").body(b"token=\xff".to_vec()).header("content-type", form).expect(400).await;
         app.call("POST", format!("/oauth2/introspect?token={secret}")).form(&[]).expect(400).await;
+        // Whoever may not ask doesn't learn how to.
+        post("token=%ff".to_owned()).anonymous().expect(401).await;
+        post("x".repeat(70_000)).anonymous().expect(401).await;
     })
     .await;
 }

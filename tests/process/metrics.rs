@@ -8,7 +8,7 @@ const UNKNOWN: &str = "tokward00000000000000000000000000000000000000000001xVqUp"
 fn what_happens_is_counted_on_a_port_of_its_own() {
     for database in Database::all() {
         let first = init(&database.url());
-        let server = Server::start(&database.url(), &["--metrics-listen", "127.0.0.1:0"]);
+        let server = Server::start(&database.url(), &["--metrics-listen", "127.0.0.1:0", "--log", "debug"]);
         let get = |path: &str, secret: &str| call(&server.address, "GET", path, secret, "").0;
         assert_eq!(get("/metrics", &first.secret), 404, "it is on the public port");
         assert_eq!(get("/verify", &first.secret), 200);
@@ -54,6 +54,7 @@ fn what_happens_is_counted_on_a_port_of_its_own() {
         assert!(text.ends_with("# EOF\n"));
         assert!(!text.contains("tokward") && !text.contains("BREW") && !text.contains(&first.user), "{text}");
         assert_eq!(call(server.metrics(), "GET", "/verify", &first.secret, "").0, 404);
-        server.stop();
+        let log = server.stop().1;
+        assert!(log.contains("/oauth2/introspect") && !log.contains("tokward"), "{log}");
     }
 }
