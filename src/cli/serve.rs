@@ -1,0 +1,221 @@
+//! Serving: its settings, the process's log and signals, and what a first start says.
+
+use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use clap::{Args, ValueEnum};
+use poem::http::HeaderName;
+use tokio::net::TcpListener;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use super::{Database, Failure, First, fail, open, print};
+use crate::{
+    api::{self, Settings, metrics::Metrics},
+    config::{DatabaseUrl, PublicUrl, TrustedProxy},
+    server,
+    service::{Service, bootstrap::Founded},
+    tls::{Files, Tls},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    database: Database,
+    /// Show what it is like: in memory, with what the document's examples speak of. Nothing is kept.
+    #[arg(long, env = "TOKENWARD_DEMO", conflicts_with_all = ["url", "First"])]
+    demo: bool,
+    /// The address and port to listen on.
+    #[arg(long, env = "TOKENWARD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// The address and port to serve `/metrics` on, for Prometheus. Without it nothing is counted.
+    #[arg(long, env = "TOKENWARD_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<SocketAddr>,
+    /// Under which URL clients reach the server; needed behind a proxy. Without it, what each request says of it counts.
+    #[arg(long, env = "TOKENWARD_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<PublicUrl>,
+    /// A certificate chain in PEM: serve HTTPS. It is read again on SIGHUP and when the file changes.
+    #[arg(long, env = "TOKENWARD_TLS_CERT", requires = "tls_key", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key in PEM.
+    #[arg(long, env = "TOKENWARD_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// How many connections are served at a time; more wait. Each takes a file descriptor: keep below `ulimit -n`, with some to spare.
+    #[arg(long, env = "TOKENWARD_MAX_CONNECTIONS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "NUMBER")]
+    max_connections: u32,
+    /// How many days events are kept.
+    #[arg(long, env = "TOKENWARD_EVENT_RETENTION", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=36_500), value_name = "DAYS")]
+    event_retention: u32,
+    /// The most items that a page of a collection holds.
+    #[arg(long, env = "TOKENWARD_PAGE_CAP", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000), value_name = "NUMBER")]
+    page_cap: u64,
+    /// How many refused tokens, and reports of leaks, each client address has a minute until it is told to wait. 0 for no bound. Good
+    /// tokens are accepted all the same.
+    #[arg(long, env = "TOKENWARD_FAILURE_BUDGET", default_value_t = 20, value_name = "NUMBER")]
+    failure_budget: u32,
+    /// A proxy, or a network of them, whose `X-Forwarded-For` is believed. May be given several times, or separated by commas.
+    #[arg(long = "trusted-proxy", env = "TOKENWARD_TRUSTED_PROXY", value_delimiter = ',', value_name = "NETWORK")]
+    trusted_proxies: Vec<TrustedProxy>,
+    /// A header in which proxies may be sent a secret instead of `Authorization`, such as `X-API-Key`; for `/verify`.
+    #[arg(long, env = "TOKENWARD_CREDENTIAL_HEADER", value_name = "HEADER")]
+    credential_header: Option<HeaderName>,
+    /// How log lines are written, to standard error.
+    #[arg(long, env = "TOKENWARD_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    log_format: LogFormat,
+    /// What is logged: off, error, warn, info or debug.
+    #[arg(long, env = "TOKENWARD_LOG", default_value = "info", value_name = "LEVEL")]
+    log: LevelFilter,
+    #[command(flatten)]
+    founding: First,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        log_to_stderr(self.log_format, self.log);
+        let database = if self.demo { DatabaseUrl::Memory } else { self.database.read()? };
+        let files = self.tls_cert.clone().zip(self.tls_key.clone()).map(|(certificate, key)| Files { certificate, key });
+        let tls = files.map(Tls::load).transpose().map_err(fail)?.map(Arc::new);
+        let service = open(&database).await?;
+        // Read only where it's needed: a secret that was given once need not stay around.
+        let secret_from = self.founding.secret_from();
+        let founding = if self.demo || service.is_founded().await? { None } else { Some(self.founding.read()?) };
+        let (listener, local) = listen(self.listen).await?;
+        let metrics = match self.metrics_listen {
+            Some(address) => Some((listen(address).await?, Metrics::of(service.clone()))),
+            None => None,
+        };
+        let stop = stop_signal()?;
+        let founded = match founding {
+            Some(founding) => service.bootstrap(founding).await?,
+            None if self.demo => Some(service.seed_demo().await?),
+            None => None,
+        };
+
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let base = self.public_url.as_ref().map_or_else(|| format!("{scheme}://{local}"), |url| url.as_str().to_owned());
+        let settings = Settings {
+            page_cap: self.page_cap,
+            public_url: self.public_url,
+            failure_budget: self.failure_budget,
+            trusted_proxies: self.trusted_proxies,
+            credential_header: self.credential_header,
+            demo: self.demo,
+            metrics: metrics.as_ref().map(|(_, metrics)| metrics.clone()),
+        };
+        let endpoint = api::endpoint(service.clone(), settings).map_err(|error| fail(error.to_string()))?;
+        print(&format!("tokenward listens on {base}"))?;
+        if let Some(((listener, local), metrics)) = metrics {
+            print(&format!("Metrics: http://{local}/metrics"))?;
+            // It is cut off with the process: nobody waits for the end of it.
+            tokio::spawn(server::serve(
+                listener,
+                server::Options { tls: None, max_connections: 64 },
+                metrics.endpoint(),
+                std::future::pending(),
+            ));
+        }
+        print(&format!("Swagger UI: {base}/swagger-ui/"))?;
+        if let Some(founded) = founded {
+            print(&if self.demo { founded.invitation(&base) } else { founded.greeting(&base, secret_from.as_deref()) })?;
+        }
+        tracing::info!(%database, listen = %local, "ready");
+        if let Some(tls) = tls.clone() {
+            tokio::spawn(async move { tls.watch().await });
+        }
+        // The demonstration's are as old as the document's examples.
+        if !self.demo {
+            tokio::spawn(forget_old_events(service.clone(), self.event_retention));
+        }
+        let options = server::Options { tls, max_connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX) };
+        server::serve(listener, options, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
+        // A request that outlived its grace holds its connection; what was acknowledged is safe without this.
+        let _ = tokio::time::timeout(Duration::from_secs(1), service.close()).await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+impl Founded {
+    /// What a first start says. A secret that the operator has brought isn't repeated; the line says where the shell finds it.
+    fn greeting(&self, base: &str, given: Option<&str>) -> String {
+        let told = if given.is_some() {
+            "The first token's secret is the one that you have given. To retrieve the token:"
+        } else {
+            "The first token's secret is in the line below, and is never shown again. To retrieve the token:"
+        };
+        format!("\n{told}\n\n{}\n", self.curl(base, given.unwrap_or_else(|| self.secret.expose())))
+    }
+
+    /// What a demonstration says.
+    fn invitation(&self, base: &str) -> String {
+        let secret = self.secret.expose();
+        format!(
+            "\nTHIS IS A DEMONSTRATION. It lives in memory: when it ends, everything in it is gone.\n\n\
+             Its token, an owner's:\n\n{secret}\n\nSwagger UI, signed in with it:\n\n{base}/swagger-ui/#token={secret}\n\n{}\n",
+            self.curl(base, secret)
+        )
+    }
+
+    fn curl(&self, base: &str, secret: &str) -> String {
+        let path = format!("accounts/{}/core/v1/users/{}/tokens/{}", self.account_id, self.user_id, self.token_id);
+        format!("curl -H \"Authorization: Bearer {secret}\" {base}/{path}")
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let cannot = |error| fail(format!("can't listen on {address}: {error}"));
+    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let local = listener.local_addr().map_err(cannot)?;
+    Ok((listener, local))
+}
+
+/// Once an hour, forgets the events that have been kept long enough. Never returns.
+async fn forget_old_events(service: Service, days: u32) {
+    let mut hours = tokio::time::interval(Duration::from_hours(1));
+    loop {
+        hours.tick().await;
+        match service.prune_events(Duration::from_hours(24 * u64::from(days))).await {
+            Ok(0) => {}
+            Ok(events) => tracing::info!(events, "old events were forgotten"),
+            Err(error) => tracing::warn!(?error, "old events couldn't be forgotten"),
+        }
+    }
+}
+
+/// Libraries tell of warnings only: what they trace may hold a request's head, and with it a secret.
+fn log_to_stderr(format: LogFormat, level: LevelFilter) {
+    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(env!("CARGO_CRATE_NAME"), level);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
+    match format {
+        LogFormat::Text => registry.with(layer.with_ansi(std::io::stderr().is_terminal()).with_target(false)).init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).init(),
+    }
+}
+
+/// Resolves when the process is asked to end.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| signal(kind).map_err(|error| fail(format!("can't listen for signals: {error}")));
+        // From here on a hangup ends nothing, be there a certificate to read again or not.
+        let _ = listen(SignalKind::hangup())?;
+        let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        Ok(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
