@@ -7,10 +7,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,7 +19,7 @@ use hyper::{
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    server::conn::auto::Builder,
 };
 use poem::{
     Addr, Endpoint, EndpointExt as _, Request, Response,
@@ -31,21 +28,22 @@ use poem::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    net::TcpListener,
+    sync::{Semaphore, watch},
 };
-use tokio_io_timeout::TimeoutStream;
 
-use crate::tls::Tls;
+use crate::{
+    connection::{Activity, Answer, IDLE, patient},
+    tls::Tls,
+};
 
 /// How long a client may take for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a client may take to send the head of a request, and how long a connection may idle.
-// Hyper counts it from when it has told HTTP/1 from HTTP/2: until then, `silence` does.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a client may keep us from sending it more of an answer.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long requests that are under way when the server is told to stop may take to finish.
+/// How many requests an HTTP/2 connection has under way at most, and how many bytes of them, and of their answers, wait in memory.
+const STREAMS: u32 = 32;
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// How long requests that are under way may take to finish when their connection is to end, or the server is told to stop.
 const GRACE: Duration = Duration::from_secs(8);
 /// How long to wait before trying again when the system gives no more connections.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -74,9 +72,12 @@ where
     let local = listener.local_addr()?;
     let endpoint = Arc::new(endpoint.map_to_response());
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT);
-    let graceful = GracefulShutdown::new();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(IDLE).max_concurrent_streams(STREAMS);
+    http2.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+    http2.max_send_buf_size(STREAM_WINDOW as usize);
+    let (stopping, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(options.max_connections));
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -98,24 +99,16 @@ where
             }
         };
         let stream = patient(stream);
-        let (builder, endpoint, watcher) = (builder.clone(), Arc::clone(&endpoint), graceful.watcher());
+        let (builder, endpoint, stopped) = (builder.clone(), Arc::clone(&endpoint), stopped.clone());
         let acceptor = options.tls.as_ref().map(|tls| tls.acceptor());
-        let begun = Arc::new(AtomicBool::new(false));
-        let noted = Arc::clone(&begun);
-        let served = async move {
-            match acceptor {
-                None => watcher.watch(connection(&builder, stream, endpoint, noted, local, remote, Scheme::HTTP)).await,
+        tokio::spawn(async move {
+            let ended = match acceptor {
+                None => attend(&builder, stream, endpoint, (local, remote, Scheme::HTTP), stopped).await,
                 Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => watcher.watch(connection(&builder, stream, endpoint, noted, local, remote, Scheme::HTTPS)).await,
+                    Ok(Ok(stream)) => attend(&builder, stream, endpoint, (local, remote, Scheme::HTTPS), stopped).await,
                     Ok(Err(error)) => Err(error.into()),
                     Err(_) => Err("the TLS handshake took too long".into()),
                 },
-            }
-        };
-        tokio::spawn(async move {
-            let ended = tokio::select! {
-                ended = served => ended,
-                () = silence(&begun) => Err("no request came".into()),
             };
             // A connection that breaks is the client's affair.
             if let Err(error) = ended {
@@ -125,46 +118,44 @@ where
         });
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+    let _ = stopping.send(true);
+    // Whoever has all places is alone.
+    let all = u32::try_from(options.max_connections).unwrap_or(u32::MAX);
+    if tokio::time::timeout(GRACE, places.acquire_many(all)).await.is_err() {
         tracing::warn!("requests were still under way");
     }
     Ok(())
 }
 
-/// A connection on which no answer waits for ever to be read.
-fn patient(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
-    // Answers are small and whole: waiting to fill a packet would only delay them.
-    let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_TIMEOUT));
-    Box::pin(stream)
-}
-
-/// Resolves if no request has begun in time.
-async fn silence(begun: &AtomicBool) {
-    tokio::time::sleep(HEAD_TIMEOUT).await;
-    if begun.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
-    }
-}
-
-fn connection<E: Endpoint<Output = Response> + 'static>(
+/// Serves a connection until its client ends it, it has idled for too long or got stuck, or the server stops. In the latter cases requests
+/// under way may finish.
+async fn attend<E: Endpoint<Output = Response> + 'static>(
     builder: &Builder<TokioExecutor>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     endpoint: Arc<E>,
-    begun: Arc<AtomicBool>,
-    local: SocketAddr,
-    remote: SocketAddr,
-    scheme: Scheme,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + 'static {
+    (local, remote, scheme): (SocketAddr, SocketAddr, Scheme),
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let activity = Arc::new(Activity::default());
+    let requests = Arc::clone(&activity);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        begun.store(true, Ordering::Relaxed);
+        let under_way = requests.begin();
         let addresses = (LocalAddr(Addr::SocketAddr(local)), RemoteAddr(Addr::SocketAddr(remote)), scheme.clone());
         let request = Request::from((request, addresses.0, addresses.1, addresses.2));
         let endpoint = Arc::clone(&endpoint);
-        async move { Ok::<_, io::Error>(hyper::Response::<Content>::from(answer(&*endpoint, request).await)) }
+        async move {
+            let answer = hyper::Response::<Content>::from(answer(&*endpoint, request).await);
+            Ok::<_, io::Error>(answer.map(|body| Answer { body, under_way }))
+        }
     });
-    builder.clone().serve_connection(TokioIo::new(stream), service).into_owned()
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+        () = activity.quiet() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::time::timeout(GRACE, connection).await.unwrap_or_else(|_| Err("requests were still under way".into()))
 }
 
 /// Answers, and then reads what the handler didn't want of the body: to close a connection on unread data would tear the answer away.

@@ -163,9 +163,9 @@ impl Shared {
 pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Output = Response>, document::DocumentError> {
     let document = document::document(settings.public_url.as_ref())?;
     let documents = ui::Documents {
-        json: document::json(&document)?,
-        yaml: document::yaml(&document)?,
-        json_3_0: document::json(&openapi_3_0::translated(&document)?)?,
+        json: document::json(&document)?.into(),
+        yaml: document::yaml(&document)?.into(),
+        json_3_0: document::json(&openapi_3_0::translated(&document)?)?.into(),
     };
     let shared = Shared(Arc::new(Parts {
         service,

@@ -1,7 +1,8 @@
 //! The document and Swagger UI, served from the binary.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
+use hyper::body::Bytes;
 use poem::{
     EndpointExt as _, IntoResponse as _, Response, Route, get, handler,
     http::{StatusCode, header},
@@ -13,12 +14,13 @@ use utoipa_swagger_ui::Config;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// The document in both notations, and in both versions of OpenAPI.
+/// The document in both notations, and in both versions of OpenAPI. All answers share its bytes: copies for clients that don't read them
+/// would fill the memory.
 #[derive(Clone)]
 pub(super) struct Documents {
-    pub json: String,
-    pub yaml: String,
-    pub json_3_0: String,
+    pub json: Bytes,
+    pub yaml: Bytes,
+    pub json_3_0: Bytes,
 }
 
 /// The routes below `/` that aren't operations.
@@ -89,7 +91,10 @@ fn swagger_ui(Path(path): Path<String>, Data(ui): Data<&Arc<Ui>>) -> Response {
                 .content_type(&file.content_type)
                 .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
                 .header(header::X_FRAME_OPTIONS, "DENY")
-                .body(file.bytes.into_owned())
+                .body(match file.bytes {
+                    Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                    Cow::Owned(bytes) => bytes.into(),
+                })
         }
         Ok(None) | Err(_) => super::problem::Problem::NotFound.into_response(),
     }

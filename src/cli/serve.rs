@@ -22,7 +22,8 @@ pub(super) struct Serve {
     #[command(flatten)]
     database: Database,
     /// Show what it is like: in memory, with what the document's examples speak of. Nothing is kept.
-    #[arg(long, env = "TOKENWARD_DEMO", conflicts_with_all = ["url", "First"])]
+    // On the command line only: what is in the environment for a real server must not stand in its way, nor be taken for it.
+    #[arg(long, conflicts_with_all = ["url", "First"])]
     demo: bool,
     /// The address and port to listen on.
     #[arg(long, env = "TOKENWARD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]

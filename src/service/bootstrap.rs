@@ -67,7 +67,7 @@ impl Service {
         let token = Token { id: TokenId::random(entropy)?, user_id, name: founding.token_name, metadata };
         let occasion = Occasion { correlation_id: random_uuid(entropy)?.to_string(), uri: None, method: None };
         self.found(&mut writer, founding.account_name, &user, RoleBindingId::random(entropy)?, &occasion).await?;
-        writer.insert_token(&token, secret.digest()).await?;
+        writer.insert_token(&token, secret.digest(), user_id).await?;
         let event = Event::new(EventId::random(entropy)?, account_id, Deed::Created, Subject::Token(token.id, user_id), user_id, &occasion);
         writer.insert_event(&event).await?;
         writer.commit().await?;

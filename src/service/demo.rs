@@ -41,7 +41,7 @@ impl Service {
         let binding = known(sample::ROLE_BINDING.parse())?;
         self.found(&mut writer, known(ResourceName::parse(sample::ACCOUNT_NAME))?, &owner, binding, &occasion).await?;
         writer.insert_user(&colleague).await?;
-        writer.insert_token(&token, secret.digest()).await?;
+        writer.insert_token(&token, secret.digest(), owner_id).await?;
         let event = |id, subject, occasion: &Occasion| Event::new(id, account_id, Deed::Created, subject, owner_id, occasion);
         writer.insert_event(&event(EventId::random(self.entropy())?, Subject::User(colleague.id), &occasion)).await?;
         // This one as if by way of the API, for it is an example, too.

@@ -59,7 +59,7 @@ impl Service {
         let secret = Secret::generate(self.entropy())?;
         let metadata = change.metadata(Labels::default());
         let token = Token { id: TokenId::random(self.entropy())?, user_id: user.id, name, metadata };
-        change.writer.insert_token(&token, secret.digest()).await?;
+        change.writer.insert_token(&token, secret.digest(), UserId::nil()).await?;
         change.record(user.account_id, Deed::Created, Subject::Token(token.id, user.id)).await?;
         change.commit().await?;
         Ok((user, token, secret))

@@ -50,7 +50,10 @@ impl Service {
         may_create(&caller, user, &mut change.writer).await?;
         let secret = Secret::generate(self.entropy())?;
         let token = Token { id: TokenId::random(self.entropy())?, user_id: user, name: new.name, metadata: change.metadata(new.labels) };
-        change.writer.insert_token(&token, secret.digest()).await?;
+        // With a token that somebody else has made, whoever knows its secret makes more of them.
+        let own = user == caller.user_id;
+        let voucher = if own { change.writer.voucher_of(caller.token_id).await?.ok_or(Error::InvalidCredentials)? } else { caller.user_id };
+        change.writer.insert_token(&token, secret.digest(), voucher).await?;
         change.record_at_home(user, Deed::Created, Subject::Token(token.id, user)).await?;
         change.commit().await?;
         Ok((token, secret))
@@ -112,11 +115,11 @@ impl Service {
     }
 }
 
-/// Revokes those tokens of a user that others have made who don't rank above its new role: they may know the secrets, and nobody holds
-/// the secret of an equal, or of one above (CONTRACT.md §9).
+/// Revokes those tokens of a user that others have made who don't rank above its new role: they may know the secrets, and nobody shall
+/// rise by what somebody else is given.
 pub(super) async fn revoke_outgrown(change: &mut Change, risen: &RoleBinding) -> Result<()> {
     let user = risen.user_id;
-    for (token, maker) in change.writer.tokens_by_others(user, risen.account_id).await? {
+    for (token, maker) in change.writer.tokens_vouched_by_others(user, risen.account_id).await? {
         if maker <= Some(risen.role) {
             change.writer.delete_token(token).await?;
             change.record_at_home(user, Deed::Deleted, Subject::Token(token, user)).await?;

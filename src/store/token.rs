@@ -62,13 +62,23 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_scalar(FIND).bind(user).fetch_all(c).await)?)
     }
 
-    /// The tokens of a user that somebody else has made, with that one's role in the account, if it has any. Operators count as nobody.
+    /// Who else may know the secret of what is made with that token.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn tokens_by_others(&mut self, user: UserId, account: AccountId) -> Result<Vec<(TokenId, Option<Role>)>, StoreError> {
-        const FIND: &str = "SELECT t.id, b.role FROM tokens t LEFT JOIN role_bindings b ON b.user_id = t.created_by AND b.account_id = $2 \
-             AND b.role_constraints <> '[]' WHERE t.user_id = $1 AND t.created_by <> $1 AND t.created_by <> $3 ORDER BY t.created_at, t.id";
+    pub async fn voucher_of(&mut self, token: TokenId) -> Result<Option<UserId>, StoreError> {
+        const FIND: &str = "SELECT vouched_by FROM tokens WHERE id = $1";
+        Ok(on!(self, c => sqlx::query_scalar(FIND).bind(token).fetch_optional(c).await)?)
+    }
+
+    /// The tokens of a user that somebody else has vouched for, with that one's role in the account, if it has any. Operators count as
+    /// nobody.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn tokens_vouched_by_others(&mut self, user: UserId, account: AccountId) -> Result<Vec<(TokenId, Option<Role>)>, StoreError> {
+        const FIND: &str = "SELECT t.id, b.role FROM tokens t LEFT JOIN role_bindings b ON b.user_id = t.vouched_by AND b.account_id = $2 \
+             AND b.role_constraints <> '[]' WHERE t.user_id = $1 AND t.vouched_by <> $1 AND t.vouched_by <> $3 ORDER BY t.created_at, t.id";
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).bind(account).bind(UserId::nil()).fetch_all(c).await)?)
     }
 
@@ -82,16 +92,16 @@ impl Conn {
 }
 
 impl Writer {
-    /// Keeps a new token and the digest of its secret.
+    /// Keeps a new token, the digest of its secret, and who vouches for it: the user itself, or whoever else may know the secret.
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] when the secret is another token's; or when the store fails.
-    pub async fn insert_token(&mut self, token: &Token, digest: SecretDigest) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO tokens (id, user_id, name, digest, labels, created_at, modified_at, created_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    pub async fn insert_token(&mut self, token: &Token, digest: SecretDigest, vouched_by: UserId) -> Result<(), StoreError> {
+        const INSERT: &str = "INSERT INTO tokens (id, user_id, name, digest, labels, created_at, modified_at, created_by, vouched_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         let m = &token.metadata;
         on!(self, c => sqlx::query(INSERT).bind(token.id).bind(token.user_id).bind(&token.name).bind(digest)
-            .bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).execute(c).await.map(drop))?;
+            .bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).bind(vouched_by).execute(c).await.map(drop))?;
         Ok(())
     }
 

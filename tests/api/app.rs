@@ -284,7 +284,7 @@ impl App {
         };
         let secret = tokenward::domain::secret::Secret::generate(self.service_entropy()).unwrap();
         let mut writer = self.store.write().await.unwrap();
-        writer.insert_token(&token, secret.digest()).await.unwrap();
+        writer.insert_token(&token, secret.digest(), user).await.unwrap();
         writer.commit().await.unwrap();
         (token.id.to_string(), secret.expose().to_owned())
     }

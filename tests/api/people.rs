@@ -119,6 +119,9 @@ async fn who_rises_loses_the_tokens_that_its_equals_have_made() {
         let made = |by: &str| app.call("POST", app.tokens(member)).json(&token).secret(by);
         let by_owner = made(&app.secret).expect(201).await.json()["token"].as_str().unwrap().to_owned();
         let by_admin = made(&admins).expect(201).await.json()["token"].as_str().unwrap().to_owned();
+        // Whoever knows a secret makes more with it, which don't look as if they were made by somebody else.
+        let by_admin_in_turn = made(&by_admin).expect(201).await.json()["token"].as_str().unwrap().to_owned();
+        let by_itself = made(&own).expect(201).await.json()["token"].as_str().unwrap().to_owned();
         let path = below(app, &format!("roleBindings/{}", binding_of(app, member).await));
         let works = async |secret: &str| app.get(app.tokens(member)).secret(secret).send().await.status == 200;
         // What isn't a rise takes nothing.
@@ -129,11 +132,12 @@ async fn who_rises_loses_the_tokens_that_its_equals_have_made() {
         app.call("PUT", &path).json(&binding(&json!({ "role": "admin" }))).expect(204).await;
         assert!(works(&by_owner).await && works(&own).await);
         app.get(app.tokens(member)).secret(&by_admin).problem(4).await;
+        app.get(app.tokens(member)).secret(&by_admin_in_turn).problem(4).await;
         app.call("PUT", &path).json(&binding(&json!({ "role": "owner" }))).expect(204).await;
-        assert!(works(&own).await);
+        assert!(works(&own).await && works(&by_itself).await);
         app.get(app.tokens(member)).secret(&by_owner).problem(4).await;
         let revoked = app.get(below(app, "events?filter=name%20eq%20'token.deleted'&count=true")).expect(200).await.json();
-        assert_eq!(revoked["metadata"]["count"], 2);
+        assert_eq!(revoked["metadata"]["count"], 3);
     })
     .await;
 }

@@ -76,6 +76,47 @@ fn silent_connections_are_closed() {
     }
 }
 
+/// HTTP/2, as far as it takes to ask for `/healthz` once.
+fn ask_by_http2(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let mut said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    said.extend(frame(0x4, 0, 0, &[]));
+    // GET, http, the path and the authority, as literals that nobody has to remember.
+    said.extend(frame(0x1, 0x5, 1, b"\x82\x86\x04\x08/healthz\x01\x01x"));
+    std::io::Write::write_all(&mut stream, &said).unwrap();
+    stream
+}
+
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, stream];
+    frame.extend(payload);
+    frame
+}
+
+/// However faithfully a client answers the pings: a connection without requests makes room for another.
+#[test]
+fn idle_http2_connections_are_closed() {
+    let database = Database::sqlite();
+    init(&database.url());
+    let server = Server::start(&database.url(), &["--max-connections", "1"]);
+    let mut stream = ask_by_http2(&server.address);
+    stream.set_read_timeout(Some(Duration::from_secs(50))).unwrap();
+    let (mut frames, begun) = (vec![], Instant::now());
+    let mut head = [0; 9];
+    while stream.read_exact(&mut head).is_ok() {
+        let mut payload = vec![0; usize::from(head[1]) * 256 + usize::from(head[2])];
+        stream.read_exact(&mut payload).unwrap();
+        frames.push(head[3]);
+        if (head[3], head[4]) == (0x6, 0) {
+            std::io::Write::write_all(&mut stream, &frame(0x6, 0x1, 0, &payload)).unwrap();
+        }
+        assert!(begun.elapsed() < Duration::from_mins(1), "{frames:?}");
+    }
+    // It was answered, and told that there will be no more.
+    assert!(frames.contains(&0x1) && frames.contains(&0x0) && frames.contains(&0x7), "{frames:?}");
+    assert_eq!(call(&server.address, "GET", "/healthz", "", "").0, 200);
+}
+
 #[test]
 fn more_connections_than_allowed_wait_for_a_place() {
     let database = Database::sqlite();
