@@ -15,6 +15,8 @@ pub mod verification;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::{
     domain::{
         clock::{Clock, Timestamp},
@@ -37,6 +39,8 @@ pub struct Parts {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     continue_key: Vec<u8>,
+    /// How many refused secrets may yet be looked into.
+    looks: Arc<Semaphore>,
 }
 
 impl std::ops::Deref for Service {
@@ -59,7 +63,7 @@ impl Service {
         writer.offer_continue_key(&key).await?;
         let continue_key = writer.continue_key().await?;
         writer.commit().await?;
-        Ok(Self(Arc::new(Parts { store, clock, entropy, continue_key })))
+        Ok(Self(Arc::new(Parts { store, clock, entropy, continue_key, looks: Arc::new(Semaphore::new(caller::MOST_LOOKS)) })))
     }
 
     /// The key that seals what clients carry from one page of a collection to the next; all servers on one database share it.
