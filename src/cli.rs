@@ -18,7 +18,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    api::{self, Settings, document, metrics::Metrics},
+    api::{self, Settings, document, metrics::Metrics, openapi_3_0},
     config::{DatabaseUrl, PublicUrl, TrustedProxy},
     domain::{
         clock::SystemClock,
@@ -92,6 +92,9 @@ impl Database {
 struct Serve {
     #[command(flatten)]
     database: Database,
+    /// Show what it is like: in memory, with what the document's examples speak of. Nothing is kept.
+    #[arg(long, env = "TOKENWARD_DEMO", conflicts_with_all = ["url", "First"])]
+    demo: bool,
     /// The address and port to listen on.
     #[arg(long, env = "TOKENWARD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
@@ -107,6 +110,9 @@ struct Serve {
     /// The certificate's private key in PEM.
     #[arg(long, env = "TOKENWARD_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// How many connections are served at a time; more wait. Each takes a file descriptor: keep below `ulimit -n`, with some to spare.
+    #[arg(long, env = "TOKENWARD_MAX_CONNECTIONS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "NUMBER")]
+    max_connections: u32,
     /// How many days events are kept.
     #[arg(long, env = "TOKENWARD_EVENT_RETENTION", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=36_500), value_name = "DAYS")]
     event_retention: u32,
@@ -174,6 +180,9 @@ struct Openapi {
     /// The notation.
     #[arg(long, default_value = "json", value_name = "FORMAT")]
     format: DocumentFormat,
+    /// The version of OpenAPI: 3.0 is for generators that read nothing newer.
+    #[arg(long, default_value = "3.1", value_name = "VERSION")]
+    openapi_version: OpenapiVersion,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -192,6 +201,14 @@ enum OutputFormat {
 enum DocumentFormat {
     Json,
     Yaml,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OpenapiVersion {
+    #[value(name = "3.0")]
+    V3_0,
+    #[value(name = "3.1")]
+    V3_1,
 }
 
 /// The variable that may hold the first token's secret. Not an option of the command line, where other users of the machine would see it.
@@ -243,13 +260,13 @@ impl Cli {
 impl Serve {
     async fn run(self) -> Result<(), Failure> {
         log_to_stderr(self.log_format, self.log);
-        let database = self.database.read()?;
+        let database = if self.demo { DatabaseUrl::Memory } else { self.database.read()? };
         let files = self.tls_cert.clone().zip(self.tls_key.clone()).map(|(certificate, key)| Files { certificate, key });
         let tls = files.map(Tls::load).transpose().map_err(fail)?.map(Arc::new);
         let service = open(&database).await?;
         // Read only where it's needed: a secret that was given once need not stay around.
         let secret_from = self.founding.secret_from();
-        let founding = if service.is_founded().await? { None } else { Some(self.founding.read()?) };
+        let founding = if self.demo || service.is_founded().await? { None } else { Some(self.founding.read()?) };
         let (listener, local) = listen(self.listen).await?;
         let metrics = match self.metrics_listen {
             Some(address) => Some((listen(address).await?, Metrics::of(service.clone()))),
@@ -258,6 +275,7 @@ impl Serve {
         let stop = stop_signal()?;
         let founded = match founding {
             Some(founding) => service.bootstrap(founding).await?,
+            None if self.demo => Some(service.seed_demo().await?),
             None => None,
         };
 
@@ -269,6 +287,7 @@ impl Serve {
             failure_budget: self.failure_budget,
             trusted_proxies: self.trusted_proxies,
             credential_header: self.credential_header,
+            demo: self.demo,
             metrics: metrics.as_ref().map(|(_, metrics)| metrics.clone()),
         };
         let endpoint = api::endpoint(service.clone(), settings).map_err(|error| fail(error.to_string()))?;
@@ -276,18 +295,27 @@ impl Serve {
         if let Some(((listener, local), metrics)) = metrics {
             print(&format!("Metrics: http://{local}/metrics"))?;
             // It is cut off with the process: nobody waits for the end of it.
-            tokio::spawn(server::serve(listener, None, metrics.endpoint(), std::future::pending()));
+            tokio::spawn(server::serve(
+                listener,
+                server::Options { tls: None, max_connections: 64 },
+                metrics.endpoint(),
+                std::future::pending(),
+            ));
         }
         print(&format!("Swagger UI: {base}/swagger-ui/"))?;
         if let Some(founded) = founded {
-            print(&founded.greeting(&base, secret_from.as_deref()))?;
+            print(&if self.demo { founded.invitation(&base) } else { founded.greeting(&base, secret_from.as_deref()) })?;
         }
         tracing::info!(%database, listen = %local, "ready");
         if let Some(tls) = tls.clone() {
             tokio::spawn(async move { tls.watch().await });
         }
-        tokio::spawn(forget_old_events(service.clone(), self.event_retention));
-        server::serve(listener, tls, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
+        // The demonstration's are as old as the document's examples.
+        if !self.demo {
+            tokio::spawn(forget_old_events(service.clone(), self.event_retention));
+        }
+        let options = server::Options { tls, max_connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX) };
+        server::serve(listener, options, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
         // A request that outlived its grace holds its connection; what was acknowledged is safe without this.
         let _ = tokio::time::timeout(Duration::from_secs(1), service.close()).await;
         tracing::info!("stopped");
@@ -320,11 +348,20 @@ impl Init {
 
 impl Openapi {
     fn run(&self) -> Result<(), Failure> {
-        let made = document::document(None).and_then(|document| match self.format {
-            DocumentFormat::Json => document::json(&document),
-            DocumentFormat::Yaml => document::yaml(&document),
+        let made = document::document(None).and_then(|document| match self.openapi_version {
+            OpenapiVersion::V3_0 => self.format.written(&openapi_3_0::translated(&document)?),
+            OpenapiVersion::V3_1 => self.format.written(&document),
         });
         print(made.map_err(|error| fail(error.to_string()))?.trim_end())
+    }
+}
+
+impl DocumentFormat {
+    fn written(self, document: &impl serde::Serialize) -> Result<String, document::DocumentError> {
+        match self {
+            Self::Json => document::json(document),
+            Self::Yaml => document::yaml(document),
+        }
     }
 }
 
@@ -360,14 +397,27 @@ impl First {
 impl Founded {
     /// What a first start says. A secret that the operator has brought isn't repeated; the line says where the shell finds it.
     fn greeting(&self, base: &str, given: Option<&str>) -> String {
-        let secret = given.unwrap_or_else(|| self.secret.expose());
-        let path = format!("accounts/{}/core/v1/users/{}/tokens/{}", self.account_id, self.user_id, self.token_id);
         let told = if given.is_some() {
             "The first token's secret is the one that you have given. To retrieve the token:"
         } else {
             "The first token's secret is in the line below, and is never shown again. To retrieve the token:"
         };
-        format!("\n{told}\n\ncurl -H \"Authorization: Bearer {secret}\" {base}/{path}\n")
+        format!("\n{told}\n\n{}\n", self.curl(base, given.unwrap_or_else(|| self.secret.expose())))
+    }
+
+    /// What a demonstration says.
+    fn invitation(&self, base: &str) -> String {
+        let secret = self.secret.expose();
+        format!(
+            "\nTHIS IS A DEMONSTRATION. It lives in memory: when it ends, everything in it is gone.\n\n\
+             Its token, an owner's:\n\n{secret}\n\nSwagger UI, signed in with it:\n\n{base}/swagger-ui/#token={secret}\n\n{}\n",
+            self.curl(base, secret)
+        )
+    }
+
+    fn curl(&self, base: &str, secret: &str) -> String {
+        let path = format!("accounts/{}/core/v1/users/{}/tokens/{}", self.account_id, self.user_id, self.token_id);
+        format!("curl -H \"Authorization: Bearer {secret}\" {base}/{path}")
     }
 }
 

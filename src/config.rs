@@ -10,6 +10,8 @@ use sqlx::postgres::PgConnectOptions;
 pub enum DatabaseUrl {
     /// `sqlite:PATH`, a file on this machine.
     Sqlite(PathBuf),
+    /// None: what is written ends with the process.
+    Memory,
     /// `postgres://…`, shared by several servers.
     Postgres(Box<PgConnectOptions>),
 }
@@ -39,6 +41,7 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Memory => f.write_str("in memory"),
             Self::Postgres(options) => {
                 write!(f, "postgres://{}:{}/{}", options.get_host(), options.get_port(), options.get_database().unwrap_or_default())
             }

@@ -7,7 +7,10 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -28,15 +31,20 @@ use poem::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
 };
+use tokio_io_timeout::TimeoutStream;
 
 use crate::tls::Tls;
 
 /// How long a client may take for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client may take to send the head of a request, and how long a connection may idle.
+// Hyper counts it from when it has told HTTP/1 from HTTP/2: until then, `silence` does.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may keep us from sending it more of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests that are under way when the server is told to stop may take to finish.
 const GRACE: Duration = Duration::from_secs(8);
 /// How long to wait before trying again when the system gives no more connections.
@@ -47,11 +55,19 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 type Content = BoxBody<Bytes, io::Error>;
 
+/// How connections are served.
+pub struct Options {
+    /// What to secure them with, if they are.
+    pub tls: Option<Arc<Tls>>,
+    /// How many are served at a time; more wait in the system's queue. Each costs a file descriptor.
+    pub max_connections: usize,
+}
+
 /// Serves the endpoint on the listener until `stop` resolves, then lets requests under way finish.
 ///
 /// # Errors
 /// When the listener's address can't be read.
-pub async fn serve<E>(listener: TcpListener, tls: Option<Arc<Tls>>, endpoint: E, stop: impl Future<Output = ()>) -> io::Result<()>
+pub async fn serve<E>(listener: TcpListener, options: Options, endpoint: E, stop: impl Future<Output = ()>) -> io::Result<()>
 where
     E: Endpoint<Output = Response> + 'static,
 {
@@ -61,36 +77,51 @@ where
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT);
     let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(options.max_connections));
     let mut stop = std::pin::pin!(stop);
     loop {
-        let (stream, remote) = tokio::select! {
-            () = &mut stop => break,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "can't accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            },
+        let accepted = async {
+            // Never closed, so there is always a place to be had in time.
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
         };
-        // Answers are small and whole: waiting to fill a packet would only delay them.
-        let _ = stream.set_nodelay(true);
+        let (place, accepted) = tokio::select! {
+            () = &mut stop => break,
+            accepted = accepted => accepted,
+        };
+        let (stream, remote) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "can't accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let stream = patient(stream);
         let (builder, endpoint, watcher) = (builder.clone(), Arc::clone(&endpoint), graceful.watcher());
-        let acceptor = tls.as_ref().map(|tls| tls.acceptor());
-        tokio::spawn(async move {
-            let ended = match acceptor {
-                None => watcher.watch(connection(&builder, stream, endpoint, local, remote, Scheme::HTTP)).await,
+        let acceptor = options.tls.as_ref().map(|tls| tls.acceptor());
+        let begun = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&begun);
+        let served = async move {
+            match acceptor {
+                None => watcher.watch(connection(&builder, stream, endpoint, noted, local, remote, Scheme::HTTP)).await,
                 Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => watcher.watch(connection(&builder, stream, endpoint, local, remote, Scheme::HTTPS)).await,
+                    Ok(Ok(stream)) => watcher.watch(connection(&builder, stream, endpoint, noted, local, remote, Scheme::HTTPS)).await,
                     Ok(Err(error)) => Err(error.into()),
                     Err(_) => Err("the TLS handshake took too long".into()),
                 },
+            }
+        };
+        tokio::spawn(async move {
+            let ended = tokio::select! {
+                ended = served => ended,
+                () = silence(&begun) => Err("no request came".into()),
             };
             // A connection that breaks is the client's affair.
             if let Err(error) = ended {
                 tracing::debug!(%error, "connection ended");
             }
+            drop(place);
         });
     }
     drop(listener);
@@ -100,15 +131,34 @@ where
     Ok(())
 }
 
+/// A connection on which no answer waits for ever to be read.
+fn patient(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
+    // Answers are small and whole: waiting to fill a packet would only delay them.
+    let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    Box::pin(stream)
+}
+
+/// Resolves if no request has begun in time.
+async fn silence(begun: &AtomicBool) {
+    tokio::time::sleep(HEAD_TIMEOUT).await;
+    if begun.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
+}
+
 fn connection<E: Endpoint<Output = Response> + 'static>(
     builder: &Builder<TokioExecutor>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     endpoint: Arc<E>,
+    begun: Arc<AtomicBool>,
     local: SocketAddr,
     remote: SocketAddr,
     scheme: Scheme,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + 'static {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
+        begun.store(true, Ordering::Relaxed);
         let addresses = (LocalAddr(Addr::SocketAddr(local)), RemoteAddr(Addr::SocketAddr(remote)), scheme.clone());
         let request = Request::from((request, addresses.0, addresses.1, addresses.2));
         let endpoint = Arc::clone(&endpoint);

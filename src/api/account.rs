@@ -316,7 +316,7 @@ impl Accounts {
 
     /// Create an account
     ///
-    /// Creates an account, whose owner the caller becomes. Owners of any account may.
+    /// Creates an account, whose owner the caller becomes. Owners of any account may, until they have a role in 100.
     #[oai(path = "/accounts", method = "post", operation_id = "create_account")]
     async fn create_account(
         &self,

@@ -27,6 +27,8 @@ use crate::service::{Error, FieldError};
 
 /// The largest body that is read, in bytes.
 const LARGEST: usize = 64 * 1024;
+/// What the document says of bodies.
+const DESCRIPTION: &str = "JSON, sent as `application/json` or as the resource's own media type, such as `application/astra-token+json`.";
 /// How long a client may take to send a body.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
@@ -53,10 +55,9 @@ impl<'a, T: Draft> ApiExtractor<'a> for Body<T> {
     }
 
     fn request_meta() -> Option<MetaRequest> {
-        let mut media_types = vec![T::MEDIA_TYPE, JSON];
-        media_types.dedup();
-        let content = media_types.into_iter().map(|content_type| MetaMediaType { content_type, schema: T::schema_ref() }).collect();
-        Some(MetaRequest { description: None, content, required: true })
+        // Just one of the media types: of several, generated clients make several bodies, or give up.
+        let content = MetaMediaType { content_type: JSON, schema: T::schema_ref() };
+        Some(MetaRequest { description: Some(DESCRIPTION), content: vec![content], required: true })
     }
 
     async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {

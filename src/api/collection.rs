@@ -9,6 +9,7 @@ use poem_openapi::{
     types::Type,
 };
 use serde::Serialize;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType};
 
 use super::{
     Shared,
@@ -17,7 +18,7 @@ use super::{
     negotiation::JSON,
     problem::{Problem, quoted},
     resource::{Answer, Resource, response, to_json},
-    scalar::Continue,
+    scalar::Continuation,
 };
 use crate::{
     domain::{
@@ -30,8 +31,6 @@ use crate::{
 
 /// The names of a collection's query parameters.
 pub(super) const PARAMETERS: [&str; 7] = ["include", "filter", "orderBy", "limit", "skip", "count", "continue"];
-/// The most fields that a request may include, repeated ones counted.
-const MOST_COLUMNS: usize = 64;
 /// The longest filter in bytes: a `continue` token carries it, and has to fit into a URL with it.
 const LONGEST_FILTER: usize = 8 * 1024;
 /// The most conditions that one request may set; a database's parser has limits, too.
@@ -43,11 +42,11 @@ pub struct ListMetadata {
     /// Send this as `continue` to get the next page. Absent when nothing follows.
     #[serde(rename = "continue", skip_serializing_if = "Option::is_none")]
     #[oai(rename = "continue", skip_serializing_if_is_none)]
-    pub resume: Option<Continue>,
+    pub resume: Option<Continuation>,
     /// With `count=true`: how many items match, on all pages together.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
-    pub count: Option<u64>,
+    pub count: Option<i64>,
 }
 
 /// 200 with some resources.
@@ -63,7 +62,39 @@ impl<T: Resource> ApiResponse for Answer<Listed<T>> {
     fn register(registry: &mut Registry) {
         T::register(registry);
         ListMetadata::register(registry);
+        registry.create_schema::<Row, _>(Row::NAME.to_owned(), |_| Row::schema());
+        registry.create_schema::<FieldValue, _>(FieldValue::NAME.to_owned(), |_| MetaSchema::new("object"));
+        registry.create_schema::<Row, _>(item_name::<T>(), |_| item_schema::<T>());
         registry.create_schema::<Listed<T>, _>(list_name::<T>(), |_| list_schema::<T>());
+    }
+}
+
+/// What `include` makes of an item.
+struct Row;
+
+impl Row {
+    const NAME: &'static str = "Row";
+
+    fn schema() -> MetaSchema {
+        MetaSchema {
+            description: Some("With `include`: the values of the fields that were asked for, in that order."),
+            items: Some(Box::new(MetaSchemaRef::Reference(FieldValue::NAME.to_owned()))),
+            ..MetaSchema::new("array")
+        }
+    }
+}
+
+/// Whatever a field may hold.
+pub(super) struct FieldValue;
+
+impl FieldValue {
+    /// Its name in the document.
+    pub const NAME: &'static str = "FieldValue";
+
+    /// Anything, in utoipa's model: that can't read a schema without a type, as poem-openapi makes it, but can write it.
+    pub fn schema() -> Schema {
+        let any = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+        any.description(Some("What a field holds: whatever JSON it is, `null` where it is absent.")).into()
     }
 }
 
@@ -71,27 +102,34 @@ fn list_name<T: Type>() -> String {
     format!("{}List", T::name())
 }
 
+fn item_name<T: Type>() -> String {
+    format!("{}ListItem", T::name())
+}
+
+fn item_schema<T: Resource>() -> MetaSchema {
+    MetaSchema {
+        description: Some("An item: the resource, or with `include` just some of its fields."),
+        any_of: vec![T::schema_ref(), MetaSchemaRef::Reference(Row::NAME.to_owned())],
+        ..MetaSchema::ANY
+    }
+}
+
 fn list_schema<T: Resource>() -> MetaSchema {
-    let constant =
-        |value: &str| MetaSchemaRef::Inline(Box::new(MetaSchema { enum_items: vec![value.into()], ..MetaSchema::new("string") }));
-    let any = MetaSchemaRef::Inline(Box::new(MetaSchema::ANY));
-    let chosen_fields = MetaSchema {
-        description: Some("With `include`: the values of the fields that were asked for, in that order."),
-        items: Some(Box::new(any)),
-        ..MetaSchema::new("array")
+    let constant = |value: &str, description| {
+        let schema = MetaSchema { enum_items: vec![value.into()], description: Some(description), ..MetaSchema::new("string") };
+        MetaSchemaRef::Inline(Box::new(schema))
     };
-    let item = MetaSchema { any_of: vec![T::schema_ref(), MetaSchemaRef::Inline(Box::new(chosen_fields))], ..MetaSchema::ANY };
     let items = MetaSchema {
         description: Some("The items, in order."),
-        items: Some(Box::new(MetaSchemaRef::Inline(Box::new(item)))),
+        items: Some(Box::new(MetaSchemaRef::Reference(item_name::<T>()))),
         ..MetaSchema::new("array")
     };
     MetaSchema {
         description: Some("Some of the collection's items, or all of them."),
         required: vec!["type", "version", "items", "metadata"],
         properties: vec![
-            ("type", constant(T::COLLECTION_TYPE)),
-            ("version", constant(T::VERSION)),
+            ("type", constant(T::COLLECTION_TYPE, "What the collection holds.")),
+            ("version", constant(T::VERSION, "The version of the items' schema.")),
             ("items", MetaSchemaRef::Inline(Box::new(items))),
             ("metadata", ListMetadata::schema_ref()),
         ],
@@ -190,10 +228,12 @@ impl Asked {
     pub fn answer<T: Resource, N: Into<T>>(self, page: Page<N>) -> ServiceResult<Answer<Listed<T>>> {
         let items: Vec<T> = page.items.into_iter().map(Into::into).collect();
         let resume = match items.last() {
-            Some(last) if page.more => Some(Continue(self.seal(last)?)),
+            Some(last) if page.more => Some(Continuation(self.seal(last)?)),
             _ => None,
         };
-        let metadata = ListMetadata { resume, count: page.count };
+        // Signed: few generators know of `uint64`, and take a small integer instead.
+        let count = page.count.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+        let metadata = ListMetadata { resume, count };
         let (r#type, version) = (T::COLLECTION_TYPE, T::VERSION);
         let json = match &self.include {
             None => to_json(&List { r#type, version, items, metadata })?,
@@ -266,15 +306,19 @@ fn field(path: &str, fields: &'static [Field]) -> Result<&'static Field, Refused
 }
 
 fn included(text: &str, fields: &'static [Field]) -> Result<Vec<&'static Field>, Refused> {
-    if text.split(',').count() > MOST_COLUMNS {
-        return Err(Refused::because(format!("must not name more than {MOST_COLUMNS} fields")));
+    let mut named: Vec<&'static Field> = vec![];
+    for name in text.split(',') {
+        let field = field(name, fields)?;
+        if !field.is_top_level() {
+            return Err(Refused::because("must name top-level fields"));
+        }
+        // Each once: whoever names the largest field of all items over and over would make a small request a huge answer.
+        if named.iter().any(|other| other.path == field.path) {
+            return Err(Refused::because(format!("must not name `{}` twice", field.path)));
+        }
+        named.push(field);
     }
-    text.split(',')
-        .map(|name| match field(name, fields)? {
-            field if field.is_top_level() => Ok(field),
-            _ => Err(Refused::because("must name top-level fields")),
-        })
-        .collect()
+    Ok(named)
 }
 
 /// `[1-9][0-9]*`, up to 2^63 - 1.

@@ -4,16 +4,27 @@
 use std::collections::BTreeMap;
 
 use poem_openapi::{ApiResponse as _, OpenApiService, registry::Registry, types::Type as _};
+use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::openapi::{
-    Content, Header, Info, License, OpenApi, RefOr, Required, Response, Schema, Server,
+    ContactBuilder, Content, Header, Info, License, OpenApi, RefOr, Required, Response, Schema, Server,
     example::{Example, ExampleBuilder},
     path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
     schema::{AdditionalProperties, ObjectBuilder, Type},
 };
 
-use super::{APIS, body::Schemas, collection::PARAMETERS, oauth2::OAuthError, problem::Problem, verification_document};
-use crate::config::PublicUrl;
+use super::{
+    APIS,
+    body::Schemas,
+    collection::{FieldValue, PARAMETERS},
+    enum_names, example,
+    fields::Collection,
+    links::link,
+    oauth2::OAuthError,
+    problem::Problem,
+    verification_document,
+};
+use crate::{config::PublicUrl, domain::sample};
 
 const TITLE: &str = "tokenward";
 const DESCRIPTION: &str = "A self-hosted API-token service. It speaks the identity part of the published Astra Control `core/v1` API, so \
@@ -21,26 +32,12 @@ const DESCRIPTION: &str = "A self-hosted API-token service. It speaks the identi
     (RFC 9457); its `correlationID` finds the request in the server's log. Two exceptions: errors below `/oauth2` are as OAuth 2.0 has them, \
     and `/verify` answers proxies, by status and headers alone.";
 
-/// What the examples are about: one account, one user, one token, throughout.
-pub(super) mod sample {
-    pub const ACCOUNT: &str = "6ba7b810-9dad-4d11-80b4-00c04fd430c8";
-    pub const USER: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
-    pub const ROLE_BINDING: &str = "16fd2706-8baf-433b-82eb-8c7fada847da";
-    pub const EVENT: &str = "2c5ea4c0-4067-41e9-8bad-9b1deb4d3b7d";
-    pub const TOKEN: &str = "9b2d1f5e-3c64-4c1b-a8f0-5d7e9c0b4a21";
-    pub const CORRELATION: &str = "f47ac10b-58cc-4372-a567-0e02b2c3d479";
-    /// Well-formed, and nobody's.
-    pub const SECRET: &str = "tokward0000000000000000000000000000000000000000000EXAMPL";
-    pub const CREATED: &str = "2026-01-15T09:30:00.000000Z";
-    pub const ETAG: &str = "\"0f343b0931126a20f133d67c2b018a3b\"";
-}
-
 /// Why there is no document: a defect.
 #[derive(Debug, thiserror::Error)]
 #[error("the OpenAPI document can't be made: {0}")]
 pub struct DocumentError(String);
 
-fn defect(error: impl ToString) -> DocumentError {
+pub(super) fn defect(error: impl ToString) -> DocumentError {
     DocumentError(error.to_string())
 }
 
@@ -65,6 +62,7 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
         }
     }
     merge_references(&mut made);
+    join_lines(&mut made);
     let mut document: OpenApi = serde_json::from_value(made).map_err(defect)?;
 
     let mut info = Info::new(TITLE, env!("CARGO_PKG_VERSION"));
@@ -72,9 +70,12 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
     let mut license = License::new(env!("CARGO_PKG_LICENSE"));
     license.identifier = Some(env!("CARGO_PKG_LICENSE").to_owned());
     info.license = Some(license);
+    info.contact = Some(ContactBuilder::new().name(Some("Whoever runs this server")).build());
     document.info = info;
     document.servers = Some(vec![Server::new(public_url.map_or("/", PublicUrl::as_str))]);
     if let Some(components) = &mut document.components {
+        components.schemas.insert(FieldValue::NAME.to_owned(), FieldValue::schema().into());
+        enum_names::add(&mut components.schemas);
         for (name, schema) in &mut components.schemas {
             if let RefOr::T(Schema::Object(object)) = schema
                 && !object.properties.is_empty()
@@ -83,11 +84,12 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
             {
                 object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
             }
+            example::add(name, schema);
         }
     }
     // The order in which people look for them.
     if let Some(tags) = &mut document.tags {
-        let order = ["Tokens", "Users", "RoleBindings", "Accounts", "Events", "Verification", "Operations"];
+        let order = ["Tokens", "Users", "RoleBindings", "Accounts", "Events", "Verification", "Problems", "Operations"];
         tags.sort_by_key(|tag| order.iter().position(|name| *name == tag.name));
     }
     for (path, item) in &mut document.paths.paths {
@@ -96,6 +98,7 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
             verification_document::finish(operation);
         }
     }
+    link(&mut document.paths);
     Ok(document)
 }
 
@@ -118,20 +121,35 @@ fn merge_references(value: &mut Value) {
     }
 }
 
-/// The document as JSON, as it is committed and served.
-///
-/// # Errors
-/// When it can't be written.
-pub fn json(document: &OpenApi) -> Result<String, DocumentError> {
-    document.to_pretty_json().map(|text| text + "\n").map_err(defect)
+/// A doc comment's lines end where the source is full, which is no place for whoever reads the document or code generated from it.
+fn join_lines(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            if let Some(Value::String(description)) = object.get_mut("description") {
+                let paragraphs: Vec<String> = description.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+                *description = paragraphs.join("\n\n");
+            }
+            object.values_mut().for_each(join_lines);
+        }
+        Value::Array(items) => items.iter_mut().for_each(join_lines),
+        _ => {}
+    }
 }
 
-/// The document as YAML.
+/// A document as JSON, as it is committed and served.
 ///
 /// # Errors
 /// When it can't be written.
-pub fn yaml(document: &OpenApi) -> Result<String, DocumentError> {
-    document.to_yaml().map_err(defect)
+pub fn json(document: &impl Serialize) -> Result<String, DocumentError> {
+    serde_json::to_string_pretty(document).map(|text| text + "\n").map_err(defect)
+}
+
+/// A document as YAML.
+///
+/// # Errors
+/// When it can't be written.
+pub fn yaml(document: &impl Serialize) -> Result<String, DocumentError> {
+    yaml_serde::to_string(document).map_err(defect)
 }
 
 /// What request bodies are held against: each object schema of the document, compiled.
@@ -157,7 +175,9 @@ enum Kind {
     Create,
     Modify,
     Delete,
-    /// Outside `/accounts`.
+    /// Outside `/accounts`: looks something up.
+    Explain,
+    /// Outside `/accounts`, and always there.
     Open,
 }
 
@@ -170,6 +190,7 @@ impl Kind {
             Self::Create => &[6, 7, 8, 9, 12, 3, 4, 11, 2, 32, 10, 85, 34, 41],
             Self::Modify => &[6, 7, 8, 9, 12, 3, 4, 11, 1, 10, 38, 85, 34, 41],
             Self::Delete => &[6, 12, 3, 4, 11, 1, 38, 34, 41],
+            Self::Explain => &[2],
             Self::Open => &[],
         }
     }
@@ -180,7 +201,7 @@ impl Kind {
             Self::Retrieve => &["If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"],
             Self::Modify => &["If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-Since"],
             Self::Delete => &["If-Match", "If-None-Match", "If-Unmodified-Since"],
-            Self::List | Self::Create | Self::Open => &[],
+            Self::List | Self::Create | Self::Explain | Self::Open => &[],
         }
     }
 }
@@ -189,7 +210,7 @@ impl Kind {
 fn can_happen(path: &str, kind: Kind, number: u16) -> bool {
     match number {
         // An account that isn't there is forbidden; only what lies in one can be missing.
-        1 | 2 => path.matches('{').count() > 1,
+        1 | 2 => path.matches('{').count() > 1 || kind == Kind::Explain,
         // The list of accounts is everybody's own.
         11 => path != "/accounts" || kind != Kind::List,
         // Tokens and accounts are never alike.
@@ -199,23 +220,32 @@ fn can_happen(path: &str, kind: Kind, number: u16) -> bool {
 }
 
 fn operations<'i>(path: &str, item: &'i mut PathItem) -> impl Iterator<Item = (Kind, &'i mut Operation)> {
-    let open = !path.starts_with("/accounts");
+    let open = match path {
+        _ if path.starts_with("/accounts") => None,
+        _ if path.ends_with('}') => Some(Kind::Explain),
+        _ => Some(Kind::Open),
+    };
     let get = if path.ends_with('}') { Kind::Retrieve } else { Kind::List };
     let kinds = [(get, &mut item.get), (Kind::Create, &mut item.post), (Kind::Modify, &mut item.put), (Kind::Delete, &mut item.delete)];
-    kinds.into_iter().filter_map(move |(kind, operation)| Some((if open { Kind::Open } else { kind }, operation.as_mut()?)))
+    kinds.into_iter().filter_map(move |(kind, operation)| Some((open.unwrap_or(kind), operation.as_mut()?)))
 }
 
 fn finish(path: &str, kind: Kind, operation: &mut Operation) {
+    // Said aloud: it isn't that the credentials were forgotten.
+    operation.security.get_or_insert_default();
+    let operation_id = operation.operation_id.as_deref().unwrap_or_default();
     let parameters = operation.parameters.get_or_insert_default();
     for parameter in parameters.iter_mut() {
         if let RefOr::T(parameter) = parameter {
-            *parameter = ParameterBuilder::from(parameter.clone()).example(path_example(&parameter.name)).build();
+            *parameter = ParameterBuilder::from(parameter.clone()).example(example::path(&parameter.name, operation_id)).build();
         }
     }
-    if kind == Kind::List {
-        parameters.extend(PARAMETERS.iter().map(|name| RefOr::T(query_parameter(name))));
+    if kind == Kind::List
+        && let Some(collection) = Collection::of(path)
+    {
+        parameters.extend(PARAMETERS.iter().map(|name| RefOr::T(query_parameter(name, &collection))));
     }
-    parameters.extend(kind.conditions().iter().map(|name| RefOr::T(condition(name))));
+    parameters.extend(kind.conditions().iter().map(|name| RefOr::T(condition(name, path))));
 
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         body.content.values_mut().for_each(|content| exemplify(content, ""));
@@ -230,6 +260,9 @@ fn finish(path: &str, kind: Kind, operation: &mut Operation) {
                 if media_type != "application/problem+json" {
                     exemplify(content, status);
                 }
+                if let ("text/html", RefOr::T(content)) = (media_type.as_str(), content) {
+                    content.example = example::page();
+                }
             }
         }
     }
@@ -240,77 +273,8 @@ fn exemplify(content: &mut RefOr<Content>, status: &str) {
     if let RefOr::T(content) = content
         && let Some(RefOr::Ref(schema)) = &content.schema
     {
-        content.example = schema.ref_location.rsplit('/').next().and_then(|schema| example(schema, status));
+        content.example = schema.ref_location.rsplit('/').next().and_then(|schema| example::body(schema, status));
     }
-}
-
-/// The example of each schema that is a body.
-fn example(schema: &str, status: &str) -> Option<Value> {
-    use sample::{ACCOUNT, CORRELATION, CREATED, EVENT, ROLE_BINDING, SECRET, TOKEN, USER};
-    let labels = json!([{ "name": "team", "value": "storage" }]);
-    let metadata = json!({ "labels": labels, "creationTimestamp": CREATED, "modificationTimestamp": CREATED, "createdBy": USER });
-    let token = json!({ "type": "application/astra-token", "version": "1.0", "id": TOKEN, "name": "CI/CD (main) #4", "userID": USER,
-        "metadata": metadata });
-    let user = json!({ "type": "application/astra-user", "version": "1.2", "id": USER, "state": "active", "isEnabled": "true",
-        "authID": "grace@example.com", "authProvider": "local", "firstName": "Grace", "lastName": "Hopper", "email": "grace@example.com",
-        "sendWelcomeEmail": "false", "enableTimestamp": CREATED, "metadata": metadata });
-    let binding = json!({ "type": "application/astra-roleBinding", "version": "1.1", "id": ROLE_BINDING, "principalType": "user",
-        "userID": USER, "groupID": "00000000-0000-0000-0000-000000000000", "accountID": ACCOUNT, "role": "member",
-        "roleConstraints": ["*"], "metadata": metadata });
-    let account = json!({ "type": "application/astra-account", "version": "1.0", "id": ACCOUNT, "name": "main", "state": "active",
-        "isEnabled": "true", "enabledTimestamp": CREATED, "metadata": metadata });
-    let event = json!({ "type": "application/astra-event", "version": "1.4", "id": EVENT, "name": "token.created", "sequenceCount": 5,
-        "summary": "Token created", "eventTime": CREATED, "source": "tokenward", "resourceID": TOKEN, "additionalResourceIDs": [USER],
-        "resourceType": "application/astra-token", "correlationID": CORRELATION, "severity": "informational", "class": "user",
-        "description": format!("The token {TOKEN} was created."),
-        "resourceURI": format!("/accounts/{ACCOUNT}/core/v1/users/{USER}/tokens"), "resourceMethod": "post",
-        "resourceMethodResult": "201", "userID": USER, "accountID": ACCOUNT,
-        "metadata": { "labels": [], "creationTimestamp": CREATED, "modificationTimestamp": CREATED, "createdBy": USER } });
-    let list = |r#type: &str, version: &str, item: &Value| json!({ "type": r#type, "version": version, "items": [item], "metadata": { "count": 1 } });
-    let with = |mut object: Value, name: &str, value: Value| {
-        if let Some(object) = object.as_object_mut() {
-            object.insert(name.to_owned(), value);
-        }
-        object
-    };
-    Some(match schema {
-        "Token" => token,
-        "IssuedToken" => with(token, "token", json!(SECRET)),
-        "TokenList" => list("application/astra-tokens", "1.0", &token),
-        "User" => user,
-        "UserList" => list("application/astra-users", "1.2", &user),
-        "NewUser" => json!({ "type": "application/astra-user", "version": "1.2", "email": "grace@example.com", "firstName": "Grace",
-            "lastName": "Hopper" }),
-        "UserChange" => json!({ "type": "application/astra-user", "version": "1.2", "state": "suspended" }),
-        "RoleBinding" => binding,
-        "RoleBindingList" => list("application/astra-roleBindings", "1.1", &binding),
-        "NewRoleBinding" => json!({ "type": "application/astra-roleBinding", "version": "1.1", "userID": USER, "accountID": ACCOUNT,
-            "role": "member" }),
-        "RoleBindingChange" => json!({ "type": "application/astra-roleBinding", "version": "1.1", "role": "admin" }),
-        "Account" => account,
-        "AccountList" => list("application/astra-accounts", "1.0", &account),
-        "NewAccount" => json!({ "type": "application/astra-account", "version": "1.0", "name": "second" }),
-        "AccountChange" => json!({ "type": "application/astra-account", "version": "1.0", "name": "renamed", "isEnabled": "true" }),
-        "Event" => event,
-        "EventList" => list("application/astra-events", "1.4", &event),
-        "NewToken" => json!({ "type": "application/astra-token", "version": "1.0", "name": "CI/CD (main) #4",
-            "metadata": { "labels": labels } }),
-        "TokenChange" => json!({ "type": "application/astra-token", "version": "1.0", "name": "CI/CD (release) #4" }),
-        "Health" if status == "503" => json!({ "status": "unavailable", "reason": "the database doesn't answer" }),
-        "Health" => json!({ "status": "ok" }),
-        other => return verification_document::example(other),
-    })
-}
-
-fn path_example(name: &str) -> Option<Value> {
-    Some(json!(match name {
-        "account_id" => sample::ACCOUNT,
-        "user_id" => sample::USER,
-        "token_id" => sample::TOKEN,
-        "roleBinding_id" => sample::ROLE_BINDING,
-        "event_id" => sample::EVENT,
-        _ => return None,
-    }))
 }
 
 pub(super) fn parameter(name: &str, place: ParameterIn, description: &str, pattern: Option<&str>, example: &str) -> Parameter {
@@ -326,24 +290,27 @@ pub(super) fn parameter(name: &str, place: ParameterIn, description: &str, patte
         .build()
 }
 
-fn query_parameter(name: &str) -> Parameter {
+fn query_parameter(name: &str, collection: &Collection) -> Parameter {
     const NUMBER: &str = "^[1-9][0-9]*$";
+    let (include, columns) = collection.include();
+    let (order_by, order) = collection.order();
+    let filter = collection.filter();
     let (pattern, example, description) = match name {
         "include" => (
-            Some("^[0-9a-zA-Z]+(,[0-9a-zA-Z]+)*$"),
-            "id,name",
+            Some(include.as_str()),
+            columns.as_str(),
             "Return just these fields of each item, as arrays, in this order; an absent field is `null`.",
         ),
         "filter" => (
             None,
-            "name eq 'CI/CD (main) #4'",
+            filter.as_str(),
             "Return only items for which this holds: `field op 'value'`, where `op` is `eq`, `lt`, `gt`, `lte`, `gte`, or `in` for \
              \"contains the text\". Several conditions, separated by commas, must all hold. Dots lead into objects: \
              `metadata.creationTimestamp gt '2026-01-01T00:00:00Z'`, `metadata.labels[*].name eq 'team'`.",
         ),
         "orderBy" => (
-            Some("^[0-9a-zA-Z]+( desc)?$"),
-            "name desc",
+            Some(order_by.as_str()),
+            order.as_str(),
             "Sort by this field, or by this field `desc`. Items without it come first; ties follow creation.",
         ),
         "limit" => (Some(NUMBER), "100", "Return at most this many items; never more than the server's page cap."),
@@ -358,14 +325,16 @@ fn query_parameter(name: &str) -> Parameter {
     parameter(name, ParameterIn::Query, description, pattern, example)
 }
 
-fn condition(name: &str) -> Parameter {
-    let (example, description) = match name {
-        "If-Match" => (sample::ETAG, "Only if the resource still has one of these entity tags."),
-        "If-None-Match" => (sample::ETAG, "Only if the resource has none of these entity tags."),
-        "If-Unmodified-Since" => ("Thu, 15 Jan 2026 09:30:00 GMT", "Only if the resource hasn't changed since. `If-Match` overrides it."),
-        _ => ("Thu, 15 Jan 2026 09:30:00 GMT", "Only if the resource has changed since. `If-None-Match` overrides it."),
+fn condition(name: &str, path: &str) -> Parameter {
+    const TAGS: Option<&str> = Some(r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#);
+    let (etag, date) = (example::etag(path), "Thu, 15 Jan 2026 09:30:00 GMT");
+    let (pattern, example, description) = match name {
+        "If-Match" => (TAGS, etag.as_str(), "Only if the resource still has one of these entity tags."),
+        "If-None-Match" => (TAGS, etag.as_str(), "Only if the resource has none of these entity tags."),
+        "If-Unmodified-Since" => (None, date, "Only if the resource hasn't changed since. `If-Match` overrides it."),
+        _ => (None, date, "Only if the resource has changed since. `If-None-Match` overrides it."),
     };
-    parameter(name, ParameterIn::Header, description, None, example)
+    parameter(name, ParameterIn::Header, description, pattern, example)
 }
 
 pub(super) fn header(description: &str) -> RefOr<Header> {
@@ -386,6 +355,7 @@ fn add_problem(operation: &mut Operation, number: u16, kind: Kind) {
     let response = operation.responses.responses.entry(status.as_u16().to_string()).or_insert_with(|| {
         let mut response = Response::new("");
         let schema = utoipa::openapi::Ref::from_schema_name("Problem");
+        response.headers.insert("Link".to_owned(), header("Where the problem is explained (`rel=\"help\"`)."));
         response.content.insert("application/problem+json".to_owned(), RefOr::T(Content::new(Some(schema))));
         let facts: BTreeMap<u16, (&str, &str)> = BTreeMap::from([
             (401, ("WWW-Authenticate", "How to authenticate (RFC 6750 §3).")),

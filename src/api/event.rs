@@ -35,11 +35,11 @@ constant!(
 );
 choice!(
     /// How much an event matters.
-    Severity = "informational", "warning"
+    EventSeverity = "informational", "warning"
 );
 choice!(
     /// What kind of thing happened: a change, or a refusal.
-    Class = "user", "security"
+    EventClass = "user", "security"
 );
 
 /// An entry of the audit log: who did what, when, in which request.
@@ -78,9 +78,9 @@ pub struct Event {
     #[oai(rename = "correlationID")]
     pub correlation_id: Identifier,
     /// How much it matters.
-    pub severity: Severity,
+    pub severity: EventSeverity,
     /// What kind of thing happened.
-    pub class: Class,
+    pub class: EventClass,
     /// What happened, in a sentence.
     pub description: String,
     /// The path of the request. Absent for what operators did on the command line.

@@ -14,6 +14,8 @@ use poem::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header},
 };
 
+use poem_openapi::error::ParsePathError;
+
 use super::{
     Shared,
     caller::presented,
@@ -139,7 +141,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
             metrics.count_verification(route, &response);
         }
         let mut response = match response.data::<Problem>() {
-            Some(problem) => surface.render(problem, &method, &correlation_id),
+            Some(problem) => surface.render(problem, &method, &correlation_id, self.shared.public_url.as_ref()),
             None => response,
         };
         if method == Method::HEAD {
@@ -277,7 +279,8 @@ fn answer_to(error: poem::Error) -> Response {
     let problem = match error.data::<Problem>() {
         Some(problem) => problem.clone(),
         None if error.is_from_response() => return error.into_response(),
-        None if error.is::<NotFoundError>() => Problem::NotFound,
+        // What can't be read as the parameter's type names nothing.
+        None if error.is::<NotFoundError>() || error.is::<ParsePathError>() => Problem::NotFound,
         None if error.is::<MethodNotAllowedError>() => Problem::MethodNotAllowed("GET, HEAD".to_owned()),
         None => Error::internal(error).into(),
     };

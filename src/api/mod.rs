@@ -11,15 +11,21 @@ mod collection;
 mod conditions;
 mod cursor;
 pub mod document;
+mod enum_names;
 mod event;
+mod example;
 mod exchange;
+mod fields;
 mod gate;
+mod help;
 mod json;
 mod leak;
+mod links;
 mod metadata;
 pub mod metrics;
 mod negotiation;
 mod oauth2;
+pub mod openapi_3_0;
 mod operations;
 mod postal_address;
 mod problem;
@@ -60,6 +66,8 @@ enum Tag {
     Events,
     /// Is a token good, and whose is it? For reverse proxies and other services.
     Verification,
+    /// What can go wrong, and what to do then.
+    Problems,
     /// For those who run the server.
     Operations,
 }
@@ -80,6 +88,7 @@ apis!(
     verification::Verifications,
     oauth2::OAuth2,
     leak::Leaks,
+    help::Help,
     operations::Operations,
 );
 
@@ -90,6 +99,8 @@ pub struct Settings {
     pub page_cap: u64,
     /// Under which URL clients reach the server, if that can't be seen from their requests.
     pub public_url: Option<PublicUrl>,
+    /// Whether Swagger UI takes a token from the fragment of its address: for demonstrations, where nothing is at stake.
+    pub demo: bool,
     /// How many refused tokens, and reports of leaks, each client has a minute before it is told to wait; 0 for no bound.
     pub failure_budget: u32,
     /// Whose word is believed on where requests come from.
@@ -103,7 +114,15 @@ pub struct Settings {
 impl Default for Settings {
     /// As an operator gets it who sets nothing.
     fn default() -> Self {
-        Self { page_cap: 1_000, public_url: None, failure_budget: 20, trusted_proxies: vec![], credential_header: None, metrics: None }
+        Self {
+            page_cap: 1_000,
+            public_url: None,
+            failure_budget: 20,
+            trusted_proxies: vec![],
+            credential_header: None,
+            metrics: None,
+            demo: false,
+        }
     }
 }
 
@@ -143,7 +162,11 @@ impl Shared {
 /// When the document can't be made: a defect.
 pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Output = Response>, document::DocumentError> {
     let document = document::document(settings.public_url.as_ref())?;
-    let documents = ui::Documents { json: document::json(&document)?, yaml: document::yaml(&document)? };
+    let documents = ui::Documents {
+        json: document::json(&document)?,
+        yaml: document::yaml(&document)?,
+        json_3_0: document::json(&openapi_3_0::translated(&document)?)?,
+    };
     let shared = Shared(Arc::new(Parts {
         service,
         page_cap: settings.page_cap,
@@ -156,5 +179,5 @@ pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Ou
     }));
     let panicked = |_: Box<dyn std::any::Any + Send>| Problem::from(Error::internal("a handler panicked")).into_response();
     let operations = OpenApiService::new(APIS, "", "").into_endpoint().with(CatchPanic::new().with_handler(panicked)).map_to_response();
-    Ok(gate::Gate { operations, pages: ui::routes(documents).map_to_response(), shared })
+    Ok(gate::Gate { operations, pages: ui::routes(documents, settings.demo).map_to_response(), shared })
 }

@@ -15,17 +15,23 @@ use super::{
     Shared, Tag,
     negotiation::JSON,
     resource::{Answer, to_json},
+    scalar::choice,
 };
 use crate::service::{Error, Result};
 
 /// How long the database may take to answer when it is asked whether it does.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
+choice!(
+    /// Whether the server is well.
+    HealthStatus = "ok", "unavailable"
+);
+
 /// How the server is.
 #[derive(Debug, Serialize, Object)]
 pub struct Health {
     /// `ok`, or `unavailable`.
-    pub status: String,
+    pub status: HealthStatus,
     /// Why it is unavailable.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
@@ -81,13 +87,13 @@ impl Operations {
 
 fn check<const MAY_FAIL: bool>(outcome: Result<()>) -> std::result::Result<Answer<Check<MAY_FAIL>>, super::problem::Problem> {
     let (status, health) = match outcome {
-        Ok(()) => (StatusCode::OK, Health { status: "ok".to_owned(), reason: None }),
+        Ok(()) => (StatusCode::OK, Health { status: "ok".into(), reason: None }),
         Err(error) => {
             if let Error::Unavailable(cause) | Error::Internal(cause) = &error {
                 tracing::warn!(cause = cause.for_log(), "not ready");
             }
             let reason = Some("the database doesn't answer".to_owned());
-            (StatusCode::SERVICE_UNAVAILABLE, Health { status: "unavailable".to_owned(), reason })
+            (StatusCode::SERVICE_UNAVAILABLE, Health { status: "unavailable".into(), reason })
         }
     };
     Ok(Answer::new(status).with(header::CACHE_CONTROL, "no-store").body(JSON, to_json(&health)?))

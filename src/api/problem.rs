@@ -13,7 +13,10 @@ use poem_openapi::{
 use serde::Serialize;
 
 use super::surface::INVALID_TOKEN;
-use crate::service::{self, FieldError, error::Cause};
+use crate::{
+    config::PublicUrl,
+    service::{self, FieldError, error::Cause},
+};
 
 /// How long a client is asked to wait before it tries again, in seconds.
 const RETRY_AFTER: &str = "1";
@@ -164,6 +167,7 @@ impl Problem {
             34 => Self::Internal(cause()),
             38 => Self::PreconditionFailed,
             41 => Self::Unavailable(cause()),
+            69 => Self::MethodNotAllowed("GET, HEAD".to_owned()),
             85 => Self::TooLarge,
             _ => return None,
         })
@@ -199,9 +203,16 @@ impl Problem {
     }
 
     /// The whole answer.
-    pub(super) fn render(&self, method: &Method, correlation_id: &str) -> Response {
+    pub(super) fn render(&self, method: &Method, correlation_id: &str, public_url: Option<&PublicUrl>) -> Response {
         let json = serde_json::to_vec(&self.body(method, correlation_id)).unwrap_or_default();
-        self.head(Response::builder().content_type("application/problem+json").body(json), method, correlation_id)
+        let mut response = self.head(Response::builder().content_type("application/problem+json").body(json), method, correlation_id);
+        let (base, number) = (public_url.map_or("", PublicUrl::as_str), self.facts(method).number);
+        if let Ok(help) = HeaderValue::from_str(&format!("<{base}/problems/{number}>; rel=\"help\""))
+            && number != NO_NUMBER
+        {
+            response.headers_mut().insert(header::LINK, help);
+        }
+        response
     }
 
     /// An answer with the problem's status and headers. What lies behind a failure of ours goes to the log here, and nowhere else.
@@ -301,6 +312,13 @@ pub struct ProblemBody {
     #[serde(rename = "schemaValidationFailure", skip_serializing_if = "Option::is_none")]
     #[oai(rename = "schemaValidationFailure")]
     schema_validation_failure: Option<String>,
+}
+
+impl ProblemBody {
+    /// The kind of problem in a few words.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
 }
 
 /// Something that has to be mended.

@@ -92,7 +92,7 @@ pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(Error::internal)
 }
 
-fn etag(json: &[u8]) -> String {
+pub(super) fn etag(json: &[u8]) -> String {
     let mut tag = "\"".to_owned();
     for byte in Md5::digest(json) {
         tag += &format!("{byte:02x}");
@@ -200,10 +200,10 @@ impl ApiResponse for Answer<Deleted> {
     fn register(_: &mut Registry) {}
 }
 
-type HeaderFacts = (&'static str, &'static str);
+pub(super) type HeaderFacts = (&'static str, &'static str);
 const ETAG: HeaderFacts = ("ETag", "Names this version of the resource, whatever its media type.");
 const LAST_MODIFIED: HeaderFacts = ("Last-Modified", "When the resource last changed, to the second.");
-const VARY: HeaderFacts = ("Vary", "`Accept`: the media type depends on it.");
+pub(super) const VARY: HeaderFacts = ("Vary", "`Accept`: the media type depends on it.");
 const LOCATION: HeaderFacts = ("Location", "The URL of the new resource.");
 
 pub(super) fn response(status: u16, description: &'static str, content: Vec<MetaMediaType>, headers: &[HeaderFacts]) -> MetaResponse {

@@ -25,7 +25,7 @@ const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)
 
 /// Implements what poem-openapi wants of a type that is a string, registered under a name or written out where it's used.
 macro_rules! string_type {
-    ($type:ty, $name:literal, $schema_ref:expr $(, register $schema:expr)?) => {
+    ($type:ty, $name:expr, $schema_ref:expr $(, register $schema:expr)?) => {
         impl Type for $type {
             const IS_REQUIRED: bool = true;
             type RawValueType = Self;
@@ -64,6 +64,12 @@ pub(super) use string_type;
 /// A string of that form, with a description.
 fn formed(pattern: &str, description: &'static str) -> MetaSchema {
     MetaSchema { pattern: Some(pattern.to_owned()), description: Some(description), ..MetaSchema::new("string") }
+}
+
+/// One of these strings. Clients generated from the document get an enumeration that is called like the Rust type.
+pub(super) fn one_of(values: &[&str], doc: &'static str) -> MetaSchema {
+    let values = values.iter().map(|value| Value::from(*value)).collect();
+    MetaSchema { enum_items: values, description: Some(doc.trim_ascii_start()), ..MetaSchema::new("string") }
 }
 
 pub(super) fn text<T: Type>(value: Option<Value>) -> Result<String, ParseError<T>> {
@@ -133,11 +139,11 @@ impl ParseFromJSON for ShownSecret {
 /// An opaque position in a collection.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
-pub struct Continue(pub String);
+pub struct Continuation(pub String);
 
-string_type!(Continue, "Continue", MetaSchemaRef::Reference("Continue".to_owned()), register formed(BASE64, "Where the next page begins. Opaque: send it back as it is."));
+string_type!(Continuation, "Continuation", MetaSchemaRef::Reference("Continuation".to_owned()), register formed(BASE64, "Where the next page begins. Opaque: send it back as it is."));
 
-impl ParseFromJSON for Continue {
+impl ParseFromJSON for Continuation {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         text(value).map(Self)
     }
@@ -184,23 +190,21 @@ path_identifiers!(AccountId, UserId, TokenId, RoleBindingId, EventId);
 
 /// `constant!(TokenType = "application/astra-token")`: a string that has one value in answers, and those listed in requests.
 macro_rules! constant {
-    ($(#[$doc:meta])* $name:ident = $answer:literal $(or $other:literal)*) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident = $answer:literal $(or $other:literal)*) => {
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub struct $name;
 
         const _: () = {
             #[allow(unused_imports, clippy::allow_attributes, reason = "what the macro below names")]
             use poem_openapi::{
-                registry::{MetaSchema, MetaSchemaRef},
+                registry::{MetaSchemaRef, Registry},
                 types::{ParseFromJSON, ParseResult, ToJSON, Type},
             };
             use {serde_json::Value, std::borrow::Cow};
 
-            crate::api::scalar::string_type!($name, $answer, {
-                let values = [$answer, $($other),*].into_iter().map(Into::into).collect();
-                MetaSchemaRef::Inline(Box::new(MetaSchema { enum_items: values, ..MetaSchema::new("string") }))
-            });
+            crate::api::scalar::string_type!($name, stringify!($name), MetaSchemaRef::Reference(stringify!($name).to_owned()), register
+                crate::api::scalar::one_of(&[$answer, $($other),*], concat!($($doc),*)));
 
             impl serde::Serialize for $name {
                 fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -220,8 +224,8 @@ pub(super) use constant;
 
 /// `choice!(Role = "viewer", "member")`: a string that has one of these values.
 macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident = $first:literal $(, $other:literal)*) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident = $first:literal $(, $other:literal)*) => {
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
         #[serde(transparent)]
         pub struct $name(pub String);
@@ -229,15 +233,13 @@ macro_rules! choice {
         const _: () = {
             #[allow(unused_imports, clippy::allow_attributes, reason = "what the macro below names")]
             use poem_openapi::{
-                registry::{MetaSchema, MetaSchemaRef},
+                registry::{MetaSchemaRef, Registry},
                 types::{ParseFromJSON, ParseResult, ToJSON, Type},
             };
             use {serde_json::Value, std::borrow::Cow};
 
-            crate::api::scalar::string_type!($name, $first, {
-                let values = [$first, $($other),*].into_iter().map(Into::into).collect();
-                MetaSchemaRef::Inline(Box::new(MetaSchema { enum_items: values, ..MetaSchema::new("string") }))
-            });
+            crate::api::scalar::string_type!($name, stringify!($name), MetaSchemaRef::Reference(stringify!($name).to_owned()), register
+                crate::api::scalar::one_of(&[$first, $($other),*], concat!($($doc),*)));
 
             impl ParseFromJSON for $name {
                 fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {

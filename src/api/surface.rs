@@ -6,6 +6,7 @@ use poem::{
 };
 
 use super::{oauth2, problem::Problem};
+use crate::config::PublicUrl;
 
 /// How a bearer is told that its token is no good (RFC 6750 §3.1).
 pub(super) const INVALID_TOKEN: &str = "Bearer realm=\"tokenward\", error=\"invalid_token\"";
@@ -41,9 +42,9 @@ impl Surface {
     }
 
     /// An answer that says what is wrong, as this part of the surface says it.
-    pub fn render(self, problem: &Problem, method: &Method, correlation_id: &str) -> Response {
+    pub fn render(self, problem: &Problem, method: &Method, correlation_id: &str, public_url: Option<&PublicUrl>) -> Response {
         match self {
-            Self::Accounts | Self::Tokens | Self::Open => problem.render(method, correlation_id),
+            Self::Accounts | Self::Tokens | Self::Open => problem.render(method, correlation_id, public_url),
             Self::OAuth => oauth2::render(problem, method, correlation_id),
             Self::Verify => {
                 // A proxy understands 401 and 403; nginx makes a 500 of every other refusal.

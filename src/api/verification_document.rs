@@ -8,11 +8,12 @@ use utoipa::openapi::{
 };
 
 use super::{
-    document::{header, parameter, sample},
+    document::{header, parameter},
+    example::SECRET,
     oauth2::OAuthError,
     problem::Problem,
 };
-use crate::service::Error;
+use crate::{domain::sample, service::Error};
 
 /// How an operation says what is wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,15 +135,17 @@ fn add(operation: &mut Operation, manner: Manner, problem: &Problem) {
 
 /// The example of each schema that is a body.
 pub(super) fn example(schema: &str) -> Option<Value> {
-    use sample::{ACCOUNT, SECRET, TOKEN, USER};
+    use sample::{ACCOUNT, TOKEN, TOKEN_NAME, USER};
+    let email = sample::OWNER[0];
     Some(match schema {
-        "WhoAmI" => json!({ "tokenID": TOKEN, "tokenName": "CI/CD (main) #4", "userID": USER, "email": "grace@example.com",
-            "accountID": ACCOUNT, "role": "member", "roleConstraints": ["*"] }),
+        "WhoAmI" => json!({ "tokenID": TOKEN, "tokenName": TOKEN_NAME, "userID": USER, "email": email,
+            "accountID": ACCOUNT, "role": "owner", "roleConstraints": ["*"] }),
         "LeakReport" => json!({ "secrets": [SECRET] }),
-        "TokenForm" => json!({ "token": SECRET }),
-        "Introspection" => json!({ "active": true, "sub": USER, "username": "grace@example.com", "client_id": TOKEN,
-            "token_type": "Bearer", "iat": 1_768_469_400, "jti": TOKEN, "iss": "https://tokens.example", "scope": "viewer member",
-            "account": ACCOUNT, "role": "member", "role_constraints": ["*"] }),
+        "TokenForm" => json!({ "token": SECRET, "token_type_hint": "access_token" }),
+        "Introspection" => json!({ "active": true, "sub": USER, "username": email, "client_id": TOKEN,
+            "token_type": "Bearer", "iat": 1_768_469_400, "jti": TOKEN, "iss": "https://tokens.example", "scope": "viewer member admin owner",
+            "account": ACCOUNT, "role": "owner", "role_constraints": ["*"] }),
+        "OAuthError" => json!(OAuthError::of(&Problem::InvalidToken)),
         _ => return None,
     })
 }

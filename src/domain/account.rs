@@ -28,6 +28,14 @@ pub struct Account {
     pub metadata: Metadata,
 }
 
+impl Account {
+    /// An account that is enabled from its creation on.
+    #[must_use]
+    pub fn new(id: AccountId, name: ResourceName, metadata: Metadata) -> Self {
+        Self { id, name, is_enabled: true, enabled_at: Some(metadata.created_at), contact: None, metadata }
+    }
+}
+
 /// Who answers for an account. Members are called as on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

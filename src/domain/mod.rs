@@ -13,6 +13,7 @@ pub mod name;
 pub mod postal_address;
 pub mod role;
 pub mod role_binding;
+pub mod sample;
 pub mod secret;
 pub mod token;
 pub mod user;

@@ -73,10 +73,22 @@ pub struct RoleBinding {
 }
 
 impl RoleBinding {
+    /// Makes an owner, of everything in the account.
+    #[must_use]
+    pub fn of_owner(id: RoleBindingId, account_id: AccountId, user_id: UserId, metadata: Metadata) -> Self {
+        Self { id, account_id, user_id, role: Role::Owner, role_constraints: RoleConstraints::default(), metadata }
+    }
+
+    /// The role that it gives: none without any scope.
+    #[must_use]
+    pub fn granted(&self) -> Option<Role> {
+        self.role_constraints.grant().then_some(self.role)
+    }
+
     /// Whether it makes an owner of a user that takes part.
     #[must_use]
     pub fn makes_owner(&self) -> bool {
-        self.role == Role::Owner && self.role_constraints.grant()
+        self.granted() == Some(Role::Owner)
     }
 }
 

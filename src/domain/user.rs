@@ -60,6 +60,24 @@ pub struct User {
 }
 
 impl User {
+    /// A user that takes part from its creation on, with its email for a name.
+    #[must_use]
+    pub fn local(id: UserId, account_id: AccountId, email: Email, profile: Profile, metadata: Metadata) -> Self {
+        Self {
+            id,
+            account_id,
+            auth_provider: AuthProvider::Local,
+            auth_id: FreeText::stored(email.to_string()),
+            email,
+            profile,
+            state: UserState::Active,
+            is_enabled: true,
+            enabled_at: Some(metadata.created_at),
+            last_act_at: None,
+            metadata,
+        }
+    }
+
     /// Whether its tokens work.
     #[must_use]
     pub fn takes_part(&self) -> bool {
@@ -80,6 +98,14 @@ pub struct Profile {
     pub phone: Option<FreeText>,
     /// Where it gets its letters.
     pub postal_address: Option<PostalAddress>,
+}
+
+impl Profile {
+    /// A name and nothing else.
+    #[must_use]
+    pub fn named(first_name: FreeText, last_name: FreeText) -> Self {
+        Self { first_name, last_name, company_name: None, phone: None, postal_address: None }
+    }
 }
 
 /// What a client gives to have a user made.

@@ -17,10 +17,13 @@ use crate::{
         id::{AccountId, RoleBindingId},
         label::Labels,
         role::Role,
-        role_binding::{RoleBinding, RoleConstraints},
+        role_binding::RoleBinding,
     },
     store::Conn,
 };
+
+/// In how many accounts a user can have a role. Every change to a user waits for all of them, so there can't be any number.
+const MOST_ACCOUNTS: usize = 100;
 
 impl Service {
     /// Returns the caller's account.
@@ -43,9 +46,9 @@ impl Service {
     /// Whether whoever calls could create an account now: asked before the request's body is read.
     ///
     /// # Errors
-    /// When it may not.
+    /// When it may not, or has a role in as many accounts as a user can have.
     pub async fn may_create_account(&self, identity: &Identity) -> Result<()> {
-        owns_one(&mut self.store.read().await?, identity).await
+        may_create(&mut self.store.read().await?, identity).await
     }
 
     /// Creates an account, and makes whoever calls its owner.
@@ -54,23 +57,10 @@ impl Service {
     /// As [`Service::may_create_account`].
     pub async fn create_account(&self, identity: &Identity, new: NewAccount) -> Result<Account> {
         let mut change = self.change_of(identity).await?;
-        owns_one(&mut change.writer, identity).await?;
-        let account = Account {
-            id: AccountId::random(self.entropy())?,
-            name: new.name,
-            is_enabled: true,
-            enabled_at: Some(change.at),
-            contact: None,
-            metadata: change.metadata(new.labels),
-        };
-        let binding = RoleBinding {
-            id: RoleBindingId::random(self.entropy())?,
-            account_id: account.id,
-            user_id: identity.user_id,
-            role: Role::Owner,
-            role_constraints: RoleConstraints::default(),
-            metadata: change.metadata(Labels::default()),
-        };
+        may_create(&mut change.writer, identity).await?;
+        let account = Account::new(AccountId::random(self.entropy())?, new.name, change.metadata(new.labels));
+        let id = RoleBindingId::random(self.entropy())?;
+        let binding = RoleBinding::of_owner(id, account.id, identity.user_id, change.metadata(Labels::default()));
         change.writer.insert_account(&account).await?;
         change.writer.insert_role_binding(&binding).await?;
         change.record(account.id, Deed::Created, Subject::Account(account.id)).await?;
@@ -140,8 +130,10 @@ impl Service {
     }
 }
 
-async fn owns_one(conn: &mut Conn, identity: &Identity) -> Result<()> {
-    let may = Action::ChangeAccount.reach(Role::Owner).is_everything() && conn.owns_an_account(identity.user_id).await?;
+async fn may_create(conn: &mut Conn, identity: &Identity) -> Result<()> {
+    let may = Action::ChangeAccount.reach(Role::Owner).is_everything()
+        && conn.owns_an_account(identity.user_id).await?
+        && conn.role_bindings_of(identity.user_id).await?.len() < MOST_ACCOUNTS;
     if may { Ok(()) } else { Err(Error::Forbidden) }
 }
 

@@ -1,18 +1,20 @@
 //! The first account, its owner and that one's token.
 
 use super::{Result, Service};
-use crate::domain::{
-    account::Account,
-    event::{Deed, Event, Occasion, Subject},
-    id::{AccountId, EventId, RoleBindingId, TokenId, UserId, random_uuid},
-    label::Labels,
-    metadata::Metadata,
-    name::{Email, FreeText, ResourceName},
-    role::Role,
-    role_binding::{RoleBinding, RoleConstraints},
-    secret::Secret,
-    token::Token,
-    user::{AuthProvider, Profile, User, UserState},
+use crate::{
+    domain::{
+        account::Account,
+        event::{Deed, Event, Occasion, Subject},
+        id::{AccountId, EventId, RoleBindingId, TokenId, UserId, random_uuid},
+        label::Labels,
+        metadata::Metadata,
+        name::{Email, FreeText, ResourceName},
+        role_binding::RoleBinding,
+        secret::Secret,
+        token::Token,
+        user::{Profile, User},
+    },
+    store::Writer,
 };
 
 /// How the first things shall be called.
@@ -59,60 +61,36 @@ impl Service {
         let entropy = self.entropy();
         let secret = founding.secret.map_or_else(|| Secret::generate(entropy), Ok)?;
         let (account_id, user_id) = (AccountId::random(entropy)?, UserId::random(entropy)?);
-        let now = self.clock.now();
-        let metadata = Metadata::new(Labels::default(), now, user_id);
-        let account = Account {
-            id: account_id,
-            name: founding.account_name,
-            is_enabled: true,
-            enabled_at: Some(now),
-            contact: None,
-            metadata: metadata.clone(),
-        };
-        let user = User {
-            id: user_id,
-            account_id,
-            auth_id: FreeText::stored(founding.email.to_string()),
-            email: founding.email,
-            profile: Profile {
-                first_name: founding.first_name,
-                last_name: founding.last_name,
-                company_name: None,
-                phone: None,
-                postal_address: None,
-            },
-            auth_provider: AuthProvider::Local,
-            state: UserState::Active,
-            is_enabled: true,
-            enabled_at: Some(now),
-            last_act_at: None,
-            metadata: metadata.clone(),
-        };
-        let binding = RoleBinding {
-            id: RoleBindingId::random(entropy)?,
-            account_id,
-            user_id,
-            role: Role::Owner,
-            role_constraints: RoleConstraints::default(),
-            metadata: metadata.clone(),
-        };
+        let metadata = Metadata::new(Labels::default(), self.clock.now(), user_id);
+        let profile = Profile::named(founding.first_name, founding.last_name);
+        let user = User::local(user_id, account_id, founding.email, profile, metadata.clone());
         let token = Token { id: TokenId::random(entropy)?, user_id, name: founding.token_name, metadata };
-        writer.insert_account(&account).await?;
-        writer.insert_user(&user).await?;
-        writer.insert_role_binding(&binding).await?;
-        writer.insert_token(&token, secret.digest()).await?;
         let occasion = Occasion { correlation_id: random_uuid(entropy)?.to_string(), uri: None, method: None };
-        let subjects = [
-            Subject::Account(account_id),
-            Subject::User(user_id),
-            Subject::RoleBinding(binding.id, user_id),
-            Subject::Token(token.id, user_id),
-        ];
-        for subject in subjects {
-            let event = Event::new(EventId::random(entropy)?, account_id, Deed::Created, subject, user_id, &occasion);
-            writer.insert_event(&event).await?;
-        }
+        self.found(&mut writer, founding.account_name, &user, RoleBindingId::random(entropy)?, &occasion).await?;
+        writer.insert_token(&token, secret.digest()).await?;
+        let event = Event::new(EventId::random(entropy)?, account_id, Deed::Created, Subject::Token(token.id, user_id), user_id, &occasion);
+        writer.insert_event(&event).await?;
         writer.commit().await?;
         Ok(Some(Founded { account_id, user_id, token_id: token.id, secret }))
+    }
+
+    /// Keeps a new account and its owner, with an event for each thing.
+    pub(super) async fn found(
+        &self,
+        writer: &mut Writer,
+        name: ResourceName,
+        owner: &User,
+        binding: RoleBindingId,
+        occasion: &Occasion,
+    ) -> Result<()> {
+        let User { id: user, account_id, metadata, .. } = owner;
+        writer.insert_account(&Account::new(*account_id, name, metadata.clone())).await?;
+        writer.insert_user(owner).await?;
+        writer.insert_role_binding(&RoleBinding::of_owner(binding, *account_id, *user, metadata.clone())).await?;
+        for subject in [Subject::Account(*account_id), Subject::User(*user), Subject::RoleBinding(binding, *user)] {
+            let event = Event::new(EventId::random(self.entropy())?, *account_id, Deed::Created, subject, *user, occasion);
+            writer.insert_event(&event).await?;
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,10 @@
 //! Who calls, and in which account.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use super::{Error, Result, Service, policy::Action};
 use crate::{
@@ -112,6 +116,10 @@ impl Service {
         Ok(holder)
     }
 
+    fn being_refused(&self) -> MutexGuard<'_, HashSet<TokenId>> {
+        self.being_refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn note_act(&self, user: UserId, now: Timestamp, before: Timestamp) -> Result<()> {
         let mut writer = self.store.write().await?;
         writer.note_act(user, now, before).await?;
@@ -137,9 +145,15 @@ impl Service {
         let Some(holder) = found.filter(|holder| !is_usable(holder)) else { return Ok(()) };
         let now = self.clock.now();
         let minute_ago = Timestamp::from_micros(now.as_micros().saturating_sub(NOTED_EVERY));
-        if holder.refused_at.is_some_and(|at| at > minute_ago) {
+        if holder.refused_at.is_some_and(|at| at > minute_ago) || !self.being_refused().insert(holder.token_id) {
             return Ok(());
         }
+        let written = self.write_refusal(&holder, now, minute_ago, occasion).await;
+        self.being_refused().remove(&holder.token_id);
+        written
+    }
+
+    async fn write_refusal(&self, holder: &Holder, now: Timestamp, minute_ago: Timestamp, occasion: &Arc<Occasion>) -> Result<()> {
         let mut change = self.change_in(holder.home, Some(holder.user_id), holder.user_id, Arc::clone(occasion)).await?;
         if change.writer.note_refusal(holder.token_id, now, minute_ago).await? {
             change.record(holder.home, Deed::Refused, Subject::Token(holder.token_id, holder.user_id)).await?;

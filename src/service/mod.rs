@@ -4,6 +4,7 @@ pub mod account;
 pub mod bootstrap;
 pub mod caller;
 pub mod change;
+pub mod demo;
 pub mod error;
 pub mod event;
 pub mod operator;
@@ -13,7 +14,10 @@ pub mod token;
 pub mod user;
 pub mod verification;
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
 use tokio::sync::Semaphore;
 
@@ -21,6 +25,7 @@ use crate::{
     domain::{
         clock::{Clock, Timestamp},
         entropy::Entropy,
+        id::TokenId,
     },
     store::{
         Store,
@@ -39,6 +44,8 @@ pub struct Parts {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     continue_key: Vec<u8>,
+    /// The refused tokens whose event is being written: a burst with one of them writes no second.
+    being_refused: Mutex<HashSet<TokenId>>,
     /// How many refused secrets may yet be looked into.
     looks: Arc<Semaphore>,
 }
@@ -63,7 +70,14 @@ impl Service {
         writer.offer_continue_key(&key).await?;
         let continue_key = writer.continue_key().await?;
         writer.commit().await?;
-        Ok(Self(Arc::new(Parts { store, clock, entropy, continue_key, looks: Arc::new(Semaphore::new(caller::MOST_LOOKS)) })))
+        Ok(Self(Arc::new(Parts {
+            store,
+            clock,
+            entropy,
+            continue_key,
+            being_refused: Mutex::default(),
+            looks: Arc::new(Semaphore::new(caller::MOST_LOOKS)),
+        })))
     }
 
     /// The key that seals what clients carry from one page of a collection to the next; all servers on one database share it.

@@ -5,6 +5,7 @@ use super::{
     caller::Caller,
     error::Faults,
     policy::Action,
+    token,
     user::{self, is_last_owner},
 };
 use crate::{
@@ -81,6 +82,7 @@ impl Service {
         };
         change.writer.insert_role_binding(&binding).await?;
         change.record(caller.account_id, Deed::Created, Subject::RoleBinding(binding.id, user)).await?;
+        token::revoke_outgrown(&mut change, &binding).await?;
         change.commit().await?;
         Ok(binding)
     }
@@ -128,6 +130,9 @@ impl Service {
         binding.metadata.modified(change.at, change.by);
         change.writer.update_role_binding(&binding).await?;
         change.record(caller.account_id, Deed::Modified, Subject::RoleBinding(id, user)).await?;
+        if binding.granted() > before.granted() {
+            token::revoke_outgrown(&mut change, &binding).await?;
+        }
         change.commit().await?;
         Ok(binding)
     }

@@ -1,11 +1,12 @@
 //! Tokens: issue, retrieve, list, modify, revoke.
 
-use super::{Error, Result, Service, caller::Caller, error::Faults, policy::Action};
+use super::{Error, Result, Service, caller::Caller, change::Change, error::Faults, policy::Action};
 use crate::{
     domain::{
         collection::{Page, Selection},
         event::{Deed, Subject},
         id::{TokenId, UserId},
+        role_binding::RoleBinding,
         secret::Secret,
         token::{NewToken, Token, TokenChange},
     },
@@ -109,6 +110,19 @@ impl Service {
         change.record_at_home(user, Deed::Deleted, Subject::Token(token.id, user)).await?;
         change.commit().await
     }
+}
+
+/// Revokes those tokens of a user that others have made who don't rank above its new role: they may know the secrets, and nobody holds
+/// the secret of an equal, or of one above (CONTRACT.md §9).
+pub(super) async fn revoke_outgrown(change: &mut Change, risen: &RoleBinding) -> Result<()> {
+    let user = risen.user_id;
+    for (token, maker) in change.writer.tokens_by_others(user, risen.account_id).await? {
+        if maker <= Some(risen.role) {
+            change.writer.delete_token(token).await?;
+            change.record_at_home(user, Deed::Deleted, Subject::Token(token, user)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Nothing beside the user has to exist.

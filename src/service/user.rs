@@ -7,7 +7,7 @@ use crate::{
         event::{Deed, Subject},
         id::UserId,
         name::FreeText,
-        user::{AuthProvider, NewUser, User, UserChange, UserState},
+        user::{AuthProvider, NewUser, User, UserChange},
     },
     store::{Conn, user::Member},
 };
@@ -47,19 +47,10 @@ impl Service {
     pub async fn create_user(&self, caller: &Caller, new: NewUser) -> Result<User> {
         let (mut change, caller) = self.change(caller, None).await?;
         self.may_create_user(&caller)?;
-        let user = User {
-            id: UserId::random(self.entropy())?,
-            account_id: caller.account_id,
-            auth_id: new.auth_id.unwrap_or_else(|| FreeText::stored(new.email.to_string())),
-            email: new.email,
-            profile: new.profile,
-            auth_provider: new.auth_provider,
-            state: UserState::Active,
-            is_enabled: true,
-            enabled_at: Some(change.at),
-            last_act_at: None,
-            metadata: change.metadata(new.labels),
-        };
+        let id = UserId::random(self.entropy())?;
+        let mut user = User::local(id, caller.account_id, new.email, new.profile, change.metadata(new.labels));
+        user.auth_provider = new.auth_provider;
+        user.auth_id = new.auth_id.unwrap_or(user.auth_id);
         email_is_free(&mut change.writer, &user).await?;
         change.writer.insert_user(&user).await?;
         change.record(caller.account_id, Deed::Created, Subject::User(user.id)).await?;

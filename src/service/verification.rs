@@ -110,7 +110,9 @@ impl Service {
     /// When the store fails.
     pub async fn revoke_verified(&self, verified: &Verification) -> Result<()> {
         let Identity { token_id, user_id, occasion, .. } = &verified.identity;
-        match self.store.read().await?.find_holder_again(*token_id, None).await? {
+        // Read first: a match would hold on to the connection while the change waits for one.
+        let holder = self.store.read().await?.find_holder_again(*token_id, None).await?;
+        match holder {
             Some(holder) => self.revoke(&holder, Deed::Deleted, *user_id, occasion).await,
             None => Ok(()),
         }

@@ -139,7 +139,7 @@ pub struct Store {
 enum Pools {
     /// SQLite has one writer; giving it one connection queues writers here, in order, instead of in its busy handler.
     /// The lock keeps a second process out for as long as any clone lives.
-    Sqlite { read: SqlitePool, write: SqlitePool, _lock: Arc<File> },
+    Sqlite { read: SqlitePool, write: SqlitePool, _lock: Option<Arc<File>> },
     /// Writers that queue for one account must not keep readers from their connections.
     Postgres { read: PgPool, write: PgPool },
 }
@@ -158,6 +158,7 @@ impl Store {
     pub async fn open(url: &DatabaseUrl) -> Result<Self, OpenError> {
         match url {
             DatabaseUrl::Sqlite(path) => sqlite::open(path).await,
+            DatabaseUrl::Memory => sqlite::in_memory().await,
             DatabaseUrl::Postgres(options) => postgres::open(options).await,
         }
     }

@@ -24,28 +24,37 @@ pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
     let file = path.canonicalize().map_err(|error| OpenError(format!("can't be found: {error}")))?;
     let lock = lock(&file)?;
 
-    let options = SqliteConnectOptions::new()
+    let options = options()
         .filename(&file)
         .journal_mode(SqliteJournalMode::Wal)
         // NORMAL loses acknowledged commits in a power cut; a revocation that comes undone is a breach.
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(2))
-        .disable_statement_logging();
-    let pool = |connections, options| {
-        SqlitePoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_lazy_with(options)
-    };
+        .synchronous(SqliteSynchronous::Full);
     let write = pool(1, options.clone());
     claim(&write).await?;
     MIGRATIONS.run(&write).await?;
     let read = pool(READERS, options.pragma("query_only", "ON"));
-    Ok(Pools::Sqlite { read, write, _lock: Arc::new(lock) }.into())
+    Ok(Pools::Sqlite { read, write, _lock: Some(Arc::new(lock)) }.into())
+}
+
+/// A database that ends with the process: readers and the writer take turns on its one connection.
+pub(super) async fn in_memory() -> Result<Store, OpenError> {
+    let pool = pool(1, options().in_memory(true));
+    MIGRATIONS.run(&pool).await?;
+    Ok(Pools::Sqlite { read: pool.clone(), write: pool, _lock: None }.into())
+}
+
+fn options() -> SqliteConnectOptions {
+    SqliteConnectOptions::new().foreign_keys(true).busy_timeout(Duration::from_secs(2)).disable_statement_logging()
+}
+
+fn pool(connections: u32, options: SqliteConnectOptions) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(options)
 }
 
 /// Makes the file if need be, readable by its owner only; SQLite gives its side files the same mode.

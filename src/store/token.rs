@@ -8,7 +8,8 @@ use super::{
 };
 use crate::domain::{
     collection::{Field, Kind, Page, Selection},
-    id::{TokenId, UserId},
+    id::{AccountId, TokenId, UserId},
+    role::Role,
     secret::SecretDigest,
     token::Token,
 };
@@ -59,6 +60,16 @@ impl Conn {
     pub async fn tokens_of(&mut self, user: UserId) -> Result<Vec<TokenId>, StoreError> {
         const FIND: &str = "SELECT id FROM tokens WHERE user_id = $1 ORDER BY created_at, id";
         Ok(on!(self, c => sqlx::query_scalar(FIND).bind(user).fetch_all(c).await)?)
+    }
+
+    /// The tokens of a user that somebody else has made, with that one's role in the account, if it has any. Operators count as nobody.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn tokens_by_others(&mut self, user: UserId, account: AccountId) -> Result<Vec<(TokenId, Option<Role>)>, StoreError> {
+        const FIND: &str = "SELECT t.id, b.role FROM tokens t LEFT JOIN role_bindings b ON b.user_id = t.created_by AND b.account_id = $2 \
+             AND b.role_constraints <> '[]' WHERE t.user_id = $1 AND t.created_by <> $1 AND t.created_by <> $3 ORDER BY t.created_at, t.id";
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(user).bind(account).bind(UserId::nil()).fetch_all(c).await)?)
     }
 
     /// Some of the user's tokens.

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, Executor as _};
 use tempfile::TempDir;
 use tokenward::{
-    api::{self, Settings, document},
+    api::{self, Settings, document, openapi_3_0},
     config::DatabaseUrl,
     domain::{
         clock::{Clock, Timestamp},
@@ -75,6 +75,7 @@ impl Entropy for Seeded {
 enum Database {
     Sqlite(TempDir),
     Postgres { server: String, schema: String },
+    Memory,
 }
 
 impl Database {
@@ -89,6 +90,7 @@ impl Database {
 
     fn url(&self) -> String {
         match self {
+            Self::Memory => unreachable!("nobody else reaches it"),
             Self::Sqlite(folder) => format!("sqlite:{}", folder.path().join("test.db").display()),
             Self::Postgres { server, schema } => {
                 let separator = if server.contains('?') { '&' } else { '?' };
@@ -105,6 +107,7 @@ impl Database {
                 pool.execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
                 pool.close().await;
             }
+            Self::Memory => unreachable!("nobody else reaches it"),
             Self::Postgres { .. } => {
                 let pool = sqlx::PgPool::connect(&self.url()).await.unwrap();
                 pool.execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
@@ -143,7 +146,7 @@ pub async fn on_every_database(test: impl AsyncFn(&App)) {
 
 impl App {
     async fn new(database: Database) -> Self {
-        let url: DatabaseUrl = database.url().parse().unwrap();
+        let url: DatabaseUrl = if let Database::Memory = database { DatabaseUrl::Memory } else { database.url().parse().unwrap() };
         let store = Store::open(&url).await.unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(BEGIN * 1_000_000)));
         let service = Service::new(store.clone(), clock.clone(), Arc::new(Seeded(AtomicU64::new(0)))).await.unwrap();
@@ -155,15 +158,23 @@ impl App {
             token_name: ResourceName::parse("bootstrap").unwrap(),
             secret: None,
         };
-        let Founded { account_id, user_id, token_id, secret } = service.bootstrap(founding).await.unwrap().unwrap();
+        let demo = matches!(database, Database::Memory);
+        let founded = if demo { service.seed_demo().await.unwrap() } else { service.bootstrap(founding).await.unwrap().unwrap() };
+        let Founded { account_id, user_id, token_id, secret } = founded;
         let settings = Settings {
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
             credential_header: Some(HeaderName::from_static("x-api-key")),
+            demo,
             ..Settings::default()
         };
         let endpoint = poem::EndpointExt::boxed(api::endpoint(service.clone(), settings).unwrap());
         let secret = secret.expose().to_owned();
         Self { service, clock, account: account_id, owner: user_id, token: token_id.to_string(), secret, store, endpoint, database }
+    }
+
+    /// What `tokenward serve --demo` serves.
+    pub async fn demo() -> Self {
+        Self::new(Database::Memory).await
     }
 
     /// Runs a statement on the database, behind the server's back.
@@ -447,7 +458,9 @@ impl Reply {
         for (name, value) in &self.headers {
             writeln!(text, "{name}: {}", value.to_str().unwrap()).unwrap();
         }
-        if !self.body.is_empty() {
+        if !self.body.is_empty() && !self.header("content-type").ends_with("json") {
+            writeln!(text, "\n{}", self.text()).unwrap();
+        } else if !self.body.is_empty() {
             // Laid out for readers; every token of it is as it was sent.
             let mut pretty = serde_json::Serializer::pretty(vec![]);
             let mut plain = serde_json::Deserializer::from_slice(&self.body);
@@ -466,6 +479,12 @@ impl Reply {
 pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let document = document::document(None).unwrap();
     serde_json::from_str(&document::json(&document).unwrap()).unwrap()
+});
+
+/// The document in OpenAPI 3.0, as it is committed and served.
+pub static DOCUMENT_3_0: LazyLock<String> = LazyLock::new(|| {
+    let document = document::document(None).unwrap();
+    document::json(&openapi_3_0::translated(&document).unwrap()).unwrap()
 });
 
 /// Validates an instance against a part of the document.
@@ -513,7 +532,8 @@ fn conforms(method: &Method, path: &str, reply: &Reply) {
             assert!(content.contains_key(media_type), "{shown} is answered as {media_type}");
             let escape = |text: &str| text.replace('~', "~0").replace('/', "~1");
             let pointer = format!("/paths/{}/{method_name}/responses/{status}/content/{}/schema", escape(&template), escape(media_type));
-            if let Err(error) = valid(&pointer, &reply.json()) {
+            let body = if media_type.ends_with("json") { reply.json() } else { reply.text().into() };
+            if let Err(error) = valid(&pointer, &body) {
                 panic!("{shown} is answered with what the document doesn't allow: {error}");
             }
             if let Some(number) = reply.problem() {

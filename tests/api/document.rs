@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, path::Path};
 
 use serde_json::Value;
 
-use crate::app::{DOCUMENT, valid};
+use crate::app::{DOCUMENT, DOCUMENT_3_0, valid};
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/spec/openapi.json");
+const COMMITTED_3_0: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/spec/openapi-3.0.json");
 const SNAPSHOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
 
 /// Every operation with its JSON pointer.
@@ -23,6 +24,13 @@ fn operations() -> Vec<(String, &'static Value)> {
 fn the_committed_document_is_what_the_code_makes() {
     let committed: Value = std::fs::read_to_string(COMMITTED).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     assert!(committed == *DOCUMENT, "spec/openapi.json differs from the code; if that is meant: cargo run -- openapi > spec/openapi.json");
+}
+
+#[test]
+fn the_committed_3_0_document_is_what_the_code_makes() {
+    let committed = std::fs::read_to_string(COMMITTED_3_0).unwrap_or_default();
+    let again = "cargo run -- openapi --openapi-version 3.0 > spec/openapi-3.0.json";
+    assert!(committed == *DOCUMENT_3_0, "spec/openapi-3.0.json differs from the code; if that is meant: {again}");
 }
 
 #[test]
@@ -48,8 +56,10 @@ fn every_operation_is_described() {
         for (status, response) in operation["responses"].as_object().unwrap() {
             assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{pointer}: {status}");
         }
-        let open = operation["tags"][0] == "Operations" || ["/oauth2/revoke", "/leaks"].contains(&path.as_str());
-        assert_eq!(operation["security"].is_array(), !open, "{pointer}");
+        let open = ["Operations", "Problems"].contains(&operation["tags"][0].as_str().unwrap())
+            || ["/oauth2/revoke", "/leaks"].contains(&path.as_str());
+        let secured = operation["security"].as_array().map(|ways| !ways.is_empty());
+        assert_eq!(secured, Some(!open), "{pointer}");
     }
 }
 
@@ -93,6 +103,30 @@ fn every_parameter_has_an_example_that_fits_its_schema() {
     }
 }
 
+/// Those who browse see what each field means, and what it may look like.
+#[test]
+fn every_field_is_described_and_has_an_example() {
+    let schemas = &DOCUMENT["components"]["schemas"];
+    let mut fields = 0;
+    for (name, schema) in schemas.as_object().unwrap() {
+        assert!(schema["description"].as_str().is_some_and(|text| !text.is_empty()), "{name} has no description");
+        for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+            let target = schema["$ref"].as_str().map(|reference| &schemas[reference.rsplit('/').next().unwrap()]);
+            let described = [Some(schema), target].into_iter().flatten().any(|schema| schema["description"].is_string());
+            assert!(described, "{name}.{field} has no description");
+            let has_example = |schema: &Value| schema["examples"].is_array() || schema["properties"].is_object();
+            let shown = target.map_or_else(|| has_example(schema), has_example);
+            // The items of a list have examples of their own.
+            assert!(shown || field == "items", "{name}.{field} has no example");
+            if let Some(example) = schema["examples"].get(0) {
+                valid(&format!("/components/schemas/{name}/properties/{field}"), example).unwrap();
+            }
+            fields += 1;
+        }
+    }
+    assert!(fields > 100, "{fields}");
+}
+
 #[test]
 fn only_problems_may_have_members_that_the_document_does_not_know() {
     for (name, schema) in DOCUMENT["components"]["schemas"].as_object().unwrap() {
@@ -101,6 +135,22 @@ fn only_problems_may_have_members_that_the_document_does_not_know() {
             assert_eq!(schema["additionalProperties"], false, "{name}");
         }
     }
+}
+
+/// Of a value that is no word, generators make a name that nobody understands.
+#[test]
+fn values_that_are_no_words_have_names() {
+    fn check(pointer: &str, value: &Value) {
+        if let Some(values) = value["enum"].as_array() {
+            let words = values.iter().all(|value| value.as_str().is_some_and(|text| text.bytes().all(|b| b.is_ascii_alphabetic())));
+            let names: BTreeSet<&str> = value["x-enum-varnames"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            assert!(words || names.len() == values.len(), "{pointer} has values without a name of their own");
+        }
+        for (name, member) in value.as_object().into_iter().flatten() {
+            check(&format!("{pointer}/{name}"), member);
+        }
+    }
+    check("", &DOCUMENT["components"]);
 }
 
 /// What the document declares is snapshotted, and what is snapshotted is declared.
@@ -125,4 +175,26 @@ fn every_answer_has_a_snapshot() {
         let Some((id, _)) = name.split_once("__").filter(|(id, _)| ids.contains(id)) else { continue };
         assert!(declared.iter().any(|answer| name.starts_with(answer.as_str())), "{id} declares no {name}");
     }
+}
+
+/// Whoever creates something is led to all that can be done with it; and each link fills in the whole path of where it leads.
+#[test]
+fn links_lead_to_operations_and_fill_their_paths() {
+    let mut links = 0;
+    for (pointer, operation) in operations() {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let given = response["links"].as_object();
+            assert!(status != "201" || given.is_some_and(|given| given.len() >= 3), "{pointer}: {status} leads nowhere");
+            for (name, link) in given.into_iter().flatten() {
+                let (target, _) = operations().into_iter().find(|(_, target)| target["operationId"] == link["operationId"]).unwrap();
+                let path = target.replace("~1", "/");
+                let taken: BTreeSet<&str> = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).collect();
+                let filled: BTreeSet<&str> =
+                    link["parameters"].as_object().unwrap().keys().map(String::as_str).filter(|name| *name != "If-Match").collect();
+                assert_eq!(filled, taken, "{pointer}: {name}");
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 30, "{links}");
 }

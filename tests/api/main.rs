@@ -6,6 +6,7 @@
 
 mod app;
 mod collection;
+mod demo;
 mod document;
 mod fuzz;
 mod gateways;

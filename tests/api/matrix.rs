@@ -1,12 +1,12 @@
 //! Who may do what: every operation of the document, called by everyone, on what belongs to everyone.
 
-use std::fmt::Write as _;
+use std::{collections::HashMap, fmt::Write as _};
 
 use serde_json::json;
 use tokenward::domain::{id::UserId, role::Role};
 
 use crate::{
-    app::{App, on_every_database},
+    app::{App, DOCUMENT, on_every_database},
     operation::{self, Operation},
 };
 
@@ -119,11 +119,52 @@ fn table(rows: &[(String, Vec<u16>)], operation: &str) -> String {
     table
 }
 
+/// From which role on callers reach what: `viewer: own; admin: no role, viewer, member; owner: admin, owner`.
+fn who_may(rows: &[(String, Vec<u16>)]) -> String {
+    let mut reached = vec![];
+    let mut told = vec![];
+    for (index, (caller, who)) in CALLERS.iter().enumerate().filter(|(_, (_, who))| *who != Who::Stranger) {
+        let new = |(whose, row): &&(String, Vec<u16>)| row[index] < 300 && !reached.contains(whose);
+        let new: Vec<String> = rows.iter().filter(new).map(|(whose, _)| whose.clone()).collect();
+        if new.is_empty() {
+            continue;
+        }
+        let caller = match who {
+            Who::Anonymous => "anyone",
+            Who::User(None) => "any token",
+            _ => caller,
+        };
+        told.push(if new.len() == rows.len() { caller.to_owned() } else { format!("{caller}: {}", new.join(", ")) });
+        reached.extend(new);
+    }
+    told.join("; ")
+}
+
+/// `spec/operations.txt`: a line for each operation, to be read and searched.
+fn operations(who: &HashMap<String, String>) -> String {
+    let mut lines = vec![["operation", "method", "path", "answers", "who may"].map(str::to_owned)];
+    for (path, item) in DOCUMENT["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            let answers: Vec<&str> = operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();
+            let who = if operation["security"] == json!([]) { "anyone".to_owned() } else { who[id].clone() };
+            lines.push([id.to_owned(), method.to_uppercase(), path.clone(), answers.join(" "), who]);
+        }
+    }
+    let widths = [0, 1, 2, 3].map(|column| lines.iter().map(|line| line[column].len()).max().unwrap() + 2);
+    let line = |cells: &[String; 5]| {
+        let columns = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        columns.collect::<String>() + &cells[4] + "\n"
+    };
+    lines.iter().map(line).collect()
+}
+
 #[tokio::test]
 async fn the_matrix_of_roles() {
     on_every_database(async |app| {
         let (_, stranger, _) = app.another_account().await;
         let mut number = 0;
+        let mut who = HashMap::new();
         let mut shown = format!("{:<34}{:<32}", "operation", "on what is of / granting");
         for (name, _) in &CALLERS {
             write!(shown, "{name:<11}").unwrap();
@@ -146,6 +187,9 @@ async fn the_matrix_of_roles() {
                 }
                 let label = change.map_or_else(|| operation.id.to_owned(), |change| format!("{} ({change})", operation.id));
                 shown += &table(&rows, &label);
+                let told: &mut String = who.entry(operation.id.to_owned()).or_default();
+                *told += &change.map_or_else(String::new, |change| format!("; its {change}: "));
+                *told += &who_may(&rows);
             }
         }
         insta::with_settings!({
@@ -153,6 +197,16 @@ async fn the_matrix_of_roles() {
             prepend_module_to_snapshot => false,
             omit_expression => true,
         }, { insta::assert_snapshot!("roles", shown) });
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/spec/operations.txt");
+        let made = operations(&who);
+        if std::env::var("INSTA_UPDATE").is_ok_and(|update| ["always", "force"].contains(&update.as_str())) {
+            std::fs::write(file, &made).unwrap();
+        }
+        let committed = std::fs::read_to_string(file).unwrap_or_default();
+        assert!(
+            committed == made,
+            "spec/operations.txt differs from what the server does; if that is meant: INSTA_UPDATE=always cargo test"
+        );
     })
     .await;
 }

@@ -72,7 +72,8 @@ struct User {
     roles: [Option<(Role, String)>; 2],
     active: bool,
     exists: bool,
-    tokens: Vec<String>,
+    /// Each with who made it.
+    tokens: Vec<(String, usize)>,
 }
 
 struct World {
@@ -201,7 +202,7 @@ impl World {
             Deed::ListTokens => app.get(there(format!("users/{id}/tokens"))),
             Deed::CreateToken => app.call("POST", there(format!("users/{id}/tokens"))).json(&body("token", "1.0", json!({ "name": "x" }))),
             Deed::DeleteToken(of) => {
-                let token = self.users[of % self.users.len()].tokens.last().map_or(NOBODY, String::as_str);
+                let token = self.users[of % self.users.len()].tokens.last().map_or(NOBODY, |(token, _)| token);
                 app.call("DELETE", there(format!("users/{id}/tokens/{token}")))
             }
             Deed::CreateUser => {
@@ -231,7 +232,7 @@ impl World {
     async fn apply(&mut self, app: &App, step: Step, answer: &Value) {
         let Step { caller, account, target, deed } = step;
         match deed {
-            Deed::CreateToken => self.users[target].tokens.push(answer["id"].as_str().unwrap().to_owned()),
+            Deed::CreateToken => self.users[target].tokens.push((answer["id"].as_str().unwrap().to_owned(), caller)),
             Deed::DeleteToken(_) => drop(self.users[target].tokens.pop()),
             Deed::CreateUser => {
                 self.made += 1;
@@ -242,8 +243,16 @@ impl World {
             Deed::Suspend => self.users[target].active = false,
             Deed::Activate => self.users[target].active = true,
             Deed::DeleteUser => self.delete(target),
-            Deed::Grant(role) => self.users[target].roles[account] = Some((role, answer["id"].as_str().unwrap().to_owned())),
-            Deed::Rebind(role) => self.users[target].roles[account].as_mut().unwrap().0 = role,
+            Deed::Grant(role) => {
+                self.users[target].roles[account] = Some((role, answer["id"].as_str().unwrap().to_owned()));
+                self.outgrow(target, account);
+            }
+            Deed::Rebind(role) => {
+                let before = std::mem::replace(&mut self.users[target].roles[account].as_mut().unwrap().0, role);
+                if role > before {
+                    self.outgrow(target, account);
+                }
+            }
             Deed::Unbind => {
                 self.users[target].roles[account] = None;
                 if self.users[target].roles.iter().all(Option::is_none) && self.users[target].home == account {
@@ -260,6 +269,14 @@ impl World {
             }
             Deed::ListTokens | Deed::Rename => {}
         }
+    }
+
+    /// Who rises loses the tokens that others have made for it who aren't above it any more.
+    fn outgrow(&mut self, target: usize, account: usize) {
+        let role = self.role(target, account);
+        let mut tokens = std::mem::take(&mut self.users[target].tokens);
+        tokens.retain(|(_, maker)| *maker == target || self.role(*maker, account) > role);
+        self.users[target].tokens = tokens;
     }
 
     fn delete(&mut self, user: usize) {

@@ -107,6 +107,49 @@ async fn users_are_who_they_say() {
     .await;
 }
 
+/// An admin may know the secrets that it has made for a member; they don't rise with that one.
+#[tokio::test]
+async fn who_rises_loses_the_tokens_that_its_equals_have_made() {
+    on_every_database(async |app| {
+        let admin = app.user("admin@example.com", Some(Role::Admin)).await;
+        let admins = app.token_of(admin, "admin").await.1;
+        let member = app.user("member@example.com", Some(Role::Member)).await;
+        let own = app.token_of(member, "own").await.1;
+        let token = json!({ "type": "application/astra-token", "version": "1.0", "name": "made" });
+        let made = |by: &str| app.call("POST", app.tokens(member)).json(&token).secret(by);
+        let by_owner = made(&app.secret).expect(201).await.json()["token"].as_str().unwrap().to_owned();
+        let by_admin = made(&admins).expect(201).await.json()["token"].as_str().unwrap().to_owned();
+        let path = below(app, &format!("roleBindings/{}", binding_of(app, member).await));
+        let works = async |secret: &str| app.get(app.tokens(member)).secret(secret).send().await.status == 200;
+        // What isn't a rise takes nothing.
+        for role in ["member", "viewer", "member"] {
+            app.call("PUT", &path).json(&binding(&json!({ "role": role }))).expect(204).await;
+            assert!(works(&by_owner).await && works(&by_admin).await && works(&own).await, "as {role}");
+        }
+        app.call("PUT", &path).json(&binding(&json!({ "role": "admin" }))).expect(204).await;
+        assert!(works(&by_owner).await && works(&own).await);
+        app.get(app.tokens(member)).secret(&by_admin).problem(4).await;
+        app.call("PUT", &path).json(&binding(&json!({ "role": "owner" }))).expect(204).await;
+        assert!(works(&own).await);
+        app.get(app.tokens(member)).secret(&by_owner).problem(4).await;
+        let revoked = app.get(below(app, "events?filter=name%20eq%20'token.deleted'&count=true")).expect(200).await.json();
+        assert_eq!(revoked["metadata"]["count"], 2);
+    })
+    .await;
+}
+
+/// Every change to a user waits for all its accounts, so their number has a limit.
+#[tokio::test]
+async fn a_user_has_a_role_in_a_hundred_accounts_at_most() {
+    on_every_database(async |app| {
+        for number in 1..100 {
+            app.call("POST", "/accounts").json(&account(&json!({ "name": format!("n{number}") }))).expect(201).await;
+        }
+        refused("accounts_have_a_limit", app.call("POST", "/accounts").json(&account(&json!({ "name": "one too many" }))), 11).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn every_order_of_every_collection_continues() {
     on_every_database(async |app| {

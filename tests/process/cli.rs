@@ -99,10 +99,31 @@ fn the_first_secret_can_be_given() {
 }
 
 #[test]
+fn a_demonstration_lives_in_memory_and_says_so() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut server = Server::spawn(tokenward(&["serve", "--demo", "--listen", "127.0.0.1:0"]).current_dir(folder.path()));
+    let greeting = server.read_until("curl ");
+    assert!(greeting.contains("THIS IS A DEMONSTRATION"), "{greeting}");
+    let secret = greeting.lines().find(|line| line.starts_with("tokward")).unwrap();
+    let signed_in = format!("http://{}/swagger-ui/#token={secret}", server.address);
+    assert!(greeting.lines().any(|line| line == signed_in), "{greeting}");
+    let line = greeting.lines().find(|line| line.starts_with("curl ")).unwrap();
+    let (_, path) = line.split_once(&server.address).unwrap();
+    assert_eq!(call(&server.address, "GET", path, secret, "").0, 200);
+    let secret = secret.to_owned();
+    let (_, err) = server.stop();
+    assert!(!err.contains(&secret), "{err}");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "it leaves files");
+}
+
+#[test]
 fn the_document_needs_no_database() {
     let committed = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/spec/openapi.json")).unwrap();
     assert_eq!(printed(&["openapi"]), committed);
     assert!(printed(&["openapi", "--format", "yaml"]).starts_with("openapi: 3.1.0\n"));
+    let older = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/spec/openapi-3.0.json")).unwrap();
+    assert_eq!(printed(&["openapi", "--openapi-version", "3.0"]), older);
+    assert!(printed(&["openapi", "--openapi-version", "3.0", "--format", "yaml"]).starts_with("openapi: 3.0.3\n"));
 }
 
 #[test]
@@ -114,6 +135,10 @@ fn malformed_arguments_are_one_sentence() {
         &["init", "--account-name", "<b>"],
         &["init", "--email", "nobody"],
         &["openapi", "--format", "xml"],
+        &["serve", "--public-url", "ftp://example.com"],
+        &["serve", "--demo", "--database", "sqlite:x.db"],
+        &["--demo", "--email", "grace@example.com"],
+        &["openapi", "--openapi-version", "2.0"],
         &["nonsense"],
     ] {
         let said = failure(arguments);

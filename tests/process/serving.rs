@@ -55,6 +55,44 @@ fn a_request_that_never_ends_does_not_hold_the_server_up() {
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
 }
 
+/// Whoever connects and asks for nothing is let go, however little it says.
+#[test]
+fn silent_connections_are_closed() {
+    let database = Database::sqlite();
+    init(&database.url());
+    let server = Server::start(&database.url(), &[]);
+    let streams = ["", "P", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\n"].map(|said| {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        std::io::Write::write_all(&mut stream, said.as_bytes()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+        (said, stream)
+    });
+    for (said, mut stream) in streams {
+        // Closed or reset: it ends. A read that times out would be an error of another kind.
+        match stream.read_to_end(&mut vec![]) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{said:?}"),
+        }
+    }
+}
+
+#[test]
+fn more_connections_than_allowed_wait_for_a_place() {
+    let database = Database::sqlite();
+    let first = init(&database.url());
+    let server = Server::start(&database.url(), &["--max-connections", "2"]);
+    let mut held = [Client::connect(&server.address).unwrap(), Client::connect(&server.address).unwrap()];
+    for client in &mut held {
+        assert_eq!(client.call("GET", &first.mine(), &first.secret, "").unwrap().0, 200);
+    }
+    let (address, path, secret) = (server.address.clone(), first.mine(), first.secret.clone());
+    let third = thread::spawn(move || call(&address, "GET", &path, &secret, "").0);
+    thread::sleep(Duration::from_millis(500));
+    assert!(!third.is_finished(), "a third connection is served beside two");
+    drop(held);
+    assert_eq!(third.join().unwrap(), 200);
+}
+
 /// Whoever sends more than we want to read gets the answer all the same.
 #[test]
 fn a_refused_body_does_not_tear_the_answer_away() {

@@ -1,0 +1,3 @@
+//! The client, as progenitor makes it.
+
+include!(concat!(env!("OUT_DIR"), "/tokenward.rs"));

@@ -1,0 +1,59 @@
+//! The demonstration: what the document's examples speak of, on an empty database.
+
+use super::{Error, Result, Service, bootstrap::Founded};
+use crate::domain::{
+    Refused,
+    event::{Deed, Event, Occasion, Subject},
+    id::{AccountId, EventId, TokenId, UserId},
+    label::{Label, Labels},
+    metadata::Metadata,
+    name::{Email, FreeText, ResourceName},
+    sample,
+    secret::Secret,
+    token::Token,
+    user::{Profile, User},
+};
+
+impl Service {
+    /// Puts the examples' account, users, role binding, token and events into an empty database. The secret is a fresh one: one that
+    /// everybody knows would be a door that stays open.
+    ///
+    /// # Errors
+    /// When the database isn't empty, or fails.
+    pub async fn seed_demo(&self) -> Result<Founded> {
+        let account_id: AccountId = known(sample::ACCOUNT.parse())?;
+        let (owner_id, token_id): (UserId, TokenId) = (known(sample::USER.parse())?, known(sample::TOKEN.parse())?);
+        let (name, value) = sample::LABEL;
+        let labels = known(Labels::parse(vec![Label { name: name.to_owned(), value: value.to_owned() }]))?;
+        let metadata = Metadata::new(labels, sample::CREATED, owner_id);
+        let person = |id: UserId, [email, first, last]: [&str; 3]| {
+            let profile = Profile::named(known(FreeText::parse(first))?, known(FreeText::parse(last))?);
+            Ok::<_, Error>(User::local(id, account_id, known(Email::parse(email))?, profile, metadata.clone()))
+        };
+        let owner = person(owner_id, sample::OWNER)?;
+        let colleague = person(known(sample::COLLEAGUE.parse())?, sample::OTHER)?;
+        let token =
+            Token { id: token_id, user_id: owner_id, name: known(ResourceName::parse(sample::TOKEN_NAME))?, metadata: metadata.clone() };
+        let secret = Secret::generate(self.entropy())?;
+
+        let mut occasion = Occasion { correlation_id: sample::CORRELATION.to_owned(), uri: None, method: None };
+        let mut writer = self.store.write().await?;
+        let binding = known(sample::ROLE_BINDING.parse())?;
+        self.found(&mut writer, known(ResourceName::parse(sample::ACCOUNT_NAME))?, &owner, binding, &occasion).await?;
+        writer.insert_user(&colleague).await?;
+        writer.insert_token(&token, secret.digest()).await?;
+        let event = |id, subject, occasion: &Occasion| Event::new(id, account_id, Deed::Created, subject, owner_id, occasion);
+        writer.insert_event(&event(EventId::random(self.entropy())?, Subject::User(colleague.id), &occasion)).await?;
+        // This one as if by way of the API, for it is an example, too.
+        occasion.uri = Some(format!("/accounts/{account_id}/core/v1/users/{owner_id}/tokens"));
+        occasion.method = Some("post".to_owned());
+        writer.insert_event(&event(known(sample::EVENT.parse())?, Subject::Token(token_id, owner_id), &occasion)).await?;
+        writer.commit().await?;
+        Ok(Founded { account_id, user_id: owner_id, token_id, secret })
+    }
+}
+
+/// The samples are well-formed; a test goes through them.
+fn known<T>(sample: std::result::Result<T, Refused>) -> Result<T> {
+    sample.map_err(Error::internal)
+}
