@@ -143,7 +143,7 @@ async fn measure(database: &str, url: &str) -> bool {
         println!("{database}, {class}: median {median:.2} us; measured twice it differs by up to {noise:.2} us");
     }
     let mut good = true;
-    for (one, other) in [(0, 1), (0, 2), (1, 2), (0, 3)] {
+    for (one, other) in [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)] {
         let (difference, noise) = ((medians[one] - medians[other]).abs(), noises[one].max(noises[other]));
         let judged = if other == 3 { "for comparison" } else { "must be below the noise" };
         println!("{database}, {} against {}: differ by {difference:.2} us, noise {noise:.2} us ({judged})", CLASSES[one], CLASSES[other]);

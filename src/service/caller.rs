@@ -14,7 +14,7 @@ use crate::{
         id::{AccountId, TokenId, UserId},
         role::Role,
         role_binding::RoleConstraints,
-        secret::Secret,
+        secret::{Secret, SecretDigest},
         user::UserState,
     },
     store::{Conn, caller::Holder, user::Member},
@@ -22,6 +22,8 @@ use crate::{
 
 /// How often it is noted that a user has authenticated, or that a token was turned away: once in a minute, in microseconds.
 const NOTED_EVERY: i64 = 60_000_000;
+/// How many refused secrets are looked into at a time.
+pub(super) const MOST_LOOKS: usize = 64;
 /// How long a request waits for such a note. It is of no use to the request itself.
 const NOTE_PATIENCE: Duration = Duration::from_millis(250);
 
@@ -95,27 +97,16 @@ impl Service {
         let Ok(secret) = Secret::parse(secret) else { return Err(Error::InvalidCredentials) };
         let mut conn = self.store.read().await?;
         let found = match spoken_to {
-            SpokenTo::Account(account) => conn.find_holder(secret.digest(), account).await?,
-            SpokenTo::Home => conn.find_holder_at_home(secret.digest()).await?,
+            SpokenTo::Account(account) => conn.find_usable_holder(secret.digest(), account).await?,
+            SpokenTo::Home => conn.find_usable_holder_at_home(secret.digest()).await?,
         };
         drop(conn);
-        let holder = found.ok_or(Error::InvalidCredentials)?;
+        let Some(holder) = found else {
+            self.look_into(secret.digest(), occasion);
+            return Err(Error::InvalidCredentials);
+        };
         let now = self.clock.now();
         let minute_ago = Timestamp::from_micros(now.as_micros().saturating_sub(NOTED_EVERY));
-        if !is_usable(&holder) {
-            let noted = holder.refused_at.is_some_and(|at| at > minute_ago);
-            if !noted && self.being_refused().insert(holder.token_id) {
-                // In the background: how long the answer takes must not tell a known token from an unknown one.
-                let (service, occasion) = (self.clone(), Arc::clone(occasion));
-                tokio::spawn(async move {
-                    if let Err(error) = service.note_refusal(&holder, now, minute_ago, &occasion).await {
-                        tracing::warn!(?error, "a refused token left no event");
-                    }
-                    service.being_refused().remove(&holder.token_id);
-                });
-            }
-            return Err(Error::InvalidCredentials);
-        }
         if holder.last_act_at.is_none_or(|at| at <= minute_ago) {
             let noted = tokio::time::timeout(NOTE_PATIENCE, self.note_act(holder.user_id, now, minute_ago)).await;
             if !matches!(noted, Ok(Ok(()))) {
@@ -135,9 +126,36 @@ impl Service {
         Ok(writer.commit().await?)
     }
 
-    async fn note_refusal(&self, holder: &Holder, now: Timestamp, before: Timestamp, occasion: &Arc<Occasion>) -> Result<()> {
+    /// Finds out whether a refused secret is known all the same, and leaves an event if it is. In the background, and for every refused
+    /// secret: how long the answer takes must not tell a known one from an unknown one. When too many are looked into at once, no more
+    /// are: whoever presents so many at a time shall not keep the store from others.
+    fn look_into(&self, digest: SecretDigest, occasion: &Arc<Occasion>) {
+        let Ok(permit) = Arc::clone(&self.looks).try_acquire_owned() else { return };
+        let (service, occasion) = (self.clone(), Arc::clone(occasion));
+        tokio::spawn(async move {
+            if let Err(error) = service.note_refusal(digest, &occasion).await {
+                tracing::warn!(?error, "a refused token left no event");
+            }
+            drop(permit);
+        });
+    }
+
+    async fn note_refusal(&self, digest: SecretDigest, occasion: &Arc<Occasion>) -> Result<()> {
+        let found = self.store.read().await?.find_holder(digest, None).await?;
+        let Some(holder) = found.filter(|holder| !is_usable(holder)) else { return Ok(()) };
+        let now = self.clock.now();
+        let minute_ago = Timestamp::from_micros(now.as_micros().saturating_sub(NOTED_EVERY));
+        if holder.refused_at.is_some_and(|at| at > minute_ago) || !self.being_refused().insert(holder.token_id) {
+            return Ok(());
+        }
+        let written = self.write_refusal(&holder, now, minute_ago, occasion).await;
+        self.being_refused().remove(&holder.token_id);
+        written
+    }
+
+    async fn write_refusal(&self, holder: &Holder, now: Timestamp, minute_ago: Timestamp, occasion: &Arc<Occasion>) -> Result<()> {
         let mut change = self.change_in(holder.home, Some(holder.user_id), holder.user_id, Arc::clone(occasion)).await?;
-        if change.writer.note_refusal(holder.token_id, now, before).await? {
+        if change.writer.note_refusal(holder.token_id, now, minute_ago).await? {
             change.record(holder.home, Deed::Refused, Subject::Token(holder.token_id, holder.user_id)).await?;
             change.commit().await?;
         }

@@ -19,6 +19,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use tokio::sync::Semaphore;
+
 use crate::{
     domain::{
         clock::{Clock, Timestamp},
@@ -44,6 +46,8 @@ pub struct Parts {
     continue_key: Vec<u8>,
     /// The refused tokens whose event is being written: a burst with one of them writes no second.
     being_refused: Mutex<HashSet<TokenId>>,
+    /// How many refused secrets may yet be looked into.
+    looks: Arc<Semaphore>,
 }
 
 impl std::ops::Deref for Service {
@@ -66,7 +70,14 @@ impl Service {
         writer.offer_continue_key(&key).await?;
         let continue_key = writer.continue_key().await?;
         writer.commit().await?;
-        Ok(Self(Arc::new(Parts { store, clock, entropy, continue_key, being_refused: Mutex::default() })))
+        Ok(Self(Arc::new(Parts {
+            store,
+            clock,
+            entropy,
+            continue_key,
+            being_refused: Mutex::default(),
+            looks: Arc::new(Semaphore::new(caller::MOST_LOOKS)),
+        })))
     }
 
     /// The key that seals what clients carry from one page of a collection to the next; all servers on one database share it.

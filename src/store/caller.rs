@@ -97,12 +97,21 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(digest).bind(account).fetch_optional(c).await)?)
     }
 
-    /// The holder of a secret, as its home account sees it.
+    /// The holder of a secret that may be used now, as the account sees it.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn find_holder_at_home(&mut self, digest: SecretDigest) -> Result<Option<Holder>, StoreError> {
-        const FIND: &str = holder!(in "u.account_id" where "t.digest = $1");
+    pub async fn find_usable_holder(&mut self, digest: SecretDigest, account: Option<AccountId>) -> Result<Option<Holder>, StoreError> {
+        const FIND: &str = holder!(in "$2" where "t.digest = $1 AND u.state = 'active' AND u.is_enabled");
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(digest).bind(account).fetch_optional(c).await)?)
+    }
+
+    /// The holder of a secret that may be used now, as its home account sees it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_usable_holder_at_home(&mut self, digest: SecretDigest) -> Result<Option<Holder>, StoreError> {
+        const FIND: &str = holder!(in "u.account_id" where "t.digest = $1 AND u.state = 'active' AND u.is_enabled");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(digest).fetch_optional(c).await)?)
     }
 
