@@ -1,11 +1,11 @@
 """nginx, HAProxy and Caddy with the configurations that we ship, in front of a small application: `gateways.py path/to/tokenward`."""
 
+import contextlib
 import http.client
 import http.server
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -148,6 +148,65 @@ def exercise(gateway, tokenward, first):
     same(through(headers=bearer(first["token"]))[0], 200)
 
 
+class HalfAVerifier(http.server.BaseHTTPRequestHandler):
+    """Lets everybody pass and doesn't say who it is, but for the account."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("X-Auth-Account", "somebody's")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def in_background(handler):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    # A proxy that goes away tears its connections; that is no news.
+    server.handle_error = lambda *_: None
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_port
+
+
+def configure(folder, files, ports):
+    """The configurations that we ship, with other ports."""
+    for file in files:
+        with open(os.path.join(EXAMPLES, file), encoding="utf-8") as shipped:
+            text = re.sub(r"\b(8080|8000|9000)\b", lambda match: str(ports[match[0]]), shipped.read())
+        with open(os.path.join(folder, file), "w", encoding="utf-8") as changed:
+            changed.write(text)
+
+
+@contextlib.contextmanager
+def started(name, folder, ports):
+    """A gateway; what it has said is shown when something goes wrong."""
+    files, command = GATEWAYS[name]
+    configure(folder, files, ports)
+    with open(os.path.join(folder, "log"), "wb") as log:
+        gateway = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, "HOME": folder})
+    try:
+        wait_for(ports["8000"], gateway)
+        yield
+    except BaseException:
+        with open(os.path.join(folder, "log"), encoding="utf-8") as log:
+            sys.stderr.write(log.read()[-4_000:])
+        raise
+    finally:
+        gateway.terminate()
+        gateway.wait(10)
+
+
+def nobody_passes_unnamed(application):
+    """HAProxy copies the identity by a script of ours: without all of it nobody passes."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        ports = {"8080": in_background(HalfAVerifier), "8000": free_port(), "9000": application}
+        with started("haproxy", folder, ports):
+            status, _, text = call(ports["8000"], "GET", "/", bearer("whatever"))
+            same(status, 503, text)
+
+
 def check_the_others():
     """Traefik and Envoy can't be had; their configurations are YAML at least."""
     for file in ("traefik.yaml", "envoy.yaml", "secret-scanners/trufflehog.yaml"):
@@ -158,49 +217,32 @@ def check_the_others():
 def main():
     check_the_others()
     names = sys.argv[2:] or list(GATEWAYS)
-    application = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Application)
-    # A proxy that goes away tears its connections; that is no news.
-    application.handle_error = lambda *_: None
-    threading.Thread(target=application.serve_forever, daemon=True).start()
+    application = in_background(Application)
     for name in names:
-        files, command = GATEWAYS[name]
         with tempfile.TemporaryDirectory() as folder:
             os.chmod(folder, 0o755)
             database = f"sqlite:{os.path.join(folder, 'tokenward.db')}"
             made = subprocess.run([BINARY, "init", "--database", database, "--format", "json"], check=True, capture_output=True, text=True)
-            ports = {"8080": free_port(), "8000": free_port(), "9000": application.server_port}
+            ports = {"8080": free_port(), "8000": free_port(), "9000": application}
             listen = f"127.0.0.1:{ports['8080']}"
             arguments = ["--database", database, "--listen", listen, "--log", "warn", "--trusted-proxy", "127.0.0.1"]
-            for file in files:
-                shutil.copy(os.path.join(EXAMPLES, file), folder)
-                path = os.path.join(folder, file)
-                with open(path, encoding="utf-8") as shipped:
-                    text = re.sub(r"\b(8080|8000|9000)\b", lambda match: str(ports[match[0]]), shipped.read())
-                with open(path, "w", encoding="utf-8") as changed:
-                    changed.write(text)
             server = subprocess.Popen([BINARY, "serve", *arguments])
-            gateway = None
             try:
                 wait_for(ports["8080"], server)
-                with open(os.path.join(folder, "log"), "wb") as log:
-                    gateway = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, "HOME": folder})
-                try:
-                    wait_for(ports["8000"], gateway)
+                with started(name, folder, ports):
                     exercise(ports["8000"], ports["8080"], json.loads(made.stdout))
                     server.terminate()
                     same(server.wait(10), 0)
                     # Without tokenward nobody passes.
                     status = call(ports["8000"], "GET", "/", bearer(json.loads(made.stdout)["token"]))[0]
                     assert status in (500, 502, 503), status
-                except BaseException:
-                    with open(os.path.join(folder, "log"), encoding="utf-8") as log:
-                        sys.stderr.write(log.read()[-4_000:])
-                    raise
             finally:
-                for process in filter(None, (gateway, server)):
-                    process.terminate()
-                    process.wait(10)
+                server.terminate()
+                server.wait(10)
         print(f"{name}: good")
+    if "haproxy" in names:
+        nobody_passes_unnamed(application)
+        print("haproxy without an identity: good")
 
 
 main()
