@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{
     Tag,
     caller::{Asking, Presented},
-    gate::{Admitted, Query},
+    gate::{Admitted, NoQuery, Query},
     negotiation::JSON,
     problem::Problem,
     resource::{Answer, Deleted, response, to_json},
@@ -185,7 +185,7 @@ impl Verifications {
     ///
     /// Tells the holder of a token what is known of it: the token, its user, and that user's role in the account that it was created in.
     #[oai(path = "/whoami", method = "get", operation_id = "who_am_i")]
-    async fn who_am_i(&self, caller: Presented) -> Result<Answer<Known>, Problem> {
+    async fn who_am_i(&self, caller: Presented, _no_query: NoQuery) -> Result<Answer<Known>, Problem> {
         let body = to_json(&WhoAmI::from(&*caller))?;
         Ok(Answer::new(StatusCode::OK).body(JSON, body).of(&caller.identity))
     }
@@ -194,7 +194,7 @@ impl Verifications {
     ///
     /// A token revokes itself. From the moment of the answer its secret is refused, everywhere and for ever.
     #[oai(path = "/whoami", method = "delete", operation_id = "revoke_presented_token")]
-    async fn revoke_presented_token(&self, caller: Presented) -> Result<Answer<Deleted>, Problem> {
+    async fn revoke_presented_token(&self, caller: Presented, _no_query: NoQuery) -> Result<Answer<Deleted>, Problem> {
         caller.service.revoke_verified(&caller).await?;
         Ok(Answer::new(StatusCode::NO_CONTENT).of(&caller.identity))
     }

@@ -191,6 +191,31 @@ async fn revoke_presented_token() {
 }
 
 #[tokio::test]
+async fn parameters_where_there_are_none_are_refused() {
+    on_every_database(async |app| {
+        let secret = app.issue(app.owner, "spared").await["token"].as_str().unwrap().to_owned();
+        let leak = json!({ "secrets": [secret] });
+        let calls = [
+            ("who_am_i", app.get("/whoami?x=1&x=2&secret")),
+            ("revoke_presented_token", app.call("DELETE", "/whoami?dry-run=true")),
+            ("report_leaks", app.call("POST", "/leaks?dry-run=true").json(&leak)),
+        ];
+        for (operation, call) in calls {
+            call.secret(&secret).problem(6).await.snapshot(&format!("{operation}__400_problem_6"));
+        }
+        // Whoever may not ask doesn't learn how to; and nothing was revoked.
+        app.get("/whoami?x=1").anonymous().problem(3).await;
+        app.get("/whoami?").secret(&secret).expect(200).await;
+        let echoed = app.get(format!("/whoami?{secret}=1")).problem(6).await;
+        assert!(!echoed.text().contains(&secret[7..]));
+        // OAuth 2.0 has them ignored (RFC 6749 §3.2), and whoever only looks whether the server lives may write what it likes.
+        app.call("POST", "/oauth2/introspect?x=1").form(&[("token", &secret)]).expect(200).await;
+        app.get("/healthz?x=1").anonymous().expect(200).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn introspect_token() {
     on_every_database(async |app| {
         let member = app.user("grace@example.com", Some(Role::Member)).await;
