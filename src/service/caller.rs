@@ -198,7 +198,7 @@ async fn again(conn: &mut Conn, token: TokenId, account: Option<AccountId>, occa
     Ok(identify(&holder, account, Arc::clone(occasion)))
 }
 
-fn is_usable(holder: &Holder) -> bool {
+pub(super) fn is_usable(holder: &Holder) -> bool {
     holder.state == UserState::Active && holder.is_enabled
 }
 

@@ -257,6 +257,32 @@ async fn introspect_token() {
     .await;
 }
 
+/// Who is asked about hasn't done anything, and whoever may not ask leaves no mark on it.
+#[tokio::test]
+async fn an_introspection_leaves_no_trace_of_whom_it_is_about() {
+    on_every_database(async |app| {
+        let (_, _, stranger) = app.another_account().await;
+        let idle = app.user("idle@example.com", Some(Role::Viewer)).await;
+        let (_, of_idle) = app.token_of(idle, "x").await;
+        let suspended = app.user_in(app.account, "s@example.com", Some(Role::Viewer), UserState::Suspended, true).await;
+        let (_, of_suspended) = app.token_of(suspended, "x").await;
+        let member = app.user("member@example.com", Some(Role::Member)).await;
+        let (_, of_member) = app.token_of(member, "x").await;
+        let before = events(app).await;
+        for (asking, status) in [(&of_member, 403), (&stranger, 200), (&app.secret, 200)] {
+            for token in [&of_idle, &of_suspended] {
+                introspect(app, token).secret(asking).expect(status).await;
+            }
+        }
+        for user in [idle, suspended] {
+            let user = app.get(format!("/accounts/{}/core/v1/users/{user}", app.account)).expect(200).await.json();
+            assert!(user["lastActTimestamp"].is_null(), "{user}");
+        }
+        assert_eq!(events(app).await, before);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn forms_are_read_strictly() {
     on_every_database(async |app| {
