@@ -73,7 +73,7 @@ impl Identity {
         Ok(Caller { account_id, user_id, token_id, role, occasion: Arc::clone(&self.occasion) })
     }
 
-    /// The same as it is now, asked within a transaction: what was revoked while the request was under way counts.
+    /// The same as it is now: what was revoked while the request was under way counts. A write asks within its transaction.
     pub(super) async fn again(&self, conn: &mut Conn) -> Result<Self> {
         again(conn, self.token_id, None, &self.occasion).await
     }

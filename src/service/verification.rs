@@ -80,9 +80,11 @@ impl Service {
     /// asked about hasn't done anything, so nothing is noted of it.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for a caller that may ask nowhere, unless it asks about its own token; or when the store fails.
+    /// [`Error::InvalidCredentials`] for a caller that is none any more: its question may have been long on its way;
+    /// [`Error::Forbidden`] for one that may ask nowhere, unless it asks about its own token; or when the store fails.
     pub async fn introspect(&self, caller: &Verification, secret: &str) -> Result<Option<Verification>> {
         let mut conn = self.store.read().await?;
+        caller.identity.again(&mut conn).await?;
         let mut asks_in = grants(&mut conn, caller.identity.user_id).await?;
         asks_in.retain(|grant| Action::IntrospectTokens.reach(grant.role).is_everything());
         let holder = match Secret::parse(secret) {

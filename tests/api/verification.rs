@@ -283,6 +283,30 @@ async fn an_introspection_leaves_no_trace_of_whom_it_is_about() {
     .await;
 }
 
+/// A form may be long on its way. What was revoked meanwhile counts.
+#[tokio::test]
+async fn who_is_gone_when_its_form_arrives_learns_nothing() {
+    on_every_database(async |app| {
+        let gone = [
+            ("DELETE FROM tokens WHERE user_id = ", 401),
+            ("UPDATE users SET state = 'suspended' WHERE id = ", 401),
+            ("UPDATE users SET is_enabled = FALSE WHERE id = ", 401),
+            ("UPDATE role_bindings SET role = 'member' WHERE user_id = ", 403),
+        ];
+        for (index, (sql, status)) in gone.into_iter().enumerate() {
+            for about_itself in [false, true] {
+                let user = app.user(&format!("{about_itself}{index}@example.com"), Some(Role::Admin)).await;
+                let (_, secret) = app.token_of(user, "x").await;
+                let ask = introspect(app, if about_itself { &secret } else { &app.secret }).secret(&secret);
+                let reply = ask.send_around(app.sabotage(&format!("{sql}'{user}'"))).await;
+                let wanted = if about_itself && status == 403 { 200 } else { status };
+                assert_eq!(reply.status.as_u16(), wanted, "{sql} {about_itself}: {}", reply.text());
+            }
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn forms_are_read_strictly() {
     on_every_database(async |app| {
