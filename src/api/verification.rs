@@ -93,11 +93,12 @@ impl Demand {
     /// Reads the query. What can't be understood lets nobody through: the operator of the proxy has made a mistake.
     fn read(admitted: &Admitted) -> Result<Self, Problem> {
         let behind = admitted.path.get(PATH.len()..).unwrap_or_default();
-        if behind.len() > 1 {
+        // Behind a slash alone it is still the operator who speaks: a slash too many must not take a demand away.
+        if !matches!(behind, "" | "/") {
             // Path and query are the client's own, put behind ours by the proxy.
             return Ok(Self { account: None, role: None });
         }
-        let mut faults = if behind.is_empty() { admitted.query.unknown(&["account", "role"]) } else { vec![] };
+        let mut faults = admitted.query.unknown(&["account", "role"]);
         let account = one(&admitted.query, "account", &mut faults);
         let role = one(&admitted.query, "role", &mut faults);
         if faults.is_empty() {
@@ -164,9 +165,13 @@ impl Verifications {
     /// Verify a token for a reverse proxy
     ///
     /// Forward authentication, as nginx `auth_request`, Traefik's `forwardAuth`, Caddy's `forward_auth`, HAProxy and Envoy `ext_authz` ask for
-    /// it. Answers to every method, also below `/verify/`, where path and query are the client's own and mean nothing here. There is no
-    /// body in either direction. A token that is no good is answered with 401 or 403 and never anything else; a query that can't be
-    /// understood with 403. The operator may name another header that carries the secret in place of `Authorization`.
+    /// it. Answers to every method. There is no body in either direction. A token that is no good is answered with 401 or 403 and never
+    /// anything else; a query that can't be understood with 403. The operator may name another header that carries the secret in place of
+    /// `Authorization`.
+    ///
+    /// A proxy that puts the client's own path and query behind a prefix puts them behind `/verify/for`: below it, and wherever something
+    /// stands behind `/verify/`, they mean nothing here. `/verify/` alone is the same as `/verify`, and a query behind it is a demand: the
+    /// client must not be the one who writes it.
     #[oai(path = "/verify", method = "get", operation_id = "verify_token")]
     async fn verify_token(&self, asking: Asking<'_>, admitted: Admitted) -> Result<Answer<Passed>, Problem> {
         let demand = Demand::read(&admitted)?;
