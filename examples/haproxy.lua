@@ -1,7 +1,7 @@
 -- Asks tokenward whether a request may pass: http-request lua.verify URL. Leaves the status in txn.verify_status (0 if there was no
 -- answer, or one without a whole identity), how to authenticate in txn.verify_challenge, and whose the token is in the request's headers.
 
-local identity = { "x-auth-account", "x-auth-user", "x-auth-email", "x-auth-role", "x-auth-token-id" }
+local identity = { "x-auth-account", "x-auth-user", "x-auth-email", "x-auth-role", "x-auth-token-id", "x-auth-role-constraints" }
 
 local function verify(txn, url)
     txn:set_var("txn.verify_status", 0)

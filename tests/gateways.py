@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 
 import yaml
 
@@ -91,21 +92,26 @@ def exercise(gateway, tokenward, first):
     def through(method="GET", path="/", headers=(), body=None):
         return call(gateway, method, path, headers, body)
 
-    tokens = f"/accounts/{first['accountID']}/core/v1/users/{first['userID']}/tokens"
-    draft = json.dumps({"type": "application/astra-token", "version": "1.0", "name": "gateway"}).encode()
-    status, _, text = call(tokenward, "POST", tokens, bearer(first["token"]), draft)
-    same(status, 201)
-    issued = json.loads(text)
+    account = f"/accounts/{first['accountID']}/core/v1"
+    tokens = f"{account}/users/{first['userID']}/tokens"
+
+    def made(path, **fields):
+        status, _, text = call(tokenward, "POST", f"{account}/{path}", bearer(first["token"]), json.dumps(fields).encode())
+        same(status, 201, path)
+        return json.loads(text)
+
+    issued = made(f"users/{first['userID']}/tokens", type="application/astra-token", version="1.0", name="gateway")
 
     # A good token passes with its identity; what a client claims to be goes nowhere.
-    forged = [(f"{prefix}{name}", "evil") for name in ("Account", "User", "Email", "Role", "Token-Id", "Admin") for prefix in ("X-Auth-", "x-auth-")]
-    underscored = [("X_Auth_User", "evil"), ("X_AUTH_ROLE", "evil"), ("X-Auth_Account", "evil")]
+    forged = [(f"{prefix}{name}", "evil") for name in ("Account", "User", "Email", "Role", "Role-Constraints", "Token-Id", "Admin") for prefix in ("X-Auth-", "x-auth-")]
+    underscored = [("X_Auth_User", "evil"), ("X_AUTH_ROLE", "evil"), ("X-Auth_Account", "evil"), ("X-Auth_Role_Constraints", "evil")]
     wanted = {
         "x-auth-account": first["accountID"],
         "x-auth-user": first["userID"],
         "x-auth-email": "owner@example.com",
         "x-auth-role": "owner",
         "x-auth-token-id": issued["id"],
+        "x-auth-role-constraints": '["*"]',
     }
     for method, path, body in [("GET", "/orders/7?role=admin&x=%2F", None), ("POST", "/verify", b"a body"), ("DELETE", "/x", None)]:
         for more in ([], forged + underscored):
@@ -129,19 +135,27 @@ def exercise(gateway, tokenward, first):
     for headers in (forged, underscored):
         same(through(headers=headers)[0], 401, "forged")
 
+    # The scopes of a role arrive whole, also the longest ones beside the longest email.
+    scopes = ["project: a, b", "100% Łódź"]
+    for email, constraints in [("scoped@example.com", scopes), ("𝄞" * 242 + "@example.com", [letter * 255 for letter in "abcdefghijklmno"])]:
+        user = made("users", type="application/astra-user", version="1.2", email=email)["id"]
+        made("roleBindings", type="application/astra-roleBinding", version="1.1", accountID=first["accountID"], userID=user, role="viewer",
+             roleConstraints=constraints)
+        scoped = made(f"users/{user}/tokens", type="application/astra-token", version="1.0", name="scoped")
+        status, _, text = through(headers=bearer(scoped["token"]) + forged + underscored)
+        same(status, 200, "scoped")
+        told = {name.lower(): urllib.parse.unquote(value) for name, value in json.loads(text)["headers"]}
+        same((told["x-auth-email"], json.loads(told["x-auth-role-constraints"])), (email, constraints), "scopes")
+
     # Revoked, it is refused by the very next request.
     same(call(tokenward, "DELETE", f"{tokens}/{issued['id']}", bearer(first["token"]))[0], 204)
     same(through(headers=bearer(issued["token"]))[0], 401, "revoked")
     same(through(headers=bearer(first["token"]))[0], 200)
 
     # Who is good, and not good enough.
-    user = json.dumps({"type": "application/astra-user", "version": "1.2", "email": f"user{gateway}@example.com"}).encode()
-    status, _, text = call(tokenward, "POST", f"/accounts/{first['accountID']}/core/v1/users", bearer(first["token"]), user)
-    same(status, 201)
-    theirs = f"/accounts/{first['accountID']}/core/v1/users/{json.loads(text)['id']}/tokens"
-    status, _, text = call(tokenward, "POST", theirs, bearer(first["token"]), draft)
-    same(status, 201)
-    same(through(headers=bearer(json.loads(text)["token"]))[0], 403, "no role")
+    user = made("users", type="application/astra-user", version="1.2", email=f"user{gateway}@example.com")["id"]
+    roleless = made(f"users/{user}/tokens", type="application/astra-token", version="1.0", name="roleless")
+    same(through(headers=bearer(roleless["token"]))[0], 403, "no role")
 
     # Too many bad ones: refused by 403, while good ones pass.
     same([through(headers=bearer(UNKNOWN))[0] for _ in range(25)][-1], 403, "budget")

@@ -101,7 +101,7 @@ fn add(operation: &mut Operation, manner: Manner, problem: &Problem) {
             response.description += match status.as_u16() {
                 401 => "There is no token, or it is no good.",
                 403 => {
-                    "The token is good, and not good enough; or the query can't be understood; or too many tokens from this address were refused."
+                    "The token is good, and not good enough, or its role has more scopes than a header carries; or the query can't be understood; or too many tokens from this address were refused."
                 }
                 500 => "The server was unable to process this request.",
                 _ => "The server can't answer now. Nobody passes; nginx makes a 500 of it.",

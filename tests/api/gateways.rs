@@ -3,7 +3,7 @@
 
 use tokenward::domain::role::Role;
 
-use crate::app::{App, Call, on_every_database};
+use crate::app::{App, Call, DOCUMENT, on_every_database};
 
 /// The address that an example has its proxy ask.
 fn example(file: &str, key: &str) -> String {
@@ -20,6 +20,22 @@ fn path_prefix() -> String {
     let filters = configuration.pointer(filters).unwrap().as_array().unwrap();
     let asking = filters.iter().find(|filter| filter["name"] == "envoy.filters.http.ext_authz").unwrap();
     asking["typed_config"]["http_service"]["path_prefix"].as_str().unwrap().to_owned()
+}
+
+/// Each of them hands the whole identity on, and lets no part of it in from outside.
+#[test]
+fn examples_know_every_header_of_an_identity() {
+    let headers = DOCUMENT["paths"]["/verify"]["get"]["responses"]["200"]["headers"].as_object().unwrap();
+    let identity: Vec<&str> = headers.keys().map(String::as_str).filter(|name| name.starts_with("X-Auth-")).collect();
+    assert_eq!(identity.len(), 6);
+    for (file, times) in [("nginx.conf", 1), ("haproxy.lua", 1), ("Caddyfile", 1), ("traefik.yaml", 2), ("envoy.yaml", 1)] {
+        let text = std::fs::read_to_string(format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap().to_lowercase();
+        let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').collect();
+        for name in &identity {
+            let count = words.iter().filter(|word| **word == name.to_lowercase()).count();
+            assert!(count >= times, "{file} has {name} {count} times");
+        }
+    }
 }
 
 async fn secrets(app: &App) -> (String, String) {

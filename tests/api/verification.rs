@@ -72,6 +72,35 @@ async fn verify_token() {
     .await;
 }
 
+/// The scopes of a role are reported, as far as a header carries them.
+#[tokio::test]
+async fn verify_tells_the_scopes_of_the_role() {
+    on_every_database(async |app| {
+        let user = app.user("scoped@example.com", Some(Role::Member)).await;
+        let (_, secret) = app.token_of(user, "x").await;
+        let verify = || app.get("/verify").secret(&secret);
+        assert_eq!(verify().expect(200).await.header("x-auth-role-constraints"), r#"["*"]"#);
+        let set = async |constraints: &serde_json::Value| {
+            let sql = format!("UPDATE role_bindings SET role_constraints = '{constraints}' WHERE user_id = '{user}'");
+            app.sabotage(&sql).await;
+        };
+        let scopes = json!(["project:a b", "100%, Łódź", "\"\\"]);
+        set(&scopes).await;
+        let passed = verify().expect(200).await;
+        passed.snapshot("verify_token__200_scopes");
+        let told = percent_encoding::percent_decode_str(passed.header("x-auth-role-constraints")).decode_utf8().unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&told).unwrap(), scopes);
+        // More than proxies carry: nobody passes with less than all of them.
+        let long = |count: usize| json!(vec!["x".repeat(255); count]);
+        set(&long(15)).await;
+        verify().expect(200).await;
+        set(&long(16)).await;
+        verify().expect(403).await;
+        app.get("/whoami").secret(&secret).expect(200).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn verify_answers_every_method_and_heeds_no_body() {
     on_every_database(async |app| {
