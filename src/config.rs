@@ -97,8 +97,17 @@ impl FromStr for TrustedProxy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address.to_canonical())));
-        network.map(Self).map_err(|_| "this must be an address or a network, as in 192.0.2.1 or 10.0.0.0/8".to_owned())
+        let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address))).ok().and_then(canonical);
+        network.map(Self).ok_or_else(|| "this must be an address or a network, as in 192.0.2.1 or 10.0.0.0/8".to_owned())
+    }
+}
+
+/// The network as peers are seen: those of IPv4 as IPv4, also where a socket maps them into IPv6 (RFC 4291 §2.5.5.2). `None` for one that
+/// is neither: it begins among the mapped addresses and reaches beyond them.
+fn canonical(network: IpNet) -> Option<IpNet> {
+    match (network, network.addr().to_canonical()) {
+        (IpNet::V6(mapped), address @ IpAddr::V4(_)) => IpNet::new(address, mapped.prefix_len().checked_sub(96)?).ok(),
+        _ => Some(network),
     }
 }
 
@@ -124,7 +133,13 @@ mod tests {
         assert!(network("192.0.2.1").unwrap().contains("192.0.2.1".parse().unwrap()));
         assert!(!network("192.0.2.1").unwrap().contains("192.0.2.2".parse().unwrap()));
         assert!(network("2001:db8::/32").unwrap().contains("2001:db8::1".parse().unwrap()));
-        for bad in ["", "10.0.0.0/33", "10.0.0", "proxy", "10.0.0.0/8,"] {
+        // Peers are seen as IPv4 where that is what they are, however a socket spells them.
+        assert_eq!(network("::ffff:10.0.0.0/104").unwrap(), network("10.0.0.0/8").unwrap());
+        assert_eq!(network("::ffff:192.0.2.1/128").unwrap(), network("192.0.2.1").unwrap());
+        assert_eq!(network("::ffff:192.0.2.1").unwrap(), network("192.0.2.1").unwrap());
+        assert!(network("::ffff:0:0/96").unwrap().contains("192.0.2.1".parse().unwrap()));
+        assert!(!network("::/0").unwrap().contains("192.0.2.1".parse().unwrap()), "IPv6 alone");
+        for bad in ["", "10.0.0.0/33", "10.0.0", "proxy", "10.0.0.0/8,", "::ffff:10.0.0.0/95", "::ffff:10.0.0.0/8"] {
             assert!(network(bad).is_err(), "{bad}");
         }
     }

@@ -1,17 +1,18 @@
 """nginx, HAProxy and Caddy with the configurations that we ship, in front of a small application: `gateways.py path/to/tokenward`."""
 
+import contextlib
 import http.client
 import http.server
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 
 import yaml
 
@@ -91,21 +92,26 @@ def exercise(gateway, tokenward, first):
     def through(method="GET", path="/", headers=(), body=None):
         return call(gateway, method, path, headers, body)
 
-    tokens = f"/accounts/{first['accountID']}/core/v1/users/{first['userID']}/tokens"
-    draft = json.dumps({"type": "application/astra-token", "version": "1.0", "name": "gateway"}).encode()
-    status, _, text = call(tokenward, "POST", tokens, bearer(first["token"]), draft)
-    same(status, 201)
-    issued = json.loads(text)
+    account = f"/accounts/{first['accountID']}/core/v1"
+    tokens = f"{account}/users/{first['userID']}/tokens"
+
+    def made(path, **fields):
+        status, _, text = call(tokenward, "POST", f"{account}/{path}", bearer(first["token"]), json.dumps(fields).encode())
+        same(status, 201, path)
+        return json.loads(text)
+
+    issued = made(f"users/{first['userID']}/tokens", type="application/astra-token", version="1.0", name="gateway")
 
     # A good token passes with its identity; what a client claims to be goes nowhere.
-    forged = [(f"{prefix}{name}", "evil") for name in ("Account", "User", "Email", "Role", "Token-Id", "Admin") for prefix in ("X-Auth-", "x-auth-")]
-    underscored = [("X_Auth_User", "evil"), ("X_AUTH_ROLE", "evil"), ("X-Auth_Account", "evil")]
+    forged = [(f"{prefix}{name}", "evil") for name in ("Account", "User", "Email", "Role", "Role-Constraints", "Token-Id", "Admin") for prefix in ("X-Auth-", "x-auth-")]
+    underscored = [("X_Auth_User", "evil"), ("X_AUTH_ROLE", "evil"), ("X-Auth_Account", "evil"), ("X-Auth_Role_Constraints", "evil")]
     wanted = {
         "x-auth-account": first["accountID"],
         "x-auth-user": first["userID"],
         "x-auth-email": "owner@example.com",
         "x-auth-role": "owner",
         "x-auth-token-id": issued["id"],
+        "x-auth-role-constraints": '["*"]',
     }
     for method, path, body in [("GET", "/orders/7?role=admin&x=%2F", None), ("POST", "/verify", b"a body"), ("DELETE", "/x", None)]:
         for more in ([], forged + underscored):
@@ -129,23 +135,90 @@ def exercise(gateway, tokenward, first):
     for headers in (forged, underscored):
         same(through(headers=headers)[0], 401, "forged")
 
+    # The scopes of a role arrive whole, also the longest ones beside the longest email.
+    scopes = ["project: a, b", "100% Łódź"]
+    for email, constraints in [("scoped@example.com", scopes), ("𝄞" * 242 + "@example.com", [letter * 255 for letter in "abcdefghijklmno"])]:
+        user = made("users", type="application/astra-user", version="1.2", email=email)["id"]
+        made("roleBindings", type="application/astra-roleBinding", version="1.1", accountID=first["accountID"], userID=user, role="viewer",
+             roleConstraints=constraints)
+        scoped = made(f"users/{user}/tokens", type="application/astra-token", version="1.0", name="scoped")
+        status, _, text = through(headers=bearer(scoped["token"]) + forged + underscored)
+        same(status, 200, "scoped")
+        told = {name.lower(): urllib.parse.unquote(value) for name, value in json.loads(text)["headers"]}
+        same((told["x-auth-email"], json.loads(told["x-auth-role-constraints"])), (email, constraints), "scopes")
+
     # Revoked, it is refused by the very next request.
     same(call(tokenward, "DELETE", f"{tokens}/{issued['id']}", bearer(first["token"]))[0], 204)
     same(through(headers=bearer(issued["token"]))[0], 401, "revoked")
     same(through(headers=bearer(first["token"]))[0], 200)
 
     # Who is good, and not good enough.
-    user = json.dumps({"type": "application/astra-user", "version": "1.2", "email": f"user{gateway}@example.com"}).encode()
-    status, _, text = call(tokenward, "POST", f"/accounts/{first['accountID']}/core/v1/users", bearer(first["token"]), user)
-    same(status, 201)
-    theirs = f"/accounts/{first['accountID']}/core/v1/users/{json.loads(text)['id']}/tokens"
-    status, _, text = call(tokenward, "POST", theirs, bearer(first["token"]), draft)
-    same(status, 201)
-    same(through(headers=bearer(json.loads(text)["token"]))[0], 403, "no role")
+    user = made("users", type="application/astra-user", version="1.2", email=f"user{gateway}@example.com")["id"]
+    roleless = made(f"users/{user}/tokens", type="application/astra-token", version="1.0", name="roleless")
+    same(through(headers=bearer(roleless["token"]))[0], 403, "no role")
 
     # Too many bad ones: refused by 403, while good ones pass.
     same([through(headers=bearer(UNKNOWN))[0] for _ in range(25)][-1], 403, "budget")
     same(through(headers=bearer(first["token"]))[0], 200)
+
+
+class HalfAVerifier(http.server.BaseHTTPRequestHandler):
+    """Lets everybody pass and doesn't say who it is, but for the account."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("X-Auth-Account", "somebody's")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def in_background(handler):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    # A proxy that goes away tears its connections; that is no news.
+    server.handle_error = lambda *_: None
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_port
+
+
+def configure(folder, files, ports):
+    """The configurations that we ship, with other ports."""
+    for file in files:
+        with open(os.path.join(EXAMPLES, file), encoding="utf-8") as shipped:
+            text = re.sub(r"\b(8080|8000|9000)\b", lambda match: str(ports[match[0]]), shipped.read())
+        with open(os.path.join(folder, file), "w", encoding="utf-8") as changed:
+            changed.write(text)
+
+
+@contextlib.contextmanager
+def started(name, folder, ports):
+    """A gateway; what it has said is shown when something goes wrong."""
+    files, command = GATEWAYS[name]
+    configure(folder, files, ports)
+    with open(os.path.join(folder, "log"), "wb") as log:
+        gateway = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, "HOME": folder})
+    try:
+        wait_for(ports["8000"], gateway)
+        yield
+    except BaseException:
+        with open(os.path.join(folder, "log"), encoding="utf-8") as log:
+            sys.stderr.write(log.read()[-4_000:])
+        raise
+    finally:
+        gateway.terminate()
+        gateway.wait(10)
+
+
+def nobody_passes_unnamed(application):
+    """HAProxy copies the identity by a script of ours: without all of it nobody passes."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        ports = {"8080": in_background(HalfAVerifier), "8000": free_port(), "9000": application}
+        with started("haproxy", folder, ports):
+            status, _, text = call(ports["8000"], "GET", "/", bearer("whatever"))
+            same(status, 503, text)
 
 
 def check_the_others():
@@ -158,49 +231,32 @@ def check_the_others():
 def main():
     check_the_others()
     names = sys.argv[2:] or list(GATEWAYS)
-    application = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Application)
-    # A proxy that goes away tears its connections; that is no news.
-    application.handle_error = lambda *_: None
-    threading.Thread(target=application.serve_forever, daemon=True).start()
+    application = in_background(Application)
     for name in names:
-        files, command = GATEWAYS[name]
         with tempfile.TemporaryDirectory() as folder:
             os.chmod(folder, 0o755)
             database = f"sqlite:{os.path.join(folder, 'tokenward.db')}"
             made = subprocess.run([BINARY, "init", "--database", database, "--format", "json"], check=True, capture_output=True, text=True)
-            ports = {"8080": free_port(), "8000": free_port(), "9000": application.server_port}
+            ports = {"8080": free_port(), "8000": free_port(), "9000": application}
             listen = f"127.0.0.1:{ports['8080']}"
             arguments = ["--database", database, "--listen", listen, "--log", "warn", "--trusted-proxy", "127.0.0.1"]
-            for file in files:
-                shutil.copy(os.path.join(EXAMPLES, file), folder)
-                path = os.path.join(folder, file)
-                with open(path, encoding="utf-8") as shipped:
-                    text = re.sub(r"\b(8080|8000|9000)\b", lambda match: str(ports[match[0]]), shipped.read())
-                with open(path, "w", encoding="utf-8") as changed:
-                    changed.write(text)
             server = subprocess.Popen([BINARY, "serve", *arguments])
-            gateway = None
             try:
                 wait_for(ports["8080"], server)
-                with open(os.path.join(folder, "log"), "wb") as log:
-                    gateway = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, "HOME": folder})
-                try:
-                    wait_for(ports["8000"], gateway)
+                with started(name, folder, ports):
                     exercise(ports["8000"], ports["8080"], json.loads(made.stdout))
                     server.terminate()
                     same(server.wait(10), 0)
                     # Without tokenward nobody passes.
                     status = call(ports["8000"], "GET", "/", bearer(json.loads(made.stdout)["token"]))[0]
                     assert status in (500, 502, 503), status
-                except BaseException:
-                    with open(os.path.join(folder, "log"), encoding="utf-8") as log:
-                        sys.stderr.write(log.read()[-4_000:])
-                    raise
             finally:
-                for process in filter(None, (gateway, server)):
-                    process.terminate()
-                    process.wait(10)
+                server.terminate()
+                server.wait(10)
         print(f"{name}: good")
+    if "haproxy" in names:
+        nobody_passes_unnamed(application)
+        print("haproxy without an identity: good")
 
 
 main()

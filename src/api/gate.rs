@@ -99,6 +99,17 @@ impl<'a> FromRequest<'a> for Admitted {
     }
 }
 
+/// The query of an operation outside `/accounts` that has no parameters: none, else the request is refused. Below `/accounts` the gate
+/// sees to that; here the credentials, which come first, are the handler's.
+pub(super) struct NoQuery;
+
+impl<'a> FromRequest<'a> for NoQuery {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let unknown = Query::parse(request.uri().query().unwrap_or_default()).unknown(&[""; 0]);
+        if unknown.is_empty() { Ok(Self) } else { Err(Problem::UnsupportedQuery(unknown).into()) }
+    }
+}
+
 /// What the log line tells of a request.
 #[derive(Default)]
 struct Record {

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::{
     Tag,
+    gate::NoQuery,
     negotiation::{JSON, choose},
     problem::{Problem, ProblemBody},
     resource::{Answer, VARY, response, to_json},
@@ -64,16 +65,22 @@ impl Help {
     async fn explain_problem(
         &self,
         request: &Request,
+        _no_query: NoQuery,
         /// The number at the end of the problem's `type`.
         number: Path<u16>,
     ) -> Result<Answer<Explained>, Problem> {
-        let explanation = explain(number.0).ok_or(Problem::NotFound)?;
+        let explanation = explain(number.0).filter(|found| is_spelled(request.uri().path(), found.number)).ok_or(Problem::NotFound)?;
         let html = wants_html(request.headers());
         let body = if html { page(&explanation).into_bytes() } else { to_json(&explanation)? };
         let answer = Answer::new(StatusCode::OK).with(header::VARY, "Accept").body(if html { HTML } else { JSON }, body);
         // The page is all there is to it: it loads nothing, and nothing shows it as its own.
         Ok(answer.with(header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"))
     }
+}
+
+/// Whether a path ends in the number as we write it: `+3` and `003` are no other names for problem 3.
+fn is_spelled(path: &str, number: u16) -> bool {
+    path.rsplit('/').next() == Some(number.to_string().as_str())
 }
 
 /// Who accepts neither gets JSON: an explanation that is refused explains nothing.

@@ -11,6 +11,7 @@ use super::{
     body::{Body, Draft},
     caller::Anyone,
     exchange::Exchange,
+    gate::NoQuery,
     negotiation::JSON,
     problem::Problem,
     resource::{Answer, response},
@@ -65,6 +66,7 @@ impl Leaks {
     async fn report_leaks(
         &self,
         _within: WithinBudget,
+        _no_query: NoQuery,
         anyone: Anyone,
         exchange: Exchange,
         body: Body<LeakReport>,

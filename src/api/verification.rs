@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{
     Tag,
     caller::{Asking, Presented},
-    gate::{Admitted, Query},
+    gate::{Admitted, NoQuery, Query},
     negotiation::JSON,
     problem::Problem,
     resource::{Answer, Deleted, response, to_json},
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::{id::AccountId, role::Role},
-    service::{FieldError, verification},
+    service::{Error, FieldError, verification},
 };
 
 /// Where proxies ask, in whichever way.
@@ -36,6 +36,9 @@ const USER: HeaderName = HeaderName::from_static("x-auth-user");
 const EMAIL: HeaderName = HeaderName::from_static("x-auth-email");
 const ROLE: HeaderName = HeaderName::from_static("x-auth-role");
 const TOKEN_ID: HeaderName = HeaderName::from_static("x-auth-token-id");
+const ROLE_CONSTRAINTS: HeaderName = HeaderName::from_static("x-auth-role-constraints");
+/// The longest header of scopes. Beside the longest email, this is what proxies have room for: nginx as our example has it, 8 KiB in all.
+const MOST_SCOPES: usize = 4_096;
 
 /// Whose the presented token is.
 #[derive(Debug, Serialize, Object)]
@@ -93,11 +96,12 @@ impl Demand {
     /// Reads the query. What can't be understood lets nobody through: the operator of the proxy has made a mistake.
     fn read(admitted: &Admitted) -> Result<Self, Problem> {
         let behind = admitted.path.get(PATH.len()..).unwrap_or_default();
-        if behind.len() > 1 {
+        // Behind a slash alone it is still the operator who speaks: a slash too many must not take a demand away.
+        if !matches!(behind, "" | "/") {
             // Path and query are the client's own, put behind ours by the proxy.
             return Ok(Self { account: None, role: None });
         }
-        let mut faults = if behind.is_empty() { admitted.query.unknown(&["account", "role"]) } else { vec![] };
+        let mut faults = admitted.query.unknown(&["account", "role"]);
         let account = one(&admitted.query, "account", &mut faults);
         let role = one(&admitted.query, "role", &mut faults);
         if faults.is_empty() {
@@ -120,6 +124,22 @@ fn one<T: FromStr>(query: &Query, name: &str, faults: &mut Vec<FieldError>) -> O
     value
 }
 
+/// A text as a header carries it.
+fn in_a_header(text: &str) -> String {
+    utf8_percent_encode(text, NOT_IN_A_HEADER).to_string()
+}
+
+/// The scopes of the role, as a header carries them. Where they don't fit in nobody passes: an application that is told of no scopes, or
+/// of some, would take the role for more than it is.
+fn scopes(verified: &verification::Verification) -> Result<String, Problem> {
+    let scopes = in_a_header(&serde_json::to_string(&verified.role_constraints).map_err(Error::internal)?);
+    if scopes.len() > MOST_SCOPES {
+        tracing::warn!(user = %verified.identity.user_id, "a role has more scopes than a header carries; its user doesn't pass");
+        return Err(Problem::Forbidden);
+    }
+    Ok(scopes)
+}
+
 /// 200 with identity headers and no body.
 pub(super) struct Passed;
 /// 200 with what is known of the token.
@@ -136,6 +156,10 @@ impl ApiResponse for Answer<Passed> {
             ),
             ("X-Auth-Role", "The user's role in the account."),
             ("X-Auth-Token-Id", "The token's id."),
+            (
+                "X-Auth-Role-Constraints",
+                "The scopes of that role, as a JSON list of texts: percent-decoded, it can be parsed. What isn't visible ASCII, and `%`, is percent-encoded as UTF-8.",
+            ),
         ];
         MetaResponses { responses: vec![response(200, "The token is good, and good enough.", vec![], &headers)] }
     }
@@ -164,9 +188,13 @@ impl Verifications {
     /// Verify a token for a reverse proxy
     ///
     /// Forward authentication, as nginx `auth_request`, Traefik's `forwardAuth`, Caddy's `forward_auth`, HAProxy and Envoy `ext_authz` ask for
-    /// it. Answers to every method, also below `/verify/`, where path and query are the client's own and mean nothing here. There is no
-    /// body in either direction. A token that is no good is answered with 401 or 403 and never anything else; a query that can't be
-    /// understood with 403. The operator may name another header that carries the secret in place of `Authorization`.
+    /// it. Answers to every method. There is no body in either direction. A token that is no good is answered with 401 or 403 and never
+    /// anything else; a query that can't be understood with 403. The operator may name another header that carries the secret in place of
+    /// `Authorization`. A role with more scopes than 4,096 characters of `X-Auth-Role-Constraints` hold is answered with 403.
+    ///
+    /// A proxy that puts the client's own path and query behind a prefix puts them behind `/verify/for`: below it, and wherever something
+    /// stands behind `/verify/`, they mean nothing here. `/verify/` alone is the same as `/verify`, and a query behind it is a demand: the
+    /// client must not be the one who writes it.
     #[oai(path = "/verify", method = "get", operation_id = "verify_token")]
     async fn verify_token(&self, asking: Asking<'_>, admitted: Admitted) -> Result<Answer<Passed>, Problem> {
         let demand = Demand::read(&admitted)?;
@@ -175,9 +203,10 @@ impl Verifications {
         Ok(Answer::new(StatusCode::OK)
             .with(ACCOUNT, &account.to_string())
             .with(USER, &verified.identity.user_id.to_string())
-            .with(EMAIL, &utf8_percent_encode(verified.email.as_str(), NOT_IN_A_HEADER).to_string())
+            .with(EMAIL, &in_a_header(verified.email.as_str()))
             .with(ROLE, role.as_str())
             .with(TOKEN_ID, &verified.identity.token_id.to_string())
+            .with(ROLE_CONSTRAINTS, &scopes(&verified)?)
             .of(&verified.identity))
     }
 
@@ -185,7 +214,7 @@ impl Verifications {
     ///
     /// Tells the holder of a token what is known of it: the token, its user, and that user's role in the account that it was created in.
     #[oai(path = "/whoami", method = "get", operation_id = "who_am_i")]
-    async fn who_am_i(&self, caller: Presented) -> Result<Answer<Known>, Problem> {
+    async fn who_am_i(&self, caller: Presented, _no_query: NoQuery) -> Result<Answer<Known>, Problem> {
         let body = to_json(&WhoAmI::from(&*caller))?;
         Ok(Answer::new(StatusCode::OK).body(JSON, body).of(&caller.identity))
     }
@@ -194,7 +223,7 @@ impl Verifications {
     ///
     /// A token revokes itself. From the moment of the answer its secret is refused, everywhere and for ever.
     #[oai(path = "/whoami", method = "delete", operation_id = "revoke_presented_token")]
-    async fn revoke_presented_token(&self, caller: Presented) -> Result<Answer<Deleted>, Problem> {
+    async fn revoke_presented_token(&self, caller: Presented, _no_query: NoQuery) -> Result<Answer<Deleted>, Problem> {
         caller.service.revoke_verified(&caller).await?;
         Ok(Answer::new(StatusCode::NO_CONTENT).of(&caller.identity))
     }

@@ -30,6 +30,7 @@ enum Manner {
 pub(super) fn finish(operation: &mut Operation) {
     let unavailable = || Problem::from(Error::unavailable(""));
     let internal = || Problem::from(Error::internal(""));
+    let no_query = || Problem::example(6);
     let no_form = || Problem::NotTheSchema("The form lacks the parameter `token`.".to_owned());
     let limited = || Problem::TooManyFailures(42);
     let (manner, problems) = match operation.operation_id.as_deref() {
@@ -49,10 +50,11 @@ pub(super) fn finish(operation: &mut Operation) {
             (Manner::Bare, vec![Problem::MissingToken, Problem::Forbidden, internal(), unavailable()])
         }
         Some("who_am_i" | "revoke_presented_token") => {
-            (Manner::Problem, vec![Problem::MissingToken, Problem::InvalidToken, limited(), internal(), unavailable()])
+            let problems = [Problem::MissingToken, Problem::InvalidToken, limited(), internal(), unavailable()];
+            (Manner::Problem, no_query().into_iter().chain(problems).collect())
         }
         Some("report_leaks") => {
-            let numbered = [7, 8, 12, 85, 34, 41].into_iter().filter_map(Problem::example);
+            let numbered = [6, 7, 8, 12, 85, 34, 41].into_iter().filter_map(Problem::example);
             (Manner::Problem, numbered.chain([limited()]).collect())
         }
         Some("introspect_token") => (
@@ -99,7 +101,7 @@ fn add(operation: &mut Operation, manner: Manner, problem: &Problem) {
             response.description += match status.as_u16() {
                 401 => "There is no token, or it is no good.",
                 403 => {
-                    "The token is good, and not good enough; or the query can't be understood; or too many tokens from this address were refused."
+                    "The token is good, and not good enough, or its role has more scopes than a header carries; or the query can't be understood; or too many tokens from this address were refused."
                 }
                 500 => "The server was unable to process this request.",
                 _ => "The server can't answer now. Nobody passes; nginx makes a 500 of it.",

@@ -75,7 +75,7 @@ impl Identity {
         Ok(Caller { account_id, user_id, token_id, role, occasion: Arc::clone(&self.occasion) })
     }
 
-    /// The same as it is now, asked within a transaction: what was revoked while the request was under way counts.
+    /// The same as it is now: what was revoked while the request was under way counts. A write asks within its transaction.
     pub(super) async fn again(&self, conn: &mut Conn) -> Result<Self> {
         again(conn, self.token_id, None, &self.occasion).await
     }
@@ -216,7 +216,7 @@ async fn again(conn: &mut Conn, token: TokenId, account: Option<AccountId>, occa
     Ok(identify(&holder, account, Arc::clone(occasion)))
 }
 
-fn is_usable(holder: &Holder) -> bool {
+pub(super) fn is_usable(holder: &Holder) -> bool {
     holder.state == UserState::Active && holder.is_enabled
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Error, Result, Service,
-    caller::{Identity, SpokenTo, identify, opens},
+    caller::{Identity, SpokenTo, identify, is_usable, opens},
     policy::Action,
 };
 use crate::{
@@ -76,31 +76,34 @@ impl Service {
     }
 
     /// What the caller may know of a secret that somebody has presented to it; `None` if that one is good for nothing where the caller
-    /// may ask. The account that is told of is the user's own if the caller may ask there, else the one whose role is the oldest.
+    /// may ask. The account that is told of is the user's own if the caller may ask there, else the one whose role is the oldest. Who is
+    /// asked about hasn't done anything, so nothing is noted of it.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for a caller that may ask nowhere, unless it asks about its own token; or when the store fails.
+    /// [`Error::InvalidCredentials`] for a caller that is none any more: its question may have been long on its way;
+    /// [`Error::Forbidden`] for one that may ask nowhere, unless it asks about its own token; or when the store fails.
     pub async fn introspect(&self, caller: &Verification, secret: &str) -> Result<Option<Verification>> {
-        // The token was presented elsewhere: an event of it has no method and no result of ours.
-        let occasion = Arc::new(Occasion { method: None, ..Occasion::clone(&caller.identity.occasion) });
-        let found = match self.verify(secret, None, occasion).await {
-            Err(Error::InvalidCredentials) => None,
-            found => Some(found?),
-        };
-        if found.as_ref().is_some_and(|found| found.identity.token_id == caller.identity.token_id) {
-            return Ok(found);
-        }
         let mut conn = self.store.read().await?;
+        caller.identity.again(&mut conn).await?;
         let mut asks_in = grants(&mut conn, caller.identity.user_id).await?;
         asks_in.retain(|grant| Action::IntrospectTokens.reach(grant.role).is_everything());
-        if asks_in.is_empty() {
+        let holder = match Secret::parse(secret) {
+            Ok(secret) => conn.find_holder_at_home(secret.digest()).await?.filter(is_usable),
+            Err(_) => None,
+        };
+        let is_own = holder.as_ref().is_some_and(|holder| holder.token_id == caller.identity.token_id);
+        if asks_in.is_empty() && !is_own {
             return Err(Error::Forbidden);
         }
-        let Some(found) = found else { return Ok(None) };
+        let Some(holder) = holder else { return Ok(None) };
+        let home = holder.home;
+        let found = Verification::of(holder, home, Arc::clone(&caller.identity.occasion));
+        if is_own {
+            return Ok(Some(found));
+        }
         let mut theirs = grants(&mut conn, found.identity.user_id).await?;
         theirs.retain(|grant| asks_in.iter().any(|asked| asked.account_id == grant.account_id));
-        let home = found.identity.membership.map(|(account, _)| account);
-        theirs.sort_by_key(|grant| Some(grant.account_id) != home);
+        theirs.sort_by_key(|grant| grant.account_id != home);
         Ok(theirs.into_iter().next().map(|grant| found.seen_from(grant)))
     }
 

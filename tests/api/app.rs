@@ -41,6 +41,7 @@ use tokenward::{
     },
     store::Store,
 };
+use tokio::io::AsyncWriteExt as _;
 
 /// 2026-01-15T09:30:00Z
 const BEGIN: i64 = 1_768_469_400;
@@ -362,6 +363,25 @@ impl Call<'_> {
     }
 
     pub async fn send(self) -> Reply {
+        let body = self.body.clone().into();
+        self.send_with(body).await
+    }
+
+    /// Sends; when the beginning of the body has been read, something happens before the rest arrives.
+    pub async fn send_around(self, event: impl Future<Output = ()>) -> Reply {
+        let (mut writer, reader) = tokio::io::duplex(1);
+        let body = self.body.clone();
+        let arriving = async move {
+            let (beginning, rest) = body.split_at(2);
+            // One byte fits in: this ends when the first has been read.
+            writer.write_all(beginning).await.unwrap();
+            event.await;
+            writer.write_all(rest).await.unwrap();
+        };
+        tokio::join!(self.send_with(poem::Body::from_async_read(reader)), arriving).0
+    }
+
+    async fn send_with(self, body: poem::Body) -> Reply {
         let mut shown = format!("{} {}\n", self.method, self.path);
         for (name, value) in &self.headers {
             // A secret belongs into no file, not even one that is made from a seed; and every request here has the same host.
@@ -379,7 +399,7 @@ impl Call<'_> {
         let from = self.from.map_or(Addr::custom("test", ""), |address| Addr::SocketAddr((address, 4_711).into()));
         let local = LocalAddr(Addr::custom("test", ""));
         let parts = RequestParts::from((request.into_parts().0, local, RemoteAddr(from), Scheme::HTTP));
-        let request = Request::from_parts(parts, self.body.into());
+        let request = Request::from_parts(parts, body);
         let mut response = self.app.endpoint.get_response(request).await;
         let body = response.take_body().into_vec().await.unwrap();
         let reply = Reply { shown, status: response.status(), headers: response.headers().clone(), body };

@@ -3,13 +3,39 @@
 
 use tokenward::domain::role::Role;
 
-use crate::app::{App, Call, on_every_database};
+use crate::app::{App, Call, DOCUMENT, on_every_database};
 
 /// The address that an example has its proxy ask.
 fn example(file: &str, key: &str) -> String {
     let text = std::fs::read_to_string(format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let line = text.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix(": ").map(str::to_owned));
     line.unwrap_or_else(|| panic!("no {key} in {file}"))
+}
+
+/// What Envoy puts before the path of a client.
+fn path_prefix() -> String {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/envoy.yaml")).unwrap();
+    let configuration: serde_json::Value = yaml_serde::from_str(&text).unwrap();
+    let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
+    let filters = configuration.pointer(filters).unwrap().as_array().unwrap();
+    let asking = filters.iter().find(|filter| filter["name"] == "envoy.filters.http.ext_authz").unwrap();
+    asking["typed_config"]["http_service"]["path_prefix"].as_str().unwrap().to_owned()
+}
+
+/// Each of them hands the whole identity on, and lets no part of it in from outside.
+#[test]
+fn examples_know_every_header_of_an_identity() {
+    let headers = DOCUMENT["paths"]["/verify"]["get"]["responses"]["200"]["headers"].as_object().unwrap();
+    let identity: Vec<&str> = headers.keys().map(String::as_str).filter(|name| name.starts_with("X-Auth-")).collect();
+    assert_eq!(identity.len(), 6);
+    for (file, times) in [("nginx.conf", 1), ("haproxy.lua", 1), ("Caddyfile", 1), ("traefik.yaml", 2), ("envoy.yaml", 1)] {
+        let text = std::fs::read_to_string(format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap().to_lowercase();
+        let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').collect();
+        for name in &identity {
+            let count = words.iter().filter(|word| **word == name.to_lowercase()).count();
+            assert!(count >= times, "{file} has {name} {count} times");
+        }
+    }
 }
 
 async fn secrets(app: &App) -> (String, String) {
@@ -49,10 +75,14 @@ async fn traefik() {
 /// the client's path and query behind it, `Authorization`, and no body.
 #[tokio::test]
 async fn envoy() {
-    let prefix = example("envoy.yaml", "path_prefix");
-    assert_eq!(prefix, "/verify");
+    let prefix = path_prefix();
+    assert_eq!(prefix, "/verify/for");
     on_every_database(async |app| {
         let (member, nobody) = secrets(app).await;
+        let (other, ..) = app.another_account().await;
+        let guest = app.user("guest@example.com", Some(Role::Viewer)).await;
+        app.bind_in(other, guest, Role::Admin).await;
+        let (_, guest) = app.token_of(guest, "x").await;
         let ask = |method: &str, path: &str| -> Call<'_> {
             app.call(method, format!("{prefix}{path}"))
                 .header("content-length", "0")
@@ -61,6 +91,16 @@ async fn envoy() {
                 .header("x-envoy-expected-rq-timeout-ms", "2000")
         };
         ask("POST", "/orders/7?role=owner&account=x&x=%2F").secret(&member).expect(200).await.snapshot("verify_token__200_envoy");
+        // What a client writes behind the bare slash is no demand: it can't choose the account, and with that the role.
+        for query in
+            [format!("account={other}"), "role=owner".to_owned(), "role=nonsense".to_owned(), format!("account={other}&role=admin")]
+        {
+            for path in ["/", "//", "/../", "/..", ""] {
+                let passed = ask("GET", &format!("{path}?{query}")).secret(&guest).expect(200).await;
+                assert_eq!(passed.header("x-auth-account"), app.account.to_string(), "{path}?{query}");
+                assert_eq!(passed.header("x-auth-role"), "viewer", "{path}?{query}");
+            }
+        }
         for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"] {
             for path in ["/", "/x", "/whoami", "/accounts", "/verify", "/a//b/../%2e%2e/%ff", "/?q=1", "/x?role=nonsense&role"] {
                 ask(method, path).secret(&member).expect(200).await;

@@ -24,9 +24,14 @@ async fn every_problem_is_explained_for_people_and_for_programs() {
         let page = app.get("/problems/8").anonymous().header("accept", browser).expect(200).await;
         page.snapshot("explain_problem__200_page");
         app.get("/problems/13").anonymous().problem(2).await.snapshot("explain_problem__404_problem_2");
-        for unreadable in ["/problems/x", "/problems/-1", "/problems/99999999999", "/problems/", "/problems/%ff"] {
-            app.get(unreadable).anonymous().problem(2).await;
+        let unreadable = ["x", "-1", "99999999999", "", "%ff"];
+        // A problem has one address.
+        let misspelled = ["+3", "003", "03", "%33", "3/", "3%20"];
+        for bad in unreadable.into_iter().chain(misspelled) {
+            app.get(format!("/problems/{bad}")).anonymous().problem(2).await;
         }
+        let unknown = app.get("/problems/3?lang=en").anonymous().problem(6).await;
+        unknown.snapshot("explain_problem__400_problem_6");
         for number in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 32, 34, 38, 41, 69, 85] {
             let explained = app.get(format!("/problems/{number}")).anonymous().expect(200).await.json();
             let named = explained["example"]["type"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();

@@ -59,14 +59,44 @@ async fn verify_token() {
             app.get(format!("/verify?{bad}")).expect(403).await;
             app.get(format!("/verify?{bad}")).anonymous().expect(403).await;
         }
-        // Who only adds a slash means the same; but Envoy puts the client's own path and query there.
-        app.get("/verify/?role=nonsense").expect(403).await;
-        app.get("/verify/?role=admin").secret(&secret).expect(403).await;
-        app.get("/verify/?utm_source=x&role=member").secret(&secret).expect(200).await;
+        // Who only adds a slash means the same; further behind stand the client's own path and query.
+        for bad in ["role=nonsense", "role=admin", "utm_source=x&role=member", "account=x"] {
+            app.get(format!("/verify/?{bad}")).secret(&secret).expect(403).await;
+        }
+        app.get("/verify/?role=member").secret(&secret).expect(200).await;
         app.get("/verify/orders/7?role=admin&role=nonsense&account=x").secret(&secret).expect(200).await;
         for near in ["/verify2", "/verify.txt", "/verifyx/", "//verify", "/x/verify"] {
             app.get(near).secret(&secret).problem(2).await;
         }
+    })
+    .await;
+}
+
+/// The scopes of a role are reported, as far as a header carries them.
+#[tokio::test]
+async fn verify_tells_the_scopes_of_the_role() {
+    on_every_database(async |app| {
+        let user = app.user("scoped@example.com", Some(Role::Member)).await;
+        let (_, secret) = app.token_of(user, "x").await;
+        let verify = || app.get("/verify").secret(&secret);
+        assert_eq!(verify().expect(200).await.header("x-auth-role-constraints"), r#"["*"]"#);
+        let set = async |constraints: &serde_json::Value| {
+            let sql = format!("UPDATE role_bindings SET role_constraints = '{constraints}' WHERE user_id = '{user}'");
+            app.sabotage(&sql).await;
+        };
+        let scopes = json!(["project:a b", "100%, Łódź", "\"\\"]);
+        set(&scopes).await;
+        let passed = verify().expect(200).await;
+        passed.snapshot("verify_token__200_scopes");
+        let told = percent_encoding::percent_decode_str(passed.header("x-auth-role-constraints")).decode_utf8().unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&told).unwrap(), scopes);
+        // More than proxies carry: nobody passes with less than all of them.
+        let long = |count: usize| json!(vec!["x".repeat(255); count]);
+        set(&long(15)).await;
+        verify().expect(200).await;
+        set(&long(16)).await;
+        verify().expect(403).await;
+        app.get("/whoami").secret(&secret).expect(200).await;
     })
     .await;
 }
@@ -191,6 +221,31 @@ async fn revoke_presented_token() {
 }
 
 #[tokio::test]
+async fn parameters_where_there_are_none_are_refused() {
+    on_every_database(async |app| {
+        let secret = app.issue(app.owner, "spared").await["token"].as_str().unwrap().to_owned();
+        let leak = json!({ "secrets": [secret] });
+        let calls = [
+            ("who_am_i", app.get("/whoami?x=1&x=2&secret")),
+            ("revoke_presented_token", app.call("DELETE", "/whoami?dry-run=true")),
+            ("report_leaks", app.call("POST", "/leaks?dry-run=true").json(&leak)),
+        ];
+        for (operation, call) in calls {
+            call.secret(&secret).problem(6).await.snapshot(&format!("{operation}__400_problem_6"));
+        }
+        // Whoever may not ask doesn't learn how to; and nothing was revoked.
+        app.get("/whoami?x=1").anonymous().problem(3).await;
+        app.get("/whoami?").secret(&secret).expect(200).await;
+        let echoed = app.get(format!("/whoami?{secret}=1")).problem(6).await;
+        assert!(!echoed.text().contains(&secret[7..]));
+        // OAuth 2.0 has them ignored (RFC 6749 §3.2), and whoever only looks whether the server lives may write what it likes.
+        app.call("POST", "/oauth2/introspect?x=1").form(&[("token", &secret)]).expect(200).await;
+        app.get("/healthz?x=1").anonymous().expect(200).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn introspect_token() {
     on_every_database(async |app| {
         let member = app.user("grace@example.com", Some(Role::Member)).await;
@@ -228,6 +283,56 @@ async fn introspect_token() {
         app.call("POST", "/oauth2/introspect").form(&[("token", &"x".repeat(70_000))]).expect(413).await.snapshot("introspect_token__413");
         app.get("/oauth2/introspect").expect(405).await.snapshot("oauth2__405");
         app.get("/oauth2/nothing").expect(404).await.snapshot("oauth2__404");
+    })
+    .await;
+}
+
+/// Who is asked about hasn't done anything, and whoever may not ask leaves no mark on it.
+#[tokio::test]
+async fn an_introspection_leaves_no_trace_of_whom_it_is_about() {
+    on_every_database(async |app| {
+        let (_, _, stranger) = app.another_account().await;
+        let idle = app.user("idle@example.com", Some(Role::Viewer)).await;
+        let (_, of_idle) = app.token_of(idle, "x").await;
+        let suspended = app.user_in(app.account, "s@example.com", Some(Role::Viewer), UserState::Suspended, true).await;
+        let (_, of_suspended) = app.token_of(suspended, "x").await;
+        let member = app.user("member@example.com", Some(Role::Member)).await;
+        let (_, of_member) = app.token_of(member, "x").await;
+        let before = events(app).await;
+        for (asking, status) in [(&of_member, 403), (&stranger, 200), (&app.secret, 200)] {
+            for token in [&of_idle, &of_suspended] {
+                introspect(app, token).secret(asking).expect(status).await;
+            }
+        }
+        for user in [idle, suspended] {
+            let user = app.get(format!("/accounts/{}/core/v1/users/{user}", app.account)).expect(200).await.json();
+            assert!(user["lastActTimestamp"].is_null(), "{user}");
+        }
+        assert_eq!(events(app).await, before);
+    })
+    .await;
+}
+
+/// A form may be long on its way. What was revoked meanwhile counts.
+#[tokio::test]
+async fn who_is_gone_when_its_form_arrives_learns_nothing() {
+    on_every_database(async |app| {
+        let gone = [
+            ("DELETE FROM tokens WHERE user_id = ", 401),
+            ("UPDATE users SET state = 'suspended' WHERE id = ", 401),
+            ("UPDATE users SET is_enabled = FALSE WHERE id = ", 401),
+            ("UPDATE role_bindings SET role = 'member' WHERE user_id = ", 403),
+        ];
+        for (index, (sql, status)) in gone.into_iter().enumerate() {
+            for about_itself in [false, true] {
+                let user = app.user(&format!("{about_itself}{index}@example.com"), Some(Role::Admin)).await;
+                let (_, secret) = app.token_of(user, "x").await;
+                let ask = introspect(app, if about_itself { &secret } else { &app.secret }).secret(&secret);
+                let reply = ask.send_around(app.sabotage(&format!("{sql}'{user}'"))).await;
+                let wanted = if about_itself && status == 403 { 200 } else { status };
+                assert_eq!(reply.status.as_u16(), wanted, "{sql} {about_itself}: {}", reply.text());
+            }
+        }
     })
     .await;
 }
