@@ -48,9 +48,8 @@ pub(super) fn finish(operation: &mut Operation) {
                 ),
                 ("role", "member", format!("^({roles})$"), "Only if the user's role is at least this one: viewer, member, admin or owner."),
             ];
-            let parameters = parameters.map(|(name, example, pattern, text)| {
-                RefOr::T(parameter(name, ParameterIn::Query, text, Some(&pattern), example))
-            });
+            let parameters = parameters
+                .map(|(name, example, pattern, text)| RefOr::T(parameter(name, ParameterIn::Query, text, Some(&pattern), example)));
             operation.parameters.get_or_insert_default().extend(parameters);
             (Manner::Bare, vec![Problem::MissingToken, Problem::Forbidden, internal(), unavailable()])
         }
