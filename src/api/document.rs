@@ -82,7 +82,11 @@ pub fn document(public_url: Option<&PublicUrl>) -> Result<OpenApi, DocumentError
                 // Problems may grow members, and clients must not mind (RFC 9457 §3.2).
                 && name != "Problem"
             {
-                object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+                object.additional_properties = Some(Box::new(match name.as_str() {
+                    // Parameters that aren't known here are ignored (RFC 6749 §3.2); a form holds nothing but text.
+                    "TokenForm" => AdditionalProperties::RefOr(ObjectBuilder::new().schema_type(Type::String).into()),
+                    _ => AdditionalProperties::FreeForm(false),
+                }));
             }
             example::add(name, schema);
         }

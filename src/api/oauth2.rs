@@ -31,6 +31,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 #[derive(Debug, Object)]
 pub struct TokenForm {
     /// The secret.
+    #[oai(validator(min_length = 1))]
     pub token: String,
     /// What kind of token it might be. There is one kind, so this is of no use; libraries send it.
     pub token_type_hint: Option<String>,

@@ -12,8 +12,12 @@ use super::{
     example::SECRET,
     oauth2::OAuthError,
     problem::Problem,
+    scalar::IDENTIFIER,
 };
-use crate::{domain::sample, service::Error};
+use crate::{
+    domain::{role::Role, sample},
+    service::Error,
+};
 
 /// How an operation says what is wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,17 +39,18 @@ pub(super) fn finish(operation: &mut Operation) {
     let limited = || Problem::TooManyFailures(42);
     let (manner, problems) = match operation.operation_id.as_deref() {
         Some("verify_token") => {
+            let roles = Role::ALL.iter().map(|role| role.as_str()).collect::<Vec<_>>().join("|");
             let parameters = [
                 (
                     "account",
                     sample::ACCOUNT,
+                    IDENTIFIER.to_owned(),
                     "Only if the user has a role in this account. Else it is the account that the user was created in.",
                 ),
-                ("role", "member", "Only if the user's role is at least this one: viewer, member, admin or owner."),
+                ("role", "member", format!("^({roles})$"), "Only if the user's role is at least this one: viewer, member, admin or owner."),
             ];
-            let pattern = |name| (name == "role").then_some("^(viewer|member|admin|owner)$");
-            let parameters =
-                parameters.map(|(name, example, text)| RefOr::T(parameter(name, ParameterIn::Query, text, pattern(name), example)));
+            let parameters = parameters
+                .map(|(name, example, pattern, text)| RefOr::T(parameter(name, ParameterIn::Query, text, Some(&pattern), example)));
             operation.parameters.get_or_insert_default().extend(parameters);
             (Manner::Bare, vec![Problem::MissingToken, Problem::Forbidden, internal(), unavailable()])
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Error, Result, Service,
-    caller::{Identity, SpokenTo, identify, is_usable, opens},
+    caller::{Identity, SpokenTo, identify, opens},
     policy::Action,
 };
 use crate::{
@@ -88,7 +88,7 @@ impl Service {
         let mut asks_in = grants(&mut conn, caller.identity.user_id).await?;
         asks_in.retain(|grant| Action::IntrospectTokens.reach(grant.role).is_everything());
         let holder = match Secret::parse(secret) {
-            Ok(secret) => conn.find_holder_at_home(secret.digest()).await?.filter(is_usable),
+            Ok(secret) => conn.find_usable_holder_at_home(secret.digest()).await?,
             Err(_) => None,
         };
         let is_own = holder.as_ref().is_some_and(|holder| holder.token_id == caller.identity.token_id);

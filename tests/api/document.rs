@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokenward::domain::role::Role;
 
 use crate::app::{DOCUMENT, DOCUMENT_3_0, valid};
 
@@ -128,12 +129,33 @@ fn every_field_is_described_and_has_an_example() {
 }
 
 #[test]
-fn only_problems_may_have_members_that_the_document_does_not_know() {
+fn only_problems_and_forms_may_have_members_that_the_document_does_not_know() {
     for (name, schema) in DOCUMENT["components"]["schemas"].as_object().unwrap() {
-        let open = ["Problem"].contains(&name.as_str());
+        let open = ["Problem", "TokenForm"].contains(&name.as_str());
         if schema["type"] == "object" && !open {
             assert_eq!(schema["additionalProperties"], false, "{name}");
         }
+    }
+}
+
+/// What the server takes of these, and what it refuses, stands in `verification.rs`.
+#[test]
+fn forms_and_demands_are_documented_as_they_are_read() {
+    let form = |json: Value| valid("/components/schemas/TokenForm", &json);
+    form(json!({ "token": "x", "token_type_hint": "refresh_token", "resource": "https://example.com" })).unwrap();
+    for bad in [json!({}), json!({ "token": "" }), json!({ "token": "x", "resource": ["twice", "given"] })] {
+        form(bad.clone()).expect_err(&bad.to_string());
+    }
+    let parameters = DOCUMENT["paths"]["/verify"]["get"]["parameters"].as_array().unwrap();
+    let demand = |name: &str, value: &str| {
+        let index = parameters.iter().position(|parameter| parameter["name"] == name).unwrap();
+        valid(&format!("/paths/~1verify/get/parameters/{index}/schema"), &json!(value))
+    };
+    for role in Role::ALL {
+        demand("role", role.as_str()).unwrap();
+    }
+    for (name, bad) in [("role", ""), ("role", "Owner"), ("role", "nonsense"), ("account", ""), ("account", "x")] {
+        demand(name, bad).expect_err(bad);
     }
 }
 
