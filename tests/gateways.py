@@ -103,7 +103,8 @@ def exercise(gateway, tokenward, first):
     issued = made(f"users/{first['userID']}/tokens", type="application/astra-token", version="1.0", name="gateway")
 
     # A good token passes with its identity; what a client claims to be goes nowhere.
-    forged = [(f"{prefix}{name}", "evil") for name in ("Account", "User", "Email", "Role", "Role-Constraints", "Token-Id", "Admin") for prefix in ("X-Auth-", "x-auth-")]
+    names = ("Account", "User", "Email", "Role", "Role-Constraints", "Token-Id", "Admin")
+    forged = [(f"{prefix}{name}", "evil") for name in names for prefix in ("X-Auth-", "x-auth-")]
     underscored = [("X_Auth_User", "evil"), ("X_AUTH_ROLE", "evil"), ("X-Auth_Account", "evil"), ("X-Auth_Role_Constraints", "evil")]
     wanted = {
         "x-auth-account": first["accountID"],
@@ -136,8 +137,8 @@ def exercise(gateway, tokenward, first):
         same(through(headers=headers)[0], 401, "forged")
 
     # The scopes of a role arrive whole, also the longest ones beside the longest email.
-    scopes = ["project: a, b", "100% Łódź"]
-    for email, constraints in [("scoped@example.com", scopes), ("𝄞" * 242 + "@example.com", [letter * 255 for letter in "abcdefghijklmno"])]:
+    longest = [letter * 255 for letter in "abcdefghijklmno"]
+    for email, constraints in [("scoped@example.com", ["project: a, b", "100% Łódź"]), ("𝄞" * 242 + "@example.com", longest)]:
         user = made("users", type="application/astra-user", version="1.2", email=email)["id"]
         made("roleBindings", type="application/astra-roleBinding", version="1.1", accountID=first["accountID"], userID=user, role="viewer",
              roleConstraints=constraints)

@@ -378,7 +378,7 @@ impl Call<'_> {
             event.await;
             writer.write_all(rest).await.unwrap();
         };
-        tokio::join!(self.send_with(poem::Body::from_async_read(reader)), arriving).0
+        tokio::join!(Box::pin(self.send_with(poem::Body::from_async_read(reader))), arriving).0
     }
 
     async fn send_with(self, body: poem::Body) -> Reply {
