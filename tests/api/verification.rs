@@ -328,7 +328,7 @@ async fn who_is_gone_when_its_form_arrives_learns_nothing() {
                 let user = app.user(&format!("{about_itself}{index}@example.com"), Some(Role::Admin)).await;
                 let (_, secret) = app.token_of(user, "x").await;
                 let ask = introspect(app, if about_itself { &secret } else { &app.secret }).secret(&secret);
-                let reply = ask.send_around(app.sabotage(&format!("{sql}'{user}'"))).await;
+                let reply = Box::pin(ask.send_around(app.sabotage(&format!("{sql}'{user}'")))).await;
                 let wanted = if about_itself && status == 403 { 200 } else { status };
                 assert_eq!(reply.status.as_u16(), wanted, "{sql} {about_itself}: {}", reply.text());
             }
