@@ -142,7 +142,8 @@ impl Service {
 
     async fn note_refusal(&self, digest: SecretDigest, occasion: &Arc<Occasion>) -> Result<()> {
         let found = self.store.read().await?.find_holder(digest, None).await?;
-        let Some(holder) = found.filter(|holder| !is_usable(holder)) else { return Ok(()) };
+        // Whoever is known was refused for its user's sake, though that one may take part again by now.
+        let Some(holder) = found else { return Ok(()) };
         let now = self.clock.now();
         let minute_ago = Timestamp::from_micros(now.as_micros().saturating_sub(NOTED_EVERY));
         if holder.refused_at.is_some_and(|at| at > minute_ago) || !self.being_refused().insert(holder.token_id) {
