@@ -28,7 +28,7 @@ use crate::{config::PublicUrl, domain::sample};
 
 const TITLE: &str = "tokenward";
 const DESCRIPTION: &str = "A self-hosted API-token service. It speaks the identity part of the published Astra Control `core/v1` API, so \
-    that clients written or generated for that one work unchanged.\n\nEvery request carries a bearer token. Every error is a problem \
+    that clients written or generated for that one work unchanged.\n\nRequests below `/accounts` carry a bearer token. Every error is a problem \
     (RFC 9457); its `correlationID` finds the request in the server's log. Two exceptions: errors below `/oauth2` are as OAuth 2.0 has them, \
     and `/verify` answers proxies, by status and headers alone.";
 

@@ -107,7 +107,9 @@ impl Demand {
         if faults.is_empty() {
             Ok(Self { account, role })
         } else {
-            tracing::warn!("a proxy asks for what it can't demand of a token; nobody passes");
+            tracing::warn!(
+                "/verify was asked with a query that it doesn't understand: it knows account and role, each once; nobody passes"
+            );
             Err(Problem::InvalidQuery(faults))
         }
     }

@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
-use poem::http::HeaderName;
+use poem::http::{HeaderName, header};
 use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
@@ -57,7 +57,7 @@ pub(super) struct Serve {
     #[arg(long = "trusted-proxy", env = "TOKENWARD_TRUSTED_PROXY", value_delimiter = ',', value_name = "NETWORK")]
     trusted_proxies: Vec<TrustedProxy>,
     /// A header in which proxies may be sent a secret instead of `Authorization`, such as `X-API-Key`; for `/verify`.
-    #[arg(long, env = "TOKENWARD_CREDENTIAL_HEADER", value_name = "HEADER")]
+    #[arg(long, env = "TOKENWARD_CREDENTIAL_HEADER", value_parser = credential_header, value_name = "HEADER")]
     credential_header: Option<HeaderName>,
     /// How log lines are written, to standard error.
     #[arg(long, env = "TOKENWARD_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
@@ -99,6 +99,7 @@ impl Serve {
 
         let scheme = if tls.is_some() { "https" } else { "http" };
         let base = self.public_url.as_ref().map_or_else(|| format!("{scheme}://{local}"), |url| url.as_str().to_owned());
+        let has_public_url = self.public_url.is_some();
         let settings = Settings {
             page_cap: self.page_cap,
             public_url: self.public_url,
@@ -109,7 +110,8 @@ impl Serve {
             metrics: metrics.as_ref().map(|(_, metrics)| metrics.clone()),
         };
         let endpoint = api::endpoint(service.clone(), settings).map_err(|error| fail(error.to_string()))?;
-        print(&format!("tokenward listens on {base}"))?;
+        let for_clients = if has_public_url { format!(", for clients {base}") } else { String::new() };
+        print(&format!("tokenward listens on {scheme}://{local}{for_clients}"))?;
         if let Some(((listener, local), metrics)) = metrics {
             print(&format!("Metrics: http://{local}/metrics"))?;
             // It is cut off with the process: nobody waits for the end of it.
@@ -165,6 +167,14 @@ impl Founded {
     fn curl(&self, base: &str, secret: &str) -> String {
         let path = format!("accounts/{}/core/v1/users/{}/tokens/{}", self.account_id, self.user_id, self.token_id);
         format!("curl -H \"Authorization: Bearer {secret}\" {base}/{path}")
+    }
+}
+
+fn credential_header(text: &str) -> Result<HeaderName, String> {
+    match text.parse() {
+        Ok(header::AUTHORIZATION) => Err("this one is read anyway; name another".to_owned()),
+        Ok(name) => Ok(name),
+        Err(_) => Err("this is no name of a header".to_owned()),
     }
 }
 

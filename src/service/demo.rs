@@ -15,8 +15,9 @@ use crate::domain::{
 };
 
 impl Service {
-    /// Puts the examples' account, users, role binding, token and events into an empty database. The secret is a fresh one: one that
-    /// everybody knows would be a door that stays open.
+    /// Puts the examples' account, users, role binding, token and events into an empty database, and a token to look around with, which no
+    /// example names: so nobody revokes it by trying one out. Its secret is a fresh one: one that everybody knows would be a door that
+    /// stays open.
     ///
     /// # Errors
     /// When the database isn't empty, or fails.
@@ -34,6 +35,8 @@ impl Service {
         let colleague = person(known(sample::COLLEAGUE.parse())?, sample::OTHER)?;
         let token =
             Token { id: token_id, user_id: owner_id, name: known(ResourceName::parse(sample::TOKEN_NAME))?, metadata: metadata.clone() };
+        let name = known(ResourceName::parse("demonstration"))?;
+        let key = Token { id: TokenId::random(self.entropy())?, user_id: owner_id, name, metadata: metadata.clone() };
         let secret = Secret::generate(self.entropy())?;
 
         let mut occasion = Occasion { correlation_id: sample::CORRELATION.to_owned(), uri: None, method: None };
@@ -41,13 +44,18 @@ impl Service {
         let binding = known(sample::ROLE_BINDING.parse())?;
         self.found(&mut writer, known(ResourceName::parse(sample::ACCOUNT_NAME))?, &owner, binding, &occasion).await?;
         writer.insert_user(&colleague).await?;
-        writer.insert_token(&token, secret.digest(), owner_id).await?;
+        writer.insert_token(&token, Secret::generate(self.entropy())?.digest(), owner_id).await?;
         let event = |id, subject, occasion: &Occasion| Event::new(id, account_id, Deed::Created, subject, owner_id, occasion);
         writer.insert_event(&event(EventId::random(self.entropy())?, Subject::User(colleague.id), &occasion)).await?;
         // This one as if by way of the API, for it is an example, too.
         occasion.uri = Some(format!("/accounts/{account_id}/core/v1/users/{owner_id}/tokens"));
         occasion.method = Some("post".to_owned());
         writer.insert_event(&event(known(sample::EVENT.parse())?, Subject::Token(token_id, owner_id), &occasion)).await?;
+        writer.insert_token(&key, secret.digest(), owner_id).await?;
+        occasion.uri = None;
+        occasion.method = None;
+        let id = EventId::random(self.entropy())?;
+        writer.insert_event(&event(id, Subject::Token(key.id, owner_id), &occasion)).await?;
         writer.commit().await?;
         Ok(Founded { account_id, user_id: owner_id, token_id, secret })
     }

@@ -73,7 +73,7 @@ fn lock(database: &Path) -> Result<File, OpenError> {
     let file = owner_only(&PathBuf::from(name)).map_err(|error| OpenError(format!("can't be locked: {error}")))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError("is in use by another tokenward process".to_owned())),
+        Err(TryLockError::WouldBlock) => Err(OpenError("is in use by another tokenward process; stop that one first".to_owned())),
         Err(TryLockError::Error(error)) => Err(OpenError(format!("can't be locked: {error}"))),
     }
 }

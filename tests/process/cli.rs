@@ -136,6 +136,8 @@ fn malformed_arguments_are_one_sentence() {
         &["init", "--email", "nobody"],
         &["openapi", "--format", "xml"],
         &["serve", "--public-url", "ftp://example.com"],
+        &["serve", "--credential-header", "Authorization"],
+        &["serve", "--credential-header", "X API Key"],
         &["serve", "--demo", "--database", "sqlite:x.db"],
         &["--demo", "--email", "grace@example.com"],
         &["openapi", "--openapi-version", "2.0"],
