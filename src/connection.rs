@@ -57,15 +57,21 @@ impl Activity {
 
     /// Resolves when the connection has idled for long enough, or when nothing comes of its requests.
     pub async fn quiet(&self) {
+        self.quiet_for(IDLE, STUCK).await;
+    }
+
+    async fn quiet_for(&self, idle: Duration, stuck: Duration) {
         loop {
             let until = {
                 let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                state.since + if state.under_way == 0 { IDLE } else { STUCK }
+                state.since + if state.under_way == 0 { idle } else { stuck }
             };
-            if until <= Instant::now() {
+            let now = Instant::now();
+            if until <= now {
                 return;
             }
-            tokio::time::sleep_until(until).await;
+            // A request that is under way now may end at once: so look again before the connection could have idled for long enough.
+            tokio::time::sleep_until(until.min(now + idle)).await;
         }
     }
 
@@ -106,5 +112,32 @@ impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for Answer<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_idles_from_the_end_of_its_last_request() {
+        let activity = Arc::new(Activity::default());
+        let request = activity.begin();
+        let (idle, begun) = (Duration::from_millis(200), Instant::now());
+        let ends = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            drop(request);
+        };
+        tokio::join!(activity.quiet_for(idle, Duration::from_mins(5)), ends);
+        assert!(begun.elapsed() >= Duration::from_millis(300) && begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn requests_that_nothing_comes_of_are_noticed() {
+        let activity = Arc::new(Activity::default());
+        let _request = activity.begin();
+        tokio::time::timeout(Duration::from_secs(5), activity.quiet_for(Duration::from_millis(10), Duration::from_millis(100)))
+            .await
+            .unwrap();
     }
 }
