@@ -84,6 +84,10 @@ fn translate_keywords(schema: &mut Map<String, Value>) {
         schema.shift_remove("examples");
         schema.insert("example".to_owned(), example);
     }
+    // Where further members are allowed of one type, openapi-generator warns that it has no name for them. Its clients send none.
+    if schema.get("additionalProperties").is_some_and(Value::is_object) {
+        schema.insert("additionalProperties".to_owned(), json!(false));
+    }
     if let Some(types) = schema.get("type").and_then(Value::as_array) {
         let nullable = types.iter().any(|name| name == "null");
         let mut others = types.iter().filter(|name| *name != "null").cloned();
@@ -129,6 +133,8 @@ mod tests {
         assert_eq!(translation(json!({ "type": ["string", "integer"] })), json!({}));
         assert_eq!(translation(json!({ "type": "array" })), json!({ "type": "array", "items": {} }));
         assert_eq!(translation(json!({ "const": "1.0" })), json!({ "enum": ["1.0"] }));
+        let open = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+        assert_eq!(translation(open), json!({ "type": "object", "additionalProperties": false }));
         let link = json!({ "operationId": "create_token" });
         let with_body = json!({ "operationId": "create_token", "requestBody": { "name": "x" } });
         assert_eq!(translation(json!({ "links": { "a": with_body } })), json!({ "links": { "a": link } }));
