@@ -16,6 +16,7 @@ pub fn translated(document: &OpenApi) -> Result<Value, DocumentError> {
     let mut document = serde_json::to_value(document).map_err(defect)?;
     translate(&mut document);
     move_request_examples(&mut document);
+    choose_examples(&mut document);
     if let Some(version) = document.get_mut("openapi") {
         *version = json!("3.0.3");
     }
@@ -46,6 +47,21 @@ fn move_request_examples(document: &mut Value) {
         if let Some(schema) = document.pointer_mut(&pointer).and_then(Value::as_object_mut) {
             schema.insert("example".to_owned(), example);
         }
+    }
+}
+
+/// Of several examples of a JSON answer leaves the first: openapi-generator warns that it finds no schema for them.
+fn choose_examples(value: &mut Value) {
+    if let Some(content) = value.pointer_mut("/content/application~1json").and_then(Value::as_object_mut)
+        && let Some(Value::Object(examples)) = content.shift_remove("examples")
+        && let Some(example) = examples.values().next().and_then(|example| example.get("value"))
+    {
+        content.insert("example".to_owned(), example.clone());
+    }
+    match value {
+        Value::Object(object) => object.values_mut().for_each(choose_examples),
+        Value::Array(items) => items.iter_mut().for_each(choose_examples),
+        _ => {}
     }
 }
 
@@ -152,6 +168,13 @@ mod tests {
         assert_eq!(document.pointer("/components/schemas/NewToken"), Some(&json!({ "type": "integer", "example": 1 })));
         let left = document.pointer("/paths/~1tokens/post/requestBody/content");
         assert_eq!(left, Some(&content(json!({ "schema": reference }))));
+    }
+
+    #[test]
+    fn of_several_examples_the_first_stays() {
+        let mut answer = json!({ "content": { "application/json": { "examples": { "a": { "value": 1 }, "b": { "value": 2 } } } } });
+        choose_examples(&mut answer);
+        assert_eq!(answer, json!({ "content": { "application/json": { "example": 1 } } }));
     }
 
     #[test]
