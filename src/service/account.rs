@@ -40,7 +40,7 @@ impl Service {
     /// # Errors
     /// When the store fails.
     pub async fn list_accounts(&self, identity: &Identity, selection: &Selection) -> Result<Page<Account>> {
-        Ok(self.store.read().await?.list_accounts(identity.user_id, selection).await?)
+        Ok(self.store.list().await?.list_accounts(identity.user_id, selection).await?)
     }
 
     /// Whether whoever calls could create an account now: asked before the request's body is read.

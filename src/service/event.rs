@@ -33,7 +33,7 @@ impl Service {
     /// When the store fails.
     pub async fn list_events(&self, caller: &Caller, selection: &Selection) -> Result<Page<Event>> {
         let by = (!Action::ReadEvents.reach(caller.role).is_everything()).then_some(caller.user_id);
-        Ok(self.store.read().await?.list_events(caller.account_id, by, selection).await?)
+        Ok(self.store.list().await?.list_events(caller.account_id, by, selection).await?)
     }
 
     /// Forgets the events that are older than that, in small transactions. Returns how many.

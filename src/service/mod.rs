@@ -114,7 +114,7 @@ impl Service {
 
     /// The store's connections.
     #[must_use]
-    pub fn pools(&self) -> [PoolState; 2] {
+    pub fn pools(&self) -> [PoolState; 3] {
         self.store.pools()
     }
 

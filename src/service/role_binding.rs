@@ -38,7 +38,7 @@ impl Service {
     /// When the user isn't there.
     pub async fn list_role_bindings(&self, caller: &Caller, of: Option<UserId>, selection: &Selection) -> Result<Page<RoleBinding>> {
         caller.may(Action::ReadPeople)?;
-        let mut conn = self.store.read().await?;
+        let mut conn = self.store.list().await?;
         exists(&mut conn, caller.account_id, of).await?;
         Ok(conn.list_role_bindings(caller.account_id, of, selection).await?)
     }

@@ -28,7 +28,7 @@ impl Service {
     /// # Errors
     /// When the user isn't there, or the caller may not see its tokens.
     pub async fn list_tokens(&self, caller: &Caller, user: UserId, selection: &Selection) -> Result<Page<Token>> {
-        let mut conn = self.store.read().await?;
+        let mut conn = self.store.list().await?;
         caller.may_with(Action::ReadTokens, user, &mut conn, any).await?;
         Ok(conn.list_tokens(user, selection).await?)
     }

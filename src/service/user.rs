@@ -27,7 +27,7 @@ impl Service {
     /// When the caller may not see them.
     pub async fn list_users(&self, caller: &Caller, selection: &Selection) -> Result<Page<User>> {
         caller.may(Action::ReadPeople)?;
-        Ok(self.store.read().await?.list_users(caller.account_id, selection).await?)
+        Ok(self.store.list().await?.list_users(caller.account_id, selection).await?)
     }
 
     /// Whether the caller could create a user now: asked before the request's body is read.

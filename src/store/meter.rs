@@ -9,9 +9,10 @@ use prometheus_client::metrics::{
 
 use super::{Pools, Store};
 
-/// What tells reads from writes.
+/// What tells reads, pages of collections and writes apart.
 pub type Access = [(&'static str, &'static str); 1];
 pub(super) const READ: Access = [("access", "read")];
+pub(super) const LIST: Access = [("access", "list")];
 pub(super) const WRITE: Access = [("access", "write")];
 
 /// Seconds from asking for a connection or a transaction until it is done with.
@@ -48,7 +49,7 @@ impl Drop for Timer {
 /// The state of a pool of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolState {
-    /// Whether its connections read or write.
+    /// What its connections are for: `read`, `list` or `write`.
     pub access: &'static str,
     /// Connections in use.
     pub busy: usize,
@@ -65,18 +66,22 @@ impl Store {
 
     /// The pools, as they are now.
     #[must_use]
-    pub fn pools(&self) -> [PoolState; 2] {
+    pub fn pools(&self) -> [PoolState; 3] {
         let state = |access, size: u32, idle: usize| {
             let size = usize::try_from(size).unwrap_or(usize::MAX);
             PoolState { access, busy: size.saturating_sub(idle), idle: idle.min(size) }
         };
         match &self.pools {
-            Pools::Sqlite { read, write, .. } => {
-                [state("read", read.size(), read.num_idle()), state("write", write.size(), write.num_idle())]
-            }
-            Pools::Postgres { read, write } => {
-                [state("read", read.size(), read.num_idle()), state("write", write.size(), write.num_idle())]
-            }
+            Pools::Sqlite { read, list, write, .. } => [
+                state("read", read.size(), read.num_idle()),
+                state("list", list.size(), list.num_idle()),
+                state("write", write.size(), write.num_idle()),
+            ],
+            Pools::Postgres { read, list, write } => [
+                state("read", read.size(), read.num_idle()),
+                state("list", list.size(), list.num_idle()),
+                state("write", write.size(), write.num_idle()),
+            ],
         }
     }
 }

@@ -139,9 +139,9 @@ pub struct Store {
 enum Pools {
     /// SQLite has one writer; giving it one connection queues writers here, in order, instead of in its busy handler.
     /// The lock keeps a second process out for as long as any clone lives.
-    Sqlite { read: SqlitePool, write: SqlitePool, _lock: Option<Arc<File>> },
+    Sqlite { read: SqlitePool, list: SqlitePool, write: SqlitePool, _lock: Option<Arc<File>> },
     /// Writers that queue for one account must not keep readers from their connections.
-    Postgres { read: PgPool, write: PgPool },
+    Postgres { read: PgPool, list: PgPool, write: PgPool },
 }
 
 impl From<Pools> for Store {
@@ -176,6 +176,19 @@ impl Store {
         Ok(Conn { held, _timer: timer })
     }
 
+    /// A connection to read a page of a collection on. Lists have connections of their own, so that authentication never waits for them.
+    ///
+    /// # Errors
+    /// When none can be had in time.
+    pub async fn list(&self) -> Result<Conn, StoreError> {
+        let timer = Timer::start(&self.latency, meter::LIST);
+        let held = match &self.pools {
+            Pools::Sqlite { list, .. } => Held::Sqlite(list.acquire().await?),
+            Pools::Postgres { list, .. } => Held::Postgres(list.acquire().await?),
+        };
+        Ok(Conn { held, _timer: timer })
+    }
+
     /// A transaction. Dropped without [`Writer::commit`], it never happened.
     ///
     /// # Errors
@@ -193,12 +206,14 @@ impl Store {
     /// Closes all connections. Everything acknowledged is on disk already; this tidies up.
     pub async fn close(&self) {
         match &self.pools {
-            Pools::Sqlite { read, write, .. } => {
+            Pools::Sqlite { read, list, write, .. } => {
                 read.close().await;
+                list.close().await;
                 write.close().await;
             }
-            Pools::Postgres { read, write } => {
+            Pools::Postgres { read, list, write } => {
                 read.close().await;
+                list.close().await;
                 write.close().await;
             }
         }

@@ -7,8 +7,10 @@ use sqlx::{
 
 use super::{ACQUIRE_TIMEOUT, MIGRATIONS, OpenError, Pools, Store};
 
-/// Of each of the two pools.
+/// Of the pools of readers and of writers.
 const CONNECTIONS: u32 = 8;
+/// Of those that read pages of collections.
+const LISTERS: u32 = 4;
 /// How long a write waits for its turn in an account before the client is told to come back.
 const LOCK_TIMEOUT: &str = "5s";
 
@@ -21,14 +23,16 @@ END $$"#;
 
 pub(super) async fn open(options: &PgConnectOptions) -> Result<Store, OpenError> {
     let options = options.clone().application_name("tokenward").disable_statement_logging();
-    let connect = |options| PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT).connect_with(options);
+    let pool = |connections| PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
     let unreachable = |error| OpenError(format!("can't be reached: {error}"));
     // Every page is a range of an index, read from its start until it is full. A bitmap would read the whole range first, and until a
     // table's first ANALYZE the planner takes it: 36 ms instead of 0.3 among 100,000 users.
-    let read = connect(options.clone().options([("enable_bitmapscan", "off")])).await.map_err(unreachable)?;
+    let reading = options.clone().options([("enable_bitmapscan", "off")]);
+    let read = pool(CONNECTIONS).connect_with(reading.clone()).await.map_err(unreachable)?;
+    let list = pool(LISTERS).connect_lazy_with(reading);
     // Servers that start together wait here for the one that migrates; no lock timeout yet.
     sqlx::query(DOMAIN).execute(&read).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
     MIGRATIONS.run(&read).await?;
-    let write = connect(options.options([("lock_timeout", LOCK_TIMEOUT)])).await.map_err(unreachable)?;
-    Ok(Pools::Postgres { read, write }.into())
+    let write = pool(CONNECTIONS).connect_with(options.options([("lock_timeout", LOCK_TIMEOUT)])).await.map_err(unreachable)?;
+    Ok(Pools::Postgres { read, list, write }.into())
 }

@@ -17,6 +17,7 @@ use super::{ACQUIRE_TIMEOUT, MIGRATIONS, OpenError, Pools, Store};
 /// Marks a SQLite file as ours: "tkwd" in ASCII.
 const APPLICATION_ID: i32 = 0x746b_7764;
 const READERS: u32 = 8;
+const LISTERS: u32 = 4;
 
 pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
     owner_only(path).map_err(|error| OpenError(format!("can't be opened for writing: {error}")))?;
@@ -32,15 +33,16 @@ pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
     let write = pool(1, options.clone());
     claim(&write).await?;
     MIGRATIONS.run(&write).await?;
-    let read = pool(READERS, options.pragma("query_only", "ON"));
-    Ok(Pools::Sqlite { read, write, _lock: Some(Arc::new(lock)) }.into())
+    let options = options.pragma("query_only", "ON");
+    let (read, list) = (pool(READERS, options.clone()), pool(LISTERS, options));
+    Ok(Pools::Sqlite { read, list, write, _lock: Some(Arc::new(lock)) }.into())
 }
 
 /// A database that ends with the process: readers and the writer take turns on its one connection.
 pub(super) async fn in_memory() -> Result<Store, OpenError> {
     let pool = pool(1, options().in_memory(true));
     MIGRATIONS.run(&pool).await?;
-    Ok(Pools::Sqlite { read: pool.clone(), write: pool, _lock: None }.into())
+    Ok(Pools::Sqlite { read: pool.clone(), list: pool.clone(), write: pool, _lock: None }.into())
 }
 
 fn options() -> SqliteConnectOptions {
