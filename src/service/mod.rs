@@ -122,12 +122,15 @@ impl Service {
     /// # Errors
     /// Why it can't.
     pub async fn readiness(&self) -> std::result::Result<(), Unready> {
-        if let Err(error) = self.is_founded().await {
-            return Err(match self.store.place() {
-                Place::Here => Unready::Unreachable(error),
-                place => Unready::Unfit(Unfit::Misplaced(place)),
-            });
-        }
+        let answered = match self.store.place() {
+            Place::Here => self.is_founded().await,
+            place => return Err(Unready::Unfit(Unfit::Misplaced(place))),
+        };
+        // Asking may be what has shown that it isn't there any more.
+        match self.store.place() {
+            Place::Here => answered.map_err(Unready::Unreachable)?,
+            place => return Err(Unready::Unfit(Unfit::Misplaced(place))),
+        };
         self.store.fitness().await.map_err(Unready::Unfit)
     }
 

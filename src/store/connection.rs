@@ -168,12 +168,23 @@ where
                     if let Pools::Sqlite { file: Some(file), .. } = &store.pools {
                         file.expect_new_writer();
                     }
-                    within(limit, conn.close()).await;
+                    close(conn, limit).await;
                 }
             });
         }
         Ending::Close => {
-            runtime.spawn(async move { within(limit, conn.close()).await });
+            runtime.spawn(close(conn, limit));
+        }
+    }
+}
+
+/// Closes a connection. On SQLite the place in the pool is free when the thread has ended; PostgreSQL isn't taken leave of: over TLS that would
+/// wait for the peer, which may be silent.
+async fn close<DB: Database>(conn: PoolConnection<DB>, limit: Option<Duration>) {
+    match limit {
+        Some(_) => drop(conn.detach()),
+        None => {
+            let _ = conn.close().await;
         }
     }
 }

@@ -71,7 +71,7 @@ struct Before {
 }
 
 /// What is to be done with a connection that was idle.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
     Use,
     Ask,
@@ -90,6 +90,8 @@ pub(super) struct Health {
 
 /// A connection that was used so lately is taken to be alive.
 const FRESH: Duration = Duration::from_secs(1);
+/// A connection is closed at this age: the server may keep much in memory for an old one.
+const LIFETIME: Duration = Duration::from_mins(30);
 
 impl Health {
     pub fn new() -> Self {
@@ -226,7 +228,7 @@ impl Health {
         let made = self.now().saturating_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
         let before = self.before(access);
         let used = self.now().saturating_sub(u64::try_from(idle.as_micros()).unwrap_or(u64::MAX));
-        if made < before.dead.load(Ordering::Relaxed) {
+        if age > LIFETIME || made < before.dead.load(Ordering::Relaxed) {
             Trust::Close
         } else if idle > FRESH || used <= before.doubted.load(Ordering::Relaxed) {
             Trust::Ask

@@ -230,7 +230,9 @@ impl Store {
         let timer = Timer::start(&self.latency, access.label());
         let held = match &self.pools {
             Pools::Sqlite { read, list, write, .. } => access.of([read, list, write]).acquire().await.map(Held::Sqlite),
-            Pools::Postgres { read, list, write, .. } => access.of([read, list, write]).acquire().await.map(Held::Postgres),
+            Pools::Postgres { read, list, write, .. } => {
+                postgres::acquire(access.of([read, list, write]), &self.health).await.map(Held::Postgres)
+            }
         };
         match held {
             Ok(held) => Ok(Conn::new(held, access, Arc::clone(&self.0), timer)),

@@ -3,10 +3,11 @@
 //! The driver has no socket options, so nothing on this side keeps connections alive or ends them: statements have deadlines instead, and
 //! connections that were idle are asked whether they are alive. The server is told to do its part.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection, PgPool,
+    ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -105,26 +106,42 @@ fn pool(access: Access, connections: u32, options: PgConnectOptions, health: &Ar
                 recognise(&health, sqlx::query_scalar(KEY).fetch_optional(conn).await)
             })
         })
-        // Asking before each use would be a round trip for every request.
+        // Asking before each use would be a round trip for every request; and the pool closes in a way that waits for the peer.
         .test_before_acquire(false)
-        .before_acquire(move |conn, about| {
-            let health = Arc::clone(&idle);
-            Box::pin(async move {
-                match health.trust(access, about.age, about.idle_for) {
-                    Trust::Use => Ok(true),
-                    Trust::Close => Ok(false),
-                    Trust::Ask => {
-                        let Ok(answer) = tokio::time::timeout(PING_TIMEOUT, conn.ping()).await else {
-                            // Silent: the others that have been idle will be as well, and asking each would take as long again.
-                            health.bury(&[Access::Read, Access::List, Access::Write]);
-                            return Ok(false);
-                        };
-                        Ok(answer.is_ok())
-                    }
-                }
-            })
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .before_acquire(move |_, about| {
+            let _ = TRUST.try_with(|trust| trust.set(idle.trust(access, about.age, about.idle_for)));
+            Box::pin(std::future::ready(Ok(true)))
         })
         .connect_lazy_with(options)
+}
+
+tokio::task_local! {
+    /// What is to be done with the connection that the pool hands out: only the pool knows how old it is, only its user can drop it.
+    static TRUST: Cell<Trust>;
+}
+
+/// A connection that is alive, as far as can be told.
+pub(super) async fn acquire(pool: &PgPool, health: &Health) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    let alive = TRUST.scope(Cell::new(Trust::Use), async {
+        loop {
+            TRUST.with(|trust| trust.set(Trust::Use));
+            let mut conn = pool.acquire().await?;
+            match TRUST.with(Cell::get) {
+                Trust::Use => return Ok(conn),
+                Trust::Close => {}
+                Trust::Ask => match tokio::time::timeout(PING_TIMEOUT, conn.ping()).await {
+                    Ok(Ok(())) => return Ok(conn),
+                    Ok(Err(_)) => {}
+                    // Silent: the others that have been idle will be as well, and asking each would take as long again.
+                    Err(_) => health.bury(&[Access::Read, Access::List, Access::Write]),
+                },
+            }
+            drop(conn.detach());
+        }
+    });
+    tokio::time::timeout(ACQUIRE_TIMEOUT, alive).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Notes whether a key is that of the database that was opened. An empty database has none yet.
@@ -152,9 +169,7 @@ pub(super) async fn look(store: &Store, options: &PgConnectOptions) {
     } else {
         let asked = async {
             let mut conn = PgConnection::connect_with(options).await?;
-            let key = sqlx::query_scalar(KEY).fetch_optional(&mut conn).await;
-            conn.close().await?;
-            key
+            sqlx::query_scalar(KEY).fetch_optional(&mut conn).await
         };
         let Ok(key) = tokio::time::timeout(ACQUIRE_TIMEOUT, asked).await else { return };
         key

@@ -164,6 +164,10 @@ impl DatabaseFile {
 
     /// Looks whether the files still have their names. Where they don't, what is written is lost at the next start.
     pub fn check(&self, health: &Health) {
+        // A database has a header from its beginning.
+        if self.path.metadata().is_ok_and(|file| file.len() == 0) {
+            self.is_overwritten.store(true, Ordering::Relaxed);
+        }
         if self.is_overwritten.load(Ordering::Relaxed) {
             return health.found(Place::Replaced);
         }
@@ -209,7 +213,9 @@ impl DatabaseFile {
             let mut conn = SqliteConnection::connect_with(&options).await?;
             let key: Vec<u8> = sqlx::query_scalar("SELECT continue_key FROM instance WHERE id = 1").fetch_one(&mut conn).await?;
             let is_ours = health.knows(&key);
-            if is_ours && self.beside("-wal").metadata().is_ok_and(|log| log.len() > LONG_LOG) {
+            // Where writes fail, the disk may be full of it.
+            let most = if health.doubts_writes() { 0 } else { LONG_LOG };
+            if is_ours && self.beside("-wal").metadata().is_ok_and(|log| log.len() > most) {
                 cut_log(&mut conn).await?;
             }
             conn.close().await?;
