@@ -17,7 +17,7 @@ use super::{
     resource::{Answer, to_json},
     scalar::choice,
 };
-use crate::service::{Error, Result};
+use crate::service::{Error, Place, Unfit, Unready};
 
 /// How long the database may take to answer when it is asked whether it does.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
@@ -77,24 +77,33 @@ impl Operations {
 
     /// Is the server ready?
     ///
-    /// Asks the database. While it doesn't answer, send requests elsewhere.
+    /// Asks the database, and tells whether it takes writes. While it doesn't, send requests elsewhere; `reason` says which.
     #[oai(path = "/readyz", method = "get", operation_id = "check_readiness")]
     async fn check_readiness(&self, shared: Data<&Shared>) -> poem::Result<Answer<Check<true>>> {
-        let asked = tokio::time::timeout(PATIENCE, shared.service.is_founded()).await;
-        Ok(check(asked.unwrap_or_else(|_| Err(Error::unavailable("the database keeps us waiting"))).map(drop))?)
+        let outcome = match tokio::time::timeout(PATIENCE, shared.service.readiness()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Unready::Unfit(Unfit::NoWrites))) => Err("the database takes no writes"),
+            Ok(Err(Unready::Unfit(Unfit::Misplaced(Place::Removed)))) => Err("the database's file was removed"),
+            Ok(Err(Unready::Unfit(Unfit::Misplaced(_)))) => Err("the database was replaced by another"),
+            Ok(Err(Unready::Unreachable(error))) => {
+                if let Error::Unavailable(cause) | Error::Internal(cause) = &error {
+                    tracing::warn!(cause = cause.for_log(), "not ready");
+                }
+                Err(SILENT)
+            }
+            Err(_) => Err(SILENT),
+        };
+        Ok(check(outcome)?)
     }
 }
 
-fn check<const MAY_FAIL: bool>(outcome: Result<()>) -> std::result::Result<Answer<Check<MAY_FAIL>>, super::problem::Problem> {
+/// `reason` of a database that can't be reached.
+const SILENT: &str = "the database doesn't answer";
+
+fn check<const MAY_FAIL: bool>(outcome: Result<(), &str>) -> Result<Answer<Check<MAY_FAIL>>, super::problem::Problem> {
     let (status, health) = match outcome {
         Ok(()) => (StatusCode::OK, Health { status: "ok".into(), reason: None }),
-        Err(error) => {
-            if let Error::Unavailable(cause) | Error::Internal(cause) = &error {
-                tracing::warn!(cause = cause.for_log(), "not ready");
-            }
-            let reason = Some("the database doesn't answer".to_owned());
-            (StatusCode::SERVICE_UNAVAILABLE, Health { status: "unavailable".into(), reason })
-        }
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, Health { status: "unavailable".into(), reason: Some(reason.to_owned()) }),
     };
     Ok(Answer::new(status).with(header::CACHE_CONTROL, "no-store").body(JSON, to_json(&health)?))
 }

@@ -69,7 +69,7 @@ impl Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self::unavailable(error),
+            StoreError::Unavailable(_) | StoreError::Late | StoreError::Misplaced(_) => Self::unavailable(error),
             StoreError::Duplicate | StoreError::Failed(_) => Self::internal(error),
         }
     }

@@ -21,6 +21,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
+pub use crate::store::{Place, Unfit};
 use crate::{
     domain::{
         clock::{Clock, Timestamp},
@@ -56,6 +57,15 @@ impl std::ops::Deref for Service {
     fn deref(&self) -> &Parts {
         &self.0
     }
+}
+
+/// Why the store can't do all that is asked of it.
+#[derive(Debug)]
+pub enum Unready {
+    /// It doesn't answer. For the log only.
+    Unreachable(Error),
+    /// It can't write, or isn't where it was.
+    Unfit(Unfit),
 }
 
 impl Service {
@@ -104,6 +114,24 @@ impl Service {
     /// When it doesn't.
     pub async fn is_founded(&self) -> Result<bool> {
         Ok(self.store.read().await?.has_account().await?)
+    }
+
+    /// Whether the store can do all that is asked of it: whether it answers, takes writes, and still is the one that was opened. Waits
+    /// until that is known.
+    ///
+    /// # Errors
+    /// Why it can't.
+    pub async fn readiness(&self) -> std::result::Result<(), Unready> {
+        let answered = match self.store.place() {
+            Place::Here => self.is_founded().await,
+            place => return Err(Unready::Unfit(Unfit::Misplaced(place))),
+        };
+        // Asking may be what has shown that it isn't there any more.
+        match self.store.place() {
+            Place::Here => answered.map_err(Unready::Unreachable)?,
+            place => return Err(Unready::Unfit(Unfit::Misplaced(place))),
+        };
+        self.store.fitness().await.map_err(Unready::Unfit)
     }
 
     /// How long the store takes.

@@ -130,6 +130,7 @@ impl Writer {
     /// When the store fails.
     pub async fn delete_account(&mut self, account: AccountId) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM accounts WHERE id = $1";
+        self.next_is_bulk();
         on!(self, c => sqlx::query(DELETE).bind(account).execute(c).await.map(drop))?;
         Ok(())
     }

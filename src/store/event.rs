@@ -136,6 +136,7 @@ impl Writer {
     /// When the store fails.
     pub async fn prune_events(&mut self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         const PRUNE: &str = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
+        self.next_is_bulk();
         Ok(on!(self, c => sqlx::query(PRUNE).bind(before).bind(i64::from(most)).execute(c).await.map(|done| done.rows_affected()))?)
     }
 }

@@ -77,7 +77,7 @@ impl Store {
                 state("list", list.size(), list.num_idle()),
                 state("write", write.size(), write.num_idle()),
             ],
-            Pools::Postgres { read, list, write } => [
+            Pools::Postgres { read, list, write, .. } => [
                 state("read", read.size(), read.num_idle()),
                 state("list", list.size(), list.num_idle()),
                 state("write", write.size(), write.num_idle()),

@@ -8,8 +8,12 @@ pub mod account;
 pub mod caller;
 pub mod collection;
 mod columns;
+mod connection;
+mod error;
 pub mod event;
+mod health;
 pub mod instance;
+mod keeper;
 pub mod meter;
 mod postgres;
 pub mod role_binding;
@@ -17,70 +21,41 @@ mod sqlite;
 pub mod token;
 pub mod user;
 
-use std::{
-    fs::File,
-    ops::{Deref, DerefMut},
-    sync::Arc,
-};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
-use sqlx::{
-    PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction, migrate::MigrateError, pool::PoolConnection,
-};
+use sqlx::{PgPool, SqlitePool, migrate::MigrateError, postgres::PgConnectOptions};
 
-use self::meter::Timer;
+pub use self::{
+    connection::{Conn, Writer},
+    error::StoreError,
+    health::{Place, Unfit},
+};
+use self::{
+    connection::{Held, Raw},
+    health::Health,
+    meter::Timer,
+};
 use crate::config::DatabaseUrl;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations");
 
-/// How long a request waits for a connection before it is told to come back.
-const ACQUIRE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
-
-/// Runs the same query on either database: `on!(conn, c => sqlx::query(SQL).bind(x).execute(c).await)`.
+/// Runs the same query on either database: `on!(conn, c => sqlx::query(SQL).bind(x).execute(c).await)`. Every statement has a deadline, and
+/// how it ended decides what becomes of the connection.
 macro_rules! on {
-    ($conn:expr, $c:ident => $body:expr) => {
-        match $conn.raw() {
-            crate::store::Raw::Sqlite($c) => $body,
-            crate::store::Raw::Postgres($c) => $body,
-        }
-    };
+    ($conn:expr, $c:ident => $body:expr) => {{
+        let limit = $conn.enter();
+        let outcome = tokio::time::timeout(limit, async {
+            match $conn.raw() {
+                crate::store::Raw::Sqlite($c) => $body,
+                crate::store::Raw::Postgres($c) => $body,
+                crate::store::Raw::Nothing => Err(sqlx::Error::PoolClosed),
+            }
+        });
+        let outcome = outcome.await;
+        $conn.leave(outcome)
+    }};
 }
 use on;
-
-/// Why the store didn't do as asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database can't be reached or can't take more work now; later it may.
-    #[error("the database can't be reached: {0}")]
-    Unavailable(#[source] sqlx::Error),
-    /// A value that has to be unique is taken.
-    #[error("a unique value is taken")]
-    Duplicate,
-    /// Anything else: a defect, here or in the database.
-    #[error("the database failed: {0}")]
-    Failed(#[source] sqlx::Error),
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        use sqlx::Error as E;
-        match &error {
-            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::BeginFailed => Self::Unavailable(error),
-            E::Database(database) if database.is_unique_violation() => Self::Duplicate,
-            E::Database(database) if database.code().is_some_and(|code| is_temporary(&code)) => Self::Unavailable(error),
-            _ => Self::Failed(error),
-        }
-    }
-}
-
-/// PostgreSQL's classes 08 (connection), 53 (resources), 57P (shutdown) and 40 (conflict), a server that stands by read-only, and
-/// a lock that took too long;
-/// SQLite's BUSY, LOCKED, READONLY, IOERR, FULL and CANTOPEN with their extended codes, whose low byte is the primary one.
-fn is_temporary(code: &str) -> bool {
-    match code.parse::<u32>() {
-        Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 8 | 10 | 13 | 14),
-        _ => ["08", "53", "57P", "40", "25006", "55P03"].iter().any(|class| code.starts_with(class)),
-    }
-}
 
 /// Why a database can't be used: one sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -130,23 +105,68 @@ impl Dialect {
 
 /// An open database, brought up to date. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub struct Store(Arc<Parts>);
+
+/// What the store is made of. Only this floor sees into it.
+#[derive(Debug)]
+pub struct Parts {
     pools: Pools,
+    limits: Limits,
+    health: Arc<Health>,
     latency: meter::Latency,
 }
 
-#[derive(Debug, Clone)]
-enum Pools {
-    /// SQLite has one writer; giving it one connection queues writers here, in order, instead of in its busy handler.
-    /// The lock keeps a second process out for as long as any clone lives.
-    Sqlite { read: SqlitePool, list: SqlitePool, write: SqlitePool, _lock: Option<Arc<File>> },
-    /// Writers that queue for one account must not keep readers from their connections.
-    Postgres { read: PgPool, list: PgPool, write: PgPool },
+impl Deref for Store {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
-impl From<Pools> for Store {
-    fn from(pools: Pools) -> Self {
-        Self { pools, latency: meter::latency() }
+#[derive(Debug)]
+enum Pools {
+    /// SQLite has one writer; giving it one connection queues writers here, in order, instead of in its busy handler.
+    Sqlite { read: SqlitePool, list: SqlitePool, write: SqlitePool, file: Option<Arc<sqlite::DatabaseFile>> },
+    /// Writers that queue for one account must not keep readers from their connections.
+    Postgres { read: PgPool, list: PgPool, write: PgPool, options: Box<PgConnectOptions> },
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    List,
+    Write,
+}
+
+/// How long things may take. Past that the peer is taken for silent, and the connection is closed.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// A statement that looks something up.
+    read: Duration,
+    /// A statement that reads a page of a collection.
+    list: Duration,
+    /// A statement within a transaction.
+    write: Duration,
+    /// A statement that touches many rows.
+    bulk: Duration,
+    /// A commit, which may wait for disks and standbys.
+    commit: Duration,
+    /// Whether giving a connection back has the deadline of its statements, too. Not on SQLite: what keeps a connection of that busy is
+    /// its thread, and that one can't be left behind.
+    returns_in_time: bool,
+    /// Whether a connection that failed is closed. Not in memory, where the database ends with its only connection.
+    closes: bool,
+}
+
+impl Limits {
+    fn of(&self, access: Access) -> Duration {
+        match access {
+            Access::Read => self.read,
+            Access::List => self.list,
+            Access::Write => self.write,
+        }
     }
 }
 
@@ -163,17 +183,20 @@ impl Store {
         }
     }
 
+    fn new(pools: Pools, limits: Limits, health: Arc<Health>) -> Self {
+        let store = Self(Arc::new(Parts { pools, limits, health, latency: meter::latency() }));
+        if limits.closes {
+            tokio::spawn(keeper::keep(Arc::downgrade(&store.0)));
+        }
+        store
+    }
+
     /// A connection to read on. What it reads is committed.
     ///
     /// # Errors
     /// When none can be had in time.
     pub async fn read(&self) -> Result<Conn, StoreError> {
-        let timer = Timer::start(&self.latency, meter::READ);
-        let held = match &self.pools {
-            Pools::Sqlite { read, .. } => Held::Sqlite(read.acquire().await?),
-            Pools::Postgres { read, .. } => Held::Postgres(read.acquire().await?),
-        };
-        Ok(Conn { held, _timer: timer })
+        self.acquire(Access::Read).await
     }
 
     /// A connection to read a page of a collection on. Lists have connections of their own, so that authentication never waits for them.
@@ -181,12 +204,7 @@ impl Store {
     /// # Errors
     /// When none can be had in time.
     pub async fn list(&self) -> Result<Conn, StoreError> {
-        let timer = Timer::start(&self.latency, meter::LIST);
-        let held = match &self.pools {
-            Pools::Sqlite { list, .. } => Held::Sqlite(list.acquire().await?),
-            Pools::Postgres { list, .. } => Held::Postgres(list.acquire().await?),
-        };
-        Ok(Conn { held, _timer: timer })
+        self.acquire(Access::List).await
     }
 
     /// A transaction. Dropped without [`Writer::commit`], it never happened.
@@ -194,99 +212,87 @@ impl Store {
     /// # Errors
     /// When none can be begun in time.
     pub async fn write(&self) -> Result<Writer, StoreError> {
-        let timer = Timer::start(&self.latency, meter::WRITE);
+        if let Pools::Sqlite { file: Some(file), .. } = &self.pools {
+            file.check(&self.health);
+        }
+        let place = self.health.place();
+        if place != Place::Here {
+            return Err(StoreError::Misplaced(place));
+        }
+        Writer::begin(self.acquire(Access::Write).await?).await
+    }
+
+    async fn acquire(&self, access: Access) -> Result<Conn, StoreError> {
+        // What a file without a name holds still is the database; what another database holds isn't.
+        if self.health.place() == Place::Replaced {
+            return Err(StoreError::Misplaced(Place::Replaced));
+        }
+        let timer = Timer::start(&self.latency, access.label());
         let held = match &self.pools {
-            // IMMEDIATE: the write lock is taken before anything is read, so what was read still holds at the commit.
-            Pools::Sqlite { write, .. } => Held::SqliteTransaction(write.begin_with("BEGIN IMMEDIATE").await?),
-            Pools::Postgres { write, .. } => Held::PostgresTransaction(write.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?),
+            Pools::Sqlite { read, list, write, .. } => access.of([read, list, write]).acquire().await.map(Held::Sqlite),
+            Pools::Postgres { read, list, write, .. } => {
+                postgres::acquire(access.of([read, list, write]), &self.health).await.map(Held::Postgres)
+            }
         };
-        Ok(Writer(Conn { held, _timer: timer }))
+        match held {
+            Ok(held) => Ok(Conn::new(held, access, Arc::clone(&self.0), timer)),
+            Err(error) => {
+                self.health.note(access, &error);
+                // Whatever layer says it: there is no connection now.
+                Err(StoreError::Unavailable(error))
+            }
+        }
+    }
+
+    /// Whether the database takes writes and still is the one that was opened: what the last writes have shown. Where one has failed, the
+    /// answer waits for another attempt.
+    ///
+    /// # Errors
+    /// What it can't do.
+    pub async fn fitness(&self) -> Result<(), Unfit> {
+        self.health.fitness().await
+    }
+
+    /// Where the database is, as far as it was looked.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.health.place()
     }
 
     /// Closes all connections. Everything acknowledged is on disk already; this tidies up.
     pub async fn close(&self) {
+        self.health.close();
         match &self.pools {
-            Pools::Sqlite { read, list, write, .. } => {
-                read.close().await;
-                list.close().await;
-                write.close().await;
+            Pools::Sqlite { read, list, write, file } => {
+                if let Some(file) = file
+                    && !file.tidy_up(&self.health).await
+                {
+                    // Closing would write into what is another's now.
+                    return;
+                }
+                tokio::join!(read.close(), list.close(), write.close());
             }
-            Pools::Postgres { read, list, write } => {
-                read.close().await;
-                list.close().await;
-                write.close().await;
+            Pools::Postgres { read, list, write, .. } => {
+                tokio::join!(read.close(), list.close(), write.close());
             }
         }
     }
 }
 
-/// Reads.
-#[derive(Debug)]
-pub struct Conn {
-    held: Held,
-    _timer: Timer,
-}
-
-#[derive(Debug)]
-enum Held {
-    Sqlite(PoolConnection<Sqlite>),
-    SqliteTransaction(Transaction<'static, Sqlite>),
-    Postgres(PoolConnection<Postgres>),
-    PostgresTransaction(Transaction<'static, Postgres>),
-}
-
-pub(crate) enum Raw<'a> {
-    Sqlite(&'a mut SqliteConnection),
-    Postgres(&'a mut PgConnection),
-}
-
-impl Conn {
-    fn raw(&mut self) -> Raw<'_> {
-        match &mut self.held {
-            Held::Sqlite(conn) => Raw::Sqlite(conn),
-            Held::SqliteTransaction(tx) => Raw::Sqlite(tx),
-            Held::Postgres(conn) => Raw::Postgres(conn),
-            Held::PostgresTransaction(tx) => Raw::Postgres(tx),
+impl Access {
+    fn of<T>(self, [read, list, write]: [T; 3]) -> T {
+        match self {
+            Self::Read => read,
+            Self::List => list,
+            Self::Write => write,
         }
     }
 
-    fn dialect(&self) -> Dialect {
-        match self.held {
-            Held::Sqlite(_) | Held::SqliteTransaction(_) => Dialect::Sqlite,
-            Held::Postgres(_) | Held::PostgresTransaction(_) => Dialect::Postgres,
+    const fn label(self) -> meter::Access {
+        match self {
+            Self::Read => meter::READ,
+            Self::List => meter::LIST,
+            Self::Write => meter::WRITE,
         }
-    }
-}
-
-/// Reads and writes, all or nothing.
-#[derive(Debug)]
-pub struct Writer(Conn);
-
-impl Writer {
-    /// Makes the changes last: they survive a power cut from here on.
-    ///
-    /// # Errors
-    /// When the database can't promise that. Then the changes may or may not have happened, as after a power cut.
-    pub async fn commit(self) -> Result<(), StoreError> {
-        match self.0.held {
-            Held::SqliteTransaction(tx) => tx.commit().await?,
-            Held::PostgresTransaction(tx) => tx.commit().await?,
-            Held::Sqlite(_) | Held::Postgres(_) => {}
-        }
-        Ok(())
-    }
-}
-
-impl Deref for Writer {
-    type Target = Conn;
-
-    fn deref(&self) -> &Conn {
-        &self.0
-    }
-}
-
-impl DerefMut for Writer {
-    fn deref_mut(&mut self) -> &mut Conn {
-        &mut self.0
     }
 }

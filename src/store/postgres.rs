@@ -1,18 +1,62 @@
 //! Opens a PostgreSQL database.
+//!
+//! The driver has no socket options, so nothing on this side keeps connections alive or ends them: statements have deadlines instead, and
+//! connections that were idle are asked whether they are alive. The server is told to do its part.
+
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use sqlx::{
-    ConnectOptions as _,
+    ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{ACQUIRE_TIMEOUT, MIGRATIONS, OpenError, Pools, Store};
+use super::{
+    Access, Limits, MIGRATIONS, OpenError, Pools, Store, StoreError,
+    error::is_another_database,
+    health::{Health, Place, Trust},
+};
 
 /// Of the pools of readers and of writers.
 const CONNECTIONS: u32 = 8;
 /// Of those that read pages of collections.
 const LISTERS: u32 = 4;
-/// How long a write waits for its turn in an account before the client is told to come back.
-const LOCK_TIMEOUT: &str = "5s";
+/// How long a start waits for the server.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a request waits for a connection before it is told to come back. An attempt to connect while the network is away holds up
+/// those that come after by as much.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long a connection may take to say that it is alive.
+const PING_TIMEOUT: Duration = Duration::from_millis(400);
+
+/// Each is a little longer than what the server is told: that one's word leaves the connection intact.
+const LIMITS: Limits = Limits {
+    read: Duration::from_millis(1500),
+    list: Duration::from_secs(21),
+    write: Duration::from_millis(1800),
+    bulk: Duration::from_secs(25),
+    commit: Duration::from_secs(5),
+    returns_in_time: true,
+    closes: true,
+};
+
+/// What the server is told on every connection. A session that was left within a transaction holds locks that others wait for: it ends
+/// before long.
+const ALWAYS: [(&str, &str); 5] = [
+    ("idle_in_transaction_session_timeout", "1500ms"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "10s"),
+];
+/// Every page is a range of an index, read from its start until it is full. A bitmap would read the whole range first, and until a
+/// table's first ANALYZE the planner takes it: 36 ms instead of 0.3 among 100,000 users.
+const READING: [(&str, &str); 2] = [("enable_bitmapscan", "off"), ("statement_timeout", "1s")];
+const LISTING: [(&str, &str); 2] = [("enable_bitmapscan", "off"), ("statement_timeout", "20s")];
+/// How long a write waits for its turn in an account before the client is told to come back: less than a session that was left may hold
+/// the turn, so that those who wait end together, not one after the other. No statement timeout: a commit that is cancelled while it
+/// waits for a standby reports success.
+const WRITING: [(&str, &str); 1] = [("lock_timeout", "1200ms")];
 
 /// Text that collates by code point, as the contract compares it and as SQLite does by itself. Two servers may start at once.
 const DOMAIN: &str = r#"
@@ -21,18 +65,114 @@ DO $$ BEGIN
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$"#;
 
+const KEY: &str = "SELECT continue_key FROM instance WHERE id = 1";
+/// A commit is on the server's disk before it is acknowledged, whatever is set for role or database; who asks for more gets it.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', \
+    CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
+
 pub(super) async fn open(options: &PgConnectOptions) -> Result<Store, OpenError> {
-    let options = options.clone().application_name("tokenward").disable_statement_logging();
-    let pool = |connections| PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
+    let options = options.clone().application_name("tokenward").disable_statement_logging().options(ALWAYS);
     let unreachable = |error| OpenError(format!("can't be reached: {error}"));
-    // Every page is a range of an index, read from its start until it is full. A bitmap would read the whole range first, and until a
-    // table's first ANALYZE the planner takes it: 36 ms instead of 0.3 among 100,000 users.
-    let reading = options.clone().options([("enable_bitmapscan", "off")]);
-    let read = pool(CONNECTIONS).connect_with(reading.clone()).await.map_err(unreachable)?;
-    let list = pool(LISTERS).connect_lazy_with(reading);
+    // Migrations take as long as they take, so none of the timeouts for requests.
+    let start = PgPoolOptions::new().max_connections(1).acquire_timeout(START_TIMEOUT).connect_with(options.clone());
+    let start = start.await.map_err(unreachable)?;
+    let fsync: Option<String> = sqlx::query_scalar("SELECT current_setting('fsync', true)").fetch_one(&start).await.map_err(unreachable)?;
+    if fsync.as_deref() == Some("off") {
+        return Err(OpenError("runs with fsync = off: a power cut would undo revocations. Turn it on, and restart PostgreSQL".to_owned()));
+    }
     // Servers that start together wait here for the one that migrates; no lock timeout yet.
-    sqlx::query(DOMAIN).execute(&read).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
-    MIGRATIONS.run(&read).await?;
-    let write = pool(CONNECTIONS).connect_with(options.options([("lock_timeout", LOCK_TIMEOUT)])).await.map_err(unreachable)?;
-    Ok(Pools::Postgres { read, list, write }.into())
+    sqlx::query(DOMAIN).execute(&start).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
+    MIGRATIONS.run(&start).await?;
+    start.close().await;
+
+    let health = Arc::new(Health::new());
+    let read = pool(Access::Read, CONNECTIONS, options.clone().options(READING), &health);
+    let list = pool(Access::List, LISTERS, options.clone().options(LISTING), &health);
+    let write = pool(Access::Write, CONNECTIONS, options.clone().options(WRITING), &health);
+    Ok(Store::new(Pools::Postgres { read, list, write, options: Box::new(options) }, LIMITS, health))
+}
+
+fn pool(access: Access, connections: u32, options: PgConnectOptions, health: &Arc<Health>) -> PgPool {
+    let (new, idle) = (Arc::clone(health), Arc::clone(health));
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |conn, _| {
+            let health = Arc::clone(&new);
+            Box::pin(async move {
+                if access == Access::Write {
+                    sqlx::query(DURABLE).execute(&mut *conn).await?;
+                }
+                recognise(&health, sqlx::query_scalar(KEY).fetch_optional(conn).await)
+            })
+        })
+        // Asking before each use would be a round trip for every request; and the pool closes in a way that waits for the peer.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .before_acquire(move |_, about| {
+            let _ = TRUST.try_with(|trust| trust.set(idle.trust(access, about.age, about.idle_for)));
+            Box::pin(std::future::ready(Ok(true)))
+        })
+        .connect_lazy_with(options)
+}
+
+tokio::task_local! {
+    /// What is to be done with the connection that the pool hands out: only the pool knows how old it is, only its user can drop it.
+    static TRUST: Cell<Trust>;
+}
+
+/// A connection that is alive, as far as can be told.
+pub(super) async fn acquire(pool: &PgPool, health: &Health) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    let alive = TRUST.scope(Cell::new(Trust::Use), async {
+        loop {
+            TRUST.with(|trust| trust.set(Trust::Use));
+            let mut conn = pool.acquire().await?;
+            match TRUST.with(Cell::get) {
+                Trust::Use => return Ok(conn),
+                Trust::Close => {}
+                Trust::Ask => match tokio::time::timeout(PING_TIMEOUT, conn.ping()).await {
+                    Ok(Ok(())) => return Ok(conn),
+                    Ok(Err(_)) => {}
+                    // Silent: the others that have been idle will be as well, and asking each would take as long again.
+                    Err(_) => health.bury(&[Access::Read, Access::List, Access::Write]),
+                },
+            }
+            drop(conn.detach());
+        }
+    });
+    tokio::time::timeout(ACQUIRE_TIMEOUT, alive).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Notes whether a key is that of the database that was opened. An empty database has none yet.
+fn recognise(health: &Health, key: Result<Option<Vec<u8>>, sqlx::Error>) -> Result<(), sqlx::Error> {
+    let is_ours = match key {
+        Ok(None) => !health.knows_one(),
+        Ok(Some(key)) => health.knows(&key),
+        Err(error) if is_another_database(&error) => false,
+        Err(error) => return Err(error),
+    };
+    health.found(if is_ours { Place::Here } else { Place::Replaced });
+    if is_ours { Ok(()) } else { Err(sqlx::Error::Configuration("the database was replaced".into())) }
+}
+
+/// Looks whether the database still is the one that was opened.
+pub(super) async fn look(store: &Store, options: &PgConnectOptions) {
+    let key = if store.health.place() == Place::Here {
+        // Through a connection that is there: tables may be replaced below it.
+        let asked = async { store.read().await?.find_continue_key().await };
+        match asked.await {
+            Ok(key) => Ok(key),
+            Err(StoreError::Unavailable(error) | StoreError::Failed(error)) => Err(error),
+            Err(_) => return,
+        }
+    } else {
+        let asked = async {
+            let mut conn = PgConnection::connect_with(options).await?;
+            sqlx::query_scalar(KEY).fetch_optional(&mut conn).await
+        };
+        let Ok(key) = tokio::time::timeout(ACQUIRE_TIMEOUT, asked).await else { return };
+        key
+    };
+    let _ = recognise(&store.health, key);
 }

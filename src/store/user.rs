@@ -172,6 +172,7 @@ impl Writer {
     /// When the store fails.
     pub async fn delete_user(&mut self, user: UserId) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM users WHERE id = $1";
+        self.next_is_bulk();
         on!(self, c => sqlx::query(DELETE).bind(user).execute(c).await.map(drop))?;
         Ok(())
     }

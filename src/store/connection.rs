@@ -1,0 +1,253 @@
+//! Connections that are lent, and what becomes of them afterwards.
+//!
+//! A connection goes back to its pool only if it is known to be as good as before. One whose statement ended in an error that may leave it
+//! otherwise, or had no answer in time, is closed. One whose request went away in the middle is waited for and rolled back, in the
+//! background and with a deadline. Nothing here trusts what the driver believes of transactions: SQLite ends one by itself when its disk
+//! fails.
+
+use std::{
+    mem,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
+
+use sqlx::{Database, Executor, PgConnection, Postgres, Sqlite, SqliteConnection, pool::PoolConnection};
+use tokio::{runtime::Handle, time::error::Elapsed};
+
+use super::{Access, Dialect, Parts, Pools, StoreError, error::leaves_connection_sound, meter::Timer, on};
+
+/// Reads.
+#[derive(Debug)]
+pub struct Conn {
+    held: Held,
+    access: Access,
+    fitness: Fitness,
+    /// Whether a transaction may be open.
+    in_transaction: bool,
+    /// Whether a statement of the transaction failed: then it can't be committed.
+    has_failed: bool,
+    /// How long the next statement may take, if not as long as others of its kind.
+    limit: Option<Duration>,
+    store: Arc<Parts>,
+    _timer: Timer,
+}
+
+#[derive(Debug)]
+pub(super) enum Held {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+    /// It has been given back.
+    Nothing,
+}
+
+pub(crate) enum Raw<'a> {
+    Sqlite(&'a mut SqliteConnection),
+    Postgres(&'a mut PgConnection),
+    Nothing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fitness {
+    Sound,
+    /// A statement is under way. Found so at the end, it was left in the middle.
+    Busy,
+    Broken,
+}
+
+impl Conn {
+    pub(super) fn new(held: Held, access: Access, store: Arc<Parts>, timer: Timer) -> Self {
+        let fitness = Fitness::Sound;
+        Self { held, access, fitness, in_transaction: false, has_failed: false, limit: None, store, _timer: timer }
+    }
+
+    pub(super) fn raw(&mut self) -> Raw<'_> {
+        match &mut self.held {
+            Held::Sqlite(conn) => Raw::Sqlite(conn),
+            Held::Postgres(conn) => Raw::Postgres(conn),
+            Held::Nothing => Raw::Nothing,
+        }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        match self.store.pools {
+            Pools::Sqlite { .. } => Dialect::Sqlite,
+            Pools::Postgres { .. } => Dialect::Postgres,
+        }
+    }
+
+    /// The next statement touches many rows, and may take as long as that takes.
+    pub(super) fn next_is_bulk(&mut self) {
+        self.limit = Some(self.store.limits.bulk);
+    }
+
+    /// A statement begins. Returns how long it may take.
+    pub(super) fn enter(&mut self) -> Duration {
+        self.fitness = Fitness::Busy;
+        self.limit.take().unwrap_or_else(|| self.store.limits.of(self.access))
+    }
+
+    /// A statement has ended so.
+    pub(super) fn leave<T>(&mut self, outcome: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, StoreError> {
+        match outcome {
+            Ok(Ok(value)) => {
+                self.fitness = Fitness::Sound;
+                Ok(value)
+            }
+            Ok(Err(error)) => {
+                self.has_failed = true;
+                self.fitness = if leaves_connection_sound(&error) { Fitness::Sound } else { Fitness::Broken };
+                self.store.health.note(self.access, &error);
+                Err(error.into())
+            }
+            Err(_) => {
+                self.has_failed = true;
+                self.fitness = Fitness::Broken;
+                self.store.health.note_silence(self.access);
+                Err(StoreError::Late)
+            }
+        }
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        let limits = &self.store.limits;
+        let ending = match self.fitness {
+            Fitness::Broken if limits.closes => Ending::Close,
+            _ if self.in_transaction => Ending::RollBack,
+            _ => Ending::Keep,
+        };
+        if let Pools::Sqlite { file: Some(file), .. } = &self.store.pools
+            && self.access == Access::Write
+            && ending == Ending::Close
+        {
+            file.expect_new_writer();
+        }
+        let limit = limits.returns_in_time.then(|| limits.of(self.access));
+        match mem::replace(&mut self.held, Held::Nothing) {
+            Held::Sqlite(conn) => give_back(conn, ending, limit, Arc::clone(&self.store)),
+            Held::Postgres(conn) => give_back(conn, ending, limit, Arc::clone(&self.store)),
+            Held::Nothing => {}
+        }
+    }
+}
+
+/// What becomes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Keep,
+    RollBack,
+    Close,
+}
+
+fn give_back<DB>(mut conn: PoolConnection<DB>, ending: Ending, limit: Option<Duration>, store: Arc<Parts>)
+where
+    DB: Database,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    // Without a runtime the process ends, and its connections with it.
+    let Ok(runtime) = Handle::try_current() else { return drop(conn.leak()) };
+    match ending {
+        Ending::Keep => {
+            // The pool asks each connection that comes back whether it is alive, and would wait for the answer for ever, a place in the
+            // pool with it. Given up, the future lets go of both.
+            let back = conn.return_to_pool();
+            runtime.spawn(async move {
+                if within(limit, back).await.is_none() {
+                    store.health.doubt_connections();
+                }
+            });
+        }
+        Ending::RollBack => {
+            runtime.spawn(async move {
+                let rolled_back = within(limit, sqlx::raw_sql("ROLLBACK").execute(&mut *conn)).await;
+                if matches!(rolled_back, Some(Ok(_))) || !store.limits.closes {
+                    within(limit, conn.return_to_pool()).await;
+                } else {
+                    if let Pools::Sqlite { file: Some(file), .. } = &store.pools {
+                        file.expect_new_writer();
+                    }
+                    close(conn, limit).await;
+                }
+            });
+        }
+        Ending::Close => {
+            runtime.spawn(close(conn, limit));
+        }
+    }
+}
+
+/// Closes a connection. On SQLite the place in the pool is free when the thread has ended; PostgreSQL isn't taken leave of: over TLS that would
+/// wait for the peer, which may be silent.
+async fn close<DB: Database>(conn: PoolConnection<DB>, limit: Option<Duration>) {
+    match limit {
+        Some(_) => drop(conn.detach()),
+        None => {
+            let _ = conn.close().await;
+        }
+    }
+}
+
+/// The outcome, or `None` if there was none in time.
+async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, work).await.ok(),
+        None => Some(work.await),
+    }
+}
+
+/// Reads and writes, all or nothing.
+#[derive(Debug)]
+pub struct Writer(Conn);
+
+impl Writer {
+    pub(super) async fn begin(mut conn: Conn) -> Result<Self, StoreError> {
+        // From here on one may be open, whatever becomes of the answer.
+        conn.in_transaction = true;
+        let begin = match conn.dialect() {
+            // IMMEDIATE: the write lock is taken before anything is read, so what was read still holds at the commit.
+            Dialect::Sqlite => "BEGIN IMMEDIATE",
+            Dialect::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        };
+        on!(conn, c => sqlx::raw_sql(begin).execute(c).await.map(drop))?;
+        if let Pools::Sqlite { file: Some(file), .. } = &conn.store.pools {
+            let file = Arc::clone(file);
+            conn.enter();
+            let settled = file.settle().await;
+            conn.leave(Ok(settled))?;
+        }
+        Ok(Self(conn))
+    }
+
+    /// Makes the changes last: they survive a power cut from here on.
+    ///
+    /// # Errors
+    /// When the database can't promise that. Then the changes may or may not have happened, as after a power cut.
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        let conn = &mut self.0;
+        if conn.has_failed {
+            // PostgreSQL would answer such a COMMIT with a rollback, and call that a success.
+            return Err(StoreError::Failed(sqlx::Error::InvalidArgument("a statement of this transaction has failed".to_owned())));
+        }
+        conn.limit = Some(conn.store.limits.commit);
+        on!(conn, c => sqlx::raw_sql("COMMIT").execute(c).await.map(drop))?;
+        conn.in_transaction = false;
+        conn.store.health.writes_work(true);
+        Ok(())
+    }
+}
+
+impl Deref for Writer {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        &self.0
+    }
+}
+
+impl DerefMut for Writer {
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.0
+    }
+}

@@ -1,0 +1,239 @@
+//! What the store knows of its database's state: whether writes work, whether it still is the database that was opened, and which of its
+//! connections may be dead.
+
+use std::{
+    fmt,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    Access,
+    error::{is_read_only, is_unavailability, leaves_connection_sound},
+};
+
+/// Where the database is, as far as it was looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Where it was opened.
+    Here,
+    /// The file that is open has lost its name: what is written now is lost at the next start.
+    Removed,
+    /// Another database is in its place.
+    Replaced,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Here => "is where it was opened",
+            Self::Removed => "was removed while it was served",
+            Self::Replaced => "was replaced by another while it was served",
+        })
+    }
+}
+
+/// Whether writes work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writes {
+    Work,
+    /// One has failed; none was tried since.
+    Doubted,
+    Fail,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    place: Place,
+    writes: Writes,
+    closed: bool,
+}
+
+/// Why the store can't do all that is asked of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// Writes fail.
+    NoWrites,
+    /// The database was removed or replaced.
+    Misplaced(Place),
+}
+
+/// Which connections of a pool may be dead: those made before an instant, in microseconds since the store was opened.
+#[derive(Debug, Default)]
+struct Before {
+    dead: AtomicU64,
+    doubted: AtomicU64,
+}
+
+/// What is to be done with a connection that was idle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    Use,
+    Ask,
+    Close,
+}
+
+/// The state of a store's database.
+#[derive(Debug)]
+pub(super) struct Health {
+    opened: Instant,
+    state: watch::Sender<State>,
+    /// What tells this database from any other: the key that it seals `continue` tokens with.
+    key: OnceLock<Vec<u8>>,
+    pools: [Before; 3],
+}
+
+/// A connection that was used so lately is taken to be alive.
+const FRESH: Duration = Duration::from_secs(1);
+/// A connection is closed at this age: the server may keep much in memory for an old one.
+const LIFETIME: Duration = Duration::from_mins(30);
+
+impl Health {
+    pub fn new() -> Self {
+        let state = State { place: Place::Here, writes: Writes::Work, closed: false };
+        Self { opened: Instant::now(), state: watch::Sender::new(state), key: OnceLock::new(), pools: Default::default() }
+    }
+
+    pub fn place(&self) -> Place {
+        self.state.borrow().place
+    }
+
+    /// Whether this is the key of the database that was opened. The first one seen is.
+    pub fn knows(&self, key: &[u8]) -> bool {
+        self.key.get_or_init(|| key.to_vec()) == key
+    }
+
+    /// Whether any key was seen yet.
+    pub fn knows_one(&self) -> bool {
+        self.key.get().is_some()
+    }
+
+    fn set(&self, change: impl FnOnce(&mut State)) -> bool {
+        self.state.send_if_modified(|state| {
+            let before = *state;
+            change(state);
+            *state != before
+        })
+    }
+
+    /// Notes where the database is.
+    pub fn found(&self, place: Place) {
+        if self.set(|state| state.place = place) {
+            if place == Place::Here {
+                // What was opened meanwhile may be the other one.
+                self.bury(&[Access::Read, Access::List, Access::Write]);
+                tracing::warn!("the database is back");
+            } else {
+                tracing::error!("the database {place}");
+            }
+        }
+    }
+
+    /// Notes what a failure tells of writes and of other connections.
+    pub fn note(&self, access: Access, error: &sqlx::Error) {
+        if is_read_only(error) {
+            // The others have been read-only for as long.
+            self.bury(&[Access::Write]);
+        } else if !leaves_connection_sound(error) {
+            self.doubt_connections();
+        }
+        if is_unavailability(error) {
+            self.doubt_writes(access);
+        }
+    }
+
+    /// Notes that a statement had no answer in time. Where one connection is silent, the others may be as well.
+    pub fn note_silence(&self, access: Access) {
+        self.doubt_connections();
+        self.doubt_writes(access);
+    }
+
+    fn doubt_writes(&self, access: Access) {
+        if access == Access::Write {
+            self.set(|state| state.writes = if state.writes == Writes::Fail { Writes::Fail } else { Writes::Doubted });
+        }
+    }
+
+    /// Notes whether writes work.
+    pub fn writes_work(&self, they_do: bool) {
+        if self.state.borrow().writes == Writes::Work && they_do {
+            return;
+        }
+        let changed = self.set(|state| state.writes = if they_do { Writes::Work } else { Writes::Fail });
+        match (changed, they_do) {
+            (true, true) => tracing::warn!("the database takes writes again"),
+            (true, false) => tracing::error!("the database takes no writes"),
+            _ => {}
+        }
+    }
+
+    pub fn close(&self) {
+        self.set(|state| state.closed = true);
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.state.borrow().closed
+    }
+
+    pub fn doubts_writes(&self) -> bool {
+        self.state.borrow().writes != Writes::Work
+    }
+
+    /// Resolves when writes are doubted, or the store is closed.
+    pub async fn doubted(&self) {
+        let _ = self.state.subscribe().wait_for(|state| state.closed || state.writes != Writes::Work).await;
+    }
+
+    /// What the store can't do. Waits until it is known whether writes work.
+    pub async fn fitness(&self) -> Result<(), Unfit> {
+        let mut state = self.state.subscribe();
+        let known = state.wait_for(|state| state.place != Place::Here || state.writes != Writes::Doubted).await;
+        match known.map(|state| *state) {
+            Ok(State { place: Place::Here, writes: Writes::Work, .. }) => Ok(()),
+            Ok(State { place: Place::Here, .. }) | Err(_) => Err(Unfit::NoWrites),
+            Ok(State { place, .. }) => Err(Unfit::Misplaced(place)),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn before(&self, access: Access) -> &Before {
+        let [read, list, write] = &self.pools;
+        access.of([read, list, write])
+    }
+
+    /// All connections of these kinds are to be closed, none to be used again.
+    pub fn bury(&self, kinds: &[Access]) {
+        for access in kinds {
+            self.before(*access).dead.fetch_max(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// All connections are to be asked whether they are alive before they are used again.
+    pub fn doubt_connections(&self) {
+        for before in &self.pools {
+            before.doubted.fetch_max(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// What to do with a connection of that age that has been idle for so long.
+    pub fn trust(&self, access: Access, age: Duration, idle: Duration) -> Trust {
+        let made = self.now().saturating_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
+        let before = self.before(access);
+        let used = self.now().saturating_sub(u64::try_from(idle.as_micros()).unwrap_or(u64::MAX));
+        if age > LIFETIME || made < before.dead.load(Ordering::Relaxed) {
+            Trust::Close
+        } else if idle > FRESH || used <= before.doubted.load(Ordering::Relaxed) {
+            Trust::Ask
+        } else {
+            Trust::Use
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Looks after the database while it is served, in the background: whether it still is the one that was opened, whether it takes writes
+//! again after one has failed, and on SQLite how long its log has grown. No request waits for any of it.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use super::{Parts, Pools, Store, StoreError, postgres};
+
+/// How often it is looked whether the database is where it was. A place is noted as lost at the second look at the latest.
+const EVERY: Duration = Duration::from_secs(2);
+/// The least time between two attempts to write.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Runs until the store is closed or gone.
+pub(super) async fn keep(parts: Weak<Parts>) {
+    while let Some(health) = parts.upgrade().map(|parts| Arc::clone(&parts.health)) {
+        let _ = tokio::time::timeout(EVERY, health.doubted()).await;
+        let Some(store) = parts.upgrade().map(Store) else { return };
+        if health.is_closed() {
+            return;
+        }
+        let write = async {
+            if health.doubts_writes() {
+                health.writes_work(store.touch().await.is_ok());
+            }
+        };
+        tokio::join!(store.look(), write);
+        drop(store);
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+impl Store {
+    async fn look(&self) {
+        match &self.pools {
+            Pools::Sqlite { file: Some(file), .. } => file.look(&self.health).await,
+            Pools::Sqlite { .. } => {}
+            Pools::Postgres { options, .. } => postgres::look(self, options).await,
+        }
+    }
+
+    /// A write like any other, as small as can be.
+    async fn touch(&self) -> Result<(), StoreError> {
+        let mut writer = self.write().await?;
+        writer.touch_instance().await?;
+        writer.commit().await
+    }
+}
