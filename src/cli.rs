@@ -1,5 +1,6 @@
 //! The command line: what can be said on it, and what each command does.
 
+mod connections;
 mod operator;
 mod serve;
 

@@ -1,12 +1,13 @@
 //! TLS: a certificate and its key, read again when the operator says so or the files change.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use sha2::{Digest as _, Sha256};
+use tokio::sync::oneshot;
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -18,6 +19,8 @@ use tokio_rustls::{
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long the files may take to be read.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where certificate and key lie.
 #[derive(Debug, Clone)]
@@ -41,8 +44,8 @@ impl Tls {
     ///
     /// # Errors
     /// One sentence: which of them is at fault, and how. Never what the key holds.
-    pub fn load(files: Files) -> Result<Self, String> {
-        let (config, seen) = read(&files)?;
+    pub async fn load(files: Files) -> Result<Self, String> {
+        let (config, seen) = tokio::time::timeout(PATIENCE, read(&files)).await.unwrap_or_else(|_| Err(slow(&files)))?;
         Ok(Self { files, acceptor: Mutex::new(acceptor(config?)), seen: Mutex::new(seen) })
     }
 
@@ -70,13 +73,22 @@ impl Tls {
                 () = asked => true,
                 () = tokio::time::sleep(LOOK_EVERY) => false,
             };
-            self.reload(asked);
+            self.reload(asked).await;
         }
     }
 
     /// Takes over what the files hold, if they have changed or the operator asks for it.
-    fn reload(&self, asked: bool) {
-        match read(&self.files) {
+    async fn reload(&self, asked: bool) {
+        let mut reading = std::pin::pin!(read(&self.files));
+        let read = match tokio::time::timeout(PATIENCE, &mut reading).await {
+            Ok(read) => read,
+            Err(_) => {
+                tracing::error!(error = slow(&self.files), "the TLS certificate stays as it was");
+                // Nothing is read beside what hangs.
+                reading.await
+            }
+        };
+        match read {
             Ok((config, digest)) => {
                 let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
                 if *seen == digest && !asked {
@@ -105,15 +117,38 @@ fn acceptor(config: ServerConfig) -> TlsAcceptor {
 type Configured = Result<ServerConfig, String>;
 
 /// What the files make, and a digest of them; an error where they can't be read.
-fn read(files: &Files) -> Result<(Configured, [u8; 32]), String> {
-    let file =
-        |path: &PathBuf, what: &str| std::fs::read(path).map_err(|error| format!("the {what} {} can't be read: {error}", path.display()));
-    let certificate = file(&files.certificate, "TLS certificate")?;
-    let key = file(&files.key, "TLS key")?;
+///
+/// They are read by a thread that nobody waits for when the process ends: a file system that hangs may hold it for ever.
+async fn read(files: &Files) -> Result<(Configured, [u8; 32]), String> {
+    let (done, read) = oneshot::channel();
+    let files = files.clone();
+    let reader = std::thread::Builder::new().name("tls-files".to_owned());
+    let started = reader.spawn(move || done.send(read_now(&files)).is_ok());
+    started.map_err(|error| format!("the TLS certificate can't be read: {error}"))?;
+    read.await.unwrap_or_else(|_| Err("the TLS certificate can't be read".to_owned()))
+}
+
+fn read_now(files: &Files) -> Result<(Configured, [u8; 32]), String> {
+    let certificate = read_file(&files.certificate, "TLS certificate")?;
+    let key = read_file(&files.key, "TLS key")?;
     let mut digest = Sha256::new_with_prefix(certificate.len().to_be_bytes());
     digest.update(&certificate);
     digest.update(&key);
     Ok((configure(files, &certificate, &key), digest.finalize().into()))
+}
+
+/// A regular file only: a pipe would have to be written to, and could be read just once.
+fn read_file(path: &Path, what: &str) -> Result<Vec<u8>, String> {
+    let cannot = |error| format!("the {what} {} can't be read: {error}", path.display());
+    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err(format!("the {what} {} is no regular file", path.display()));
+    }
+    std::fs::read(path).map_err(cannot)
+}
+
+fn slow(files: &Files) -> String {
+    let seconds = PATIENCE.as_secs();
+    format!("the TLS certificate {} and the key {} can't be read within {seconds} s", files.certificate.display(), files.key.display())
 }
 
 fn configure(files: &Files, certificate: &[u8], key: &[u8]) -> Configured {

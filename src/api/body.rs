@@ -29,8 +29,6 @@ use crate::service::{Error, FieldError};
 const LARGEST: usize = 64 * 1024;
 /// What the document says of bodies.
 const DESCRIPTION: &str = "JSON, sent as `application/json` or as the resource's own media type, such as `application/astra-token+json`.";
-/// How long a client may take to send a body.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// A resource in a request.
 pub(super) trait Draft: ParseFromJSON {
@@ -97,11 +95,13 @@ impl<T: Draft> Body<T> {
 /// # Errors
 /// When it is too large, or doesn't come whole.
 pub(super) async fn read_whole(content: poem::Body) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(PATIENCE, content.into_bytes_limit(LARGEST)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(ReadBodyError::PayloadTooLarge)) => Err(Problem::TooLarge),
-        // The client went away or dawdled: what came is a torso.
-        Ok(Err(_)) | Err(_) => Err(Problem::NotJson),
+    match content.into_bytes_limit(LARGEST).await {
+        Ok(bytes) => Ok(bytes),
+        Err(ReadBodyError::PayloadTooLarge) => Err(Problem::TooLarge),
+        // The server has set it a deadline.
+        Err(ReadBodyError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => Err(Problem::BodyTooSlow),
+        // The client went away: what came is a torso.
+        Err(_) => Err(Problem::NotJson),
     }
 }
 

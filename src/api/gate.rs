@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     domain::{
+        entropy::Entropy,
         event::Occasion,
         id::{AccountId, parse_identifier, random_uuid},
     },
@@ -34,7 +35,7 @@ use crate::{
 
 /// How long a request may take altogether, the sending of its body included. Past that, the database hangs.
 const DEADLINE: Duration = Duration::from_secs(30);
-const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// The decoded query of a request: names, and values where those are UTF-8.
 #[derive(Debug, Clone, Default)]
@@ -134,7 +135,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
         let started = Instant::now();
         let method = request.method().clone();
         let surface = Surface::of(request.uri().path());
-        let correlation_id = self.correlation_id(request.headers());
+        let correlation_id = correlation_id(request.headers(), self.shared.service.entropy());
         let mut record = Record::default();
         request.set_data(self.shared.clone());
 
@@ -255,17 +256,17 @@ impl<O, P> Gate<O, P> {
         };
         Occasion { correlation_id: correlation_id.to_owned(), uri: uri.map(ToOwned::to_owned), method: method.map(ToOwned::to_owned) }
     }
+}
 
-    /// The client's own, if it is one; else a new one.
-    fn correlation_id(&self, headers: &HeaderMap) -> String {
-        let mut given = headers.get_all(CORRELATION_ID).iter();
-        if let (Some(value), None) = (given.next(), given.next())
-            && let Some(id) = value.to_str().ok().and_then(parse_identifier).filter(|id| !id.is_nil())
-        {
-            return id.to_string();
-        }
-        random_uuid(self.shared.service.entropy()).unwrap_or_default().to_string()
+/// The client's own, if it is one; else a new one.
+pub(super) fn correlation_id(headers: &HeaderMap, entropy: &dyn Entropy) -> String {
+    let mut given = headers.get_all(CORRELATION_ID).iter();
+    if let (Some(value), None) = (given.next(), given.next())
+        && let Some(id) = value.to_str().ok().and_then(parse_identifier).filter(|id| !id.is_nil())
+    {
+        return id.to_string();
     }
+    random_uuid(entropy).unwrap_or_default().to_string()
 }
 
 impl Record {

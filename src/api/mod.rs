@@ -29,6 +29,7 @@ pub mod openapi_3_0;
 mod operations;
 mod postal_address;
 mod problem;
+pub mod refusal;
 mod resource;
 mod role_binding;
 mod route;

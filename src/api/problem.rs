@@ -65,6 +65,16 @@ pub enum Problem {
     TooLarge,
     /// None of the catalogue's: too many tokens were refused; for how many seconds to wait.
     TooManyFailures(u32),
+    /// 41: all places for connections are taken. That isn't a failure, and the log needn't say why.
+    Crowded,
+    /// None of the catalogue's: what came isn't HTTP.
+    Malformed,
+    /// None of the catalogue's: the body has taken too long.
+    BodyTooSlow,
+    /// None of the catalogue's.
+    UriTooLong,
+    /// None of the catalogue's.
+    HeadTooLarge,
 }
 
 /// The constants of a problem type.
@@ -128,7 +138,7 @@ impl Problem {
             Self::PreconditionFailed => {
                 facts(38, StatusCode::PRECONDITION_FAILED, "Precondition not met", "The conditional headers aren't satisfied.")
             }
-            Self::Unavailable(_) => {
+            Self::Unavailable(_) | Self::Crowded => {
                 facts(41, StatusCode::SERVICE_UNAVAILABLE, "Service not ready", "Currently, the service can't respond to this request.")
             }
             Self::MethodNotAllowed(_) => facts(
@@ -143,6 +153,17 @@ impl Problem {
                 StatusCode::TOO_MANY_REQUESTS,
                 "Too Many Requests",
                 "Too many requests of this kind have come from this address. Good tokens are still accepted.",
+            ),
+            Self::Malformed => facts(NO_NUMBER, StatusCode::BAD_REQUEST, "Bad Request", "What was sent is no HTTP request."),
+            Self::BodyTooSlow => {
+                facts(NO_NUMBER, StatusCode::REQUEST_TIMEOUT, "Request Timeout", "The request body has taken too long to arrive.")
+            }
+            Self::UriTooLong => facts(NO_NUMBER, StatusCode::URI_TOO_LONG, "URI Too Long", "The request's URI is too long."),
+            Self::HeadTooLarge => facts(
+                NO_NUMBER,
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "Request Header Fields Too Large",
+                "The request has too many headers, or they are too large.",
             ),
         }
     }
@@ -230,7 +251,8 @@ impl Problem {
             Self::MissingToken => set(header::WWW_AUTHENTICATE, "Bearer realm=\"tokenward\""),
             Self::InvalidToken => set(header::WWW_AUTHENTICATE, INVALID_TOKEN),
             Self::MethodNotAllowed(allowed) => set(header::ALLOW, allowed),
-            Self::Unavailable(_) => set(header::RETRY_AFTER, RETRY_AFTER),
+            Self::Unavailable(_) | Self::Crowded => set(header::RETRY_AFTER, RETRY_AFTER),
+            Self::BodyTooSlow => set(header::CONNECTION, "close"),
             Self::TooManyFailures(seconds) => set(header::RETRY_AFTER, &seconds.to_string()),
             _ => {}
         }

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use super::{Database, Failure, First, fail, open, print};
+use super::{Database, Failure, First, connections::Connections, fail, open, print};
 use crate::{
     api::{self, Settings, metrics::Metrics},
     config::{DatabaseUrl, PublicUrl, TrustedProxy},
@@ -40,9 +40,8 @@ pub(super) struct Serve {
     /// The certificate's private key in PEM.
     #[arg(long, env = "TOKENWARD_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
     tls_key: Option<PathBuf>,
-    /// How many connections are served at a time; more wait. Each takes a file descriptor: keep below `ulimit -n`, with some to spare.
-    #[arg(long, env = "TOKENWARD_MAX_CONNECTIONS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "NUMBER")]
-    max_connections: u32,
+    #[command(flatten)]
+    connections: Connections,
     /// How many days events are kept.
     #[arg(long, env = "TOKENWARD_EVENT_RETENTION", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=36_500), value_name = "DAYS")]
     event_retention: u32,
@@ -80,7 +79,11 @@ impl Serve {
         log_to_stderr(self.log_format, self.log);
         let database = if self.demo { DatabaseUrl::Memory } else { self.database.read()? };
         let files = self.tls_cert.clone().zip(self.tls_key.clone()).map(|(certificate, key)| Files { certificate, key });
-        let tls = files.map(Tls::load).transpose().map_err(fail)?.map(Arc::new);
+        let tls = match files {
+            Some(files) => Some(Arc::new(Tls::load(files).await.map_err(fail)?)),
+            None => None,
+        };
+        let connections = self.connections.clone().fit_descriptors(self.metrics_listen.is_some()).map_err(fail)?;
         let service = open(&database).await?;
         // Read only where it's needed: a secret that was given once need not stay around.
         let secret_from = self.founding.secret_from();
@@ -100,6 +103,7 @@ impl Serve {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let base = self.public_url.as_ref().map_or_else(|| format!("{scheme}://{local}"), |url| url.as_str().to_owned());
         let has_public_url = self.public_url.is_some();
+        let limits = connections.limits(self.trusted_proxies.clone());
         let settings = Settings {
             page_cap: self.page_cap,
             public_url: self.public_url,
@@ -117,7 +121,7 @@ impl Serve {
             // It is cut off with the process: nobody waits for the end of it.
             tokio::spawn(server::serve(
                 listener,
-                server::Options { tls: None, max_connections: 64 },
+                server::Options { tls: None, limits: connections.limits_for_metrics() },
                 metrics.endpoint(),
                 std::future::pending(),
             ));
@@ -134,7 +138,7 @@ impl Serve {
         if !self.demo {
             tokio::spawn(forget_old_events(service.clone(), self.event_retention));
         }
-        let options = server::Options { tls, max_connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX) };
+        let options = server::Options { tls, limits };
         server::serve(listener, options, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
         // A request that outlived its grace holds its connection; what was acknowledged is safe without this.
         let _ = tokio::time::timeout(Duration::from_secs(1), service.close()).await;

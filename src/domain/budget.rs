@@ -58,7 +58,7 @@ impl Budget {
             self.past = std::mem::take(&mut self.present);
             self.since = now;
         }
-        let client = key(client);
+        let client = client_key(client);
         let remembered = self.present.get(&client).or_else(|| self.past.get(&client)).copied();
         let mut window = remembered.filter(|window| window.left(now).is_some()).unwrap_or(Window { begun: now, spent: 0 });
         window.spent = window.spent.saturating_add(1);
@@ -71,8 +71,9 @@ impl Budget {
     }
 }
 
-/// IPv4 addresses in the place of a network that is nobody's.
-fn key(client: IpAddr) -> u64 {
+/// A client as a number: an IPv4 address, or the /64 network of an IPv6 one. The former lie in the place of a network that is nobody's.
+#[must_use]
+pub fn client_key(client: IpAddr) -> u64 {
     let whole: Ipv6Addr = match client.to_canonical() {
         IpAddr::V4(address) => return u64::from(u32::from(address)),
         IpAddr::V6(address) => address,

@@ -118,7 +118,7 @@ fn idle_http2_connections_are_closed() {
 }
 
 #[test]
-fn more_connections_than_allowed_wait_for_a_place() {
+fn the_connection_that_has_idled_the_longest_makes_room() {
     let database = Database::sqlite();
     let first = init(&database.url());
     let server = Server::start(&database.url(), &["--max-connections", "2"]);
@@ -126,12 +126,86 @@ fn more_connections_than_allowed_wait_for_a_place() {
     for client in &mut held {
         assert_eq!(client.call("GET", &first.mine(), &first.secret, "").unwrap().0, 200);
     }
-    let (address, path, secret) = (server.address.clone(), first.mine(), first.secret.clone());
-    let third = thread::spawn(move || call(&address, "GET", &path, &secret, "").0);
-    thread::sleep(Duration::from_millis(500));
-    assert!(!third.is_finished(), "a third connection is served beside two");
-    drop(held);
-    assert_eq!(third.join().unwrap(), 200);
+    assert_eq!(call(&server.address, "GET", &first.mine(), &first.secret, "").0, 200);
+    let [oldest, newer] = &mut held;
+    assert!(oldest.call("GET", &first.mine(), &first.secret, "").is_err());
+    assert_eq!(newer.call("GET", &first.mine(), &first.secret, "").unwrap().0, 200);
+}
+
+/// Connections on which something is under way stay; beside them the server tells how it is, and else that it is busy.
+#[test]
+fn while_all_places_are_taken_only_health_is_answered() {
+    let database = Database::sqlite();
+    let first = init(&database.url());
+    for arguments in [["--max-connections", "2"], ["--max-connections-per-client", "2"]] {
+        let server = Server::start(&database.url(), &arguments);
+        let (half, rest) = BODY.split_at(20);
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{half}",
+            first.tokens(),
+            first.secret,
+            BODY.len()
+        );
+        let mut held = [Client::connect(&server.address).unwrap(), Client::connect(&server.address).unwrap()];
+        for client in &mut held {
+            client.send(head.as_bytes()).unwrap();
+        }
+        let begun = Instant::now();
+        thread::sleep(Duration::from_millis(200));
+        let answers = ["/healthz", "/readyz", &first.mine()].map(|path| call(&server.address, "GET", path, &first.secret, ""));
+        if begun.elapsed() > Duration::from_secs(2) {
+            // By now the bodies have kept the server waiting for long enough to lose their places.
+            continue;
+        }
+        let [healthy, ready, (status, problem)] = answers;
+        assert_eq!((healthy.0, ready.0, status), (200, 200, 503), "{problem}");
+        assert!(problem.contains("problems/41"), "{problem}");
+        for client in &mut held {
+            client.send(rest.as_bytes()).unwrap();
+            assert_eq!(client.receive().unwrap().0, 201);
+        }
+        assert_eq!(call(&server.address, "GET", &first.mine(), &first.secret, "").0, 200);
+    }
+}
+
+/// What the HTTP library answers by itself is put into the words of ours.
+#[test]
+fn whatever_is_refused_is_a_problem() {
+    let database = Database::sqlite();
+    init(&database.url());
+    let server = Server::start(&database.url(), &[]);
+    let many: String = (0..150).map(|n| format!("X-{n}: y\r\n")).collect();
+    for (request, wanted) in [
+        ("nonsense\r\n\r\n".to_owned(), "400"),
+        (format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(70_000)), "414"),
+        (format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n"), "431"),
+        ("GET /healthz HTTP/1.1\r\n\r\n".to_owned(), "400"),
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n".to_owned(), "400"),
+        ("POST /leaks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(), "400"),
+    ] {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, problem) = answer.split_once("\r\n\r\n").unwrap();
+        let problem: Value = serde_json::from_str(problem).unwrap();
+        let correlated = format!("x-correlation-id: {}", problem["correlationID"].as_str().unwrap());
+        assert!(head.contains(&correlated) && head.contains("application/problem+json"), "{head}");
+        assert_eq!((head.split(' ').nth(1), problem["status"].as_str()), (Some(wanted), Some(wanted)));
+    }
+}
+
+#[test]
+fn a_body_that_dribbles_is_told_so() {
+    let database = Database::sqlite();
+    let first = init(&database.url());
+    let server = Server::start(&database.url(), &["--body-timeout", "1"]);
+    let mut client = Client::connect(&server.address).unwrap();
+    let head =
+        format!("POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 50\r\n\r\n{{", first.tokens(), first.secret);
+    client.send(head.as_bytes()).unwrap();
+    let (status, problem) = client.receive().unwrap();
+    assert_eq!(status, 408, "{problem}");
 }
 
 /// Whoever sends more than we want to read gets the answer all the same.

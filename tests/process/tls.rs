@@ -106,6 +106,9 @@ fn certificates_that_cannot_be_used_are_told_in_a_sentence() {
     let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
     let start = || failure(&["serve", "--database", &url, "--listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key]);
     assert!(start().contains("can't be read"));
+    fs::create_dir(cert).unwrap();
+    assert!(start().contains("is no regular file"));
+    fs::remove_dir(cert).unwrap();
     certify(folder.path());
     let other = fs::read(key).unwrap();
     certify(folder.path());

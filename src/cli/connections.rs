@@ -1,0 +1,94 @@
+//! The settings of connections, and whether the system has descriptors for them.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::{
+    config::TrustedProxy,
+    server::places::{Limits, RESERVE},
+};
+
+/// How many connections the port for metrics serves.
+const METRICS: usize = 16;
+/// Descriptors for what isn't a client's connection: the database's files or connections, the log, signals.
+const SPARE: usize = 64;
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Connections {
+    /// How many connections are served at a time. When all places are taken, the connection that has idled the longest makes room. Each
+    /// takes a file descriptor, of which `ulimit -n` must leave about 100 more.
+    #[arg(long, env = "TOKENWARD_MAX_CONNECTIONS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "NUMBER")]
+    max_connections: u32,
+    /// How many of them one client address has, or one /64 network of IPv6. 0 for no bound. Doesn't apply to the addresses of
+    /// `--trusted-proxy`.
+    #[arg(long, env = "TOKENWARD_MAX_CONNECTIONS_PER_CLIENT", default_value_t = 100, value_name = "NUMBER")]
+    max_connections_per_client: u32,
+    /// How long the head of a request may take to arrive, from its first byte to its last; and the first byte of a new connection.
+    #[arg(long, env = "TOKENWARD_HEAD_TIMEOUT", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600), value_name = "SECONDS")]
+    head_timeout: u64,
+    /// How long the body of a request may take to arrive.
+    // No longer than a request may take altogether.
+    #[arg(long, env = "TOKENWARD_BODY_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=30), value_name = "SECONDS")]
+    body_timeout: u64,
+    /// How much memory the answers may take that clients haven't read yet. Beyond it the connections end that have had the most for the
+    /// longest.
+    #[arg(long, env = "TOKENWARD_ANSWER_MEMORY", default_value_t = 256, value_parser = clap::value_parser!(u32).range(8..=1_000_000), value_name = "MIB")]
+    answer_memory: u32,
+}
+
+impl Connections {
+    /// The limits of the clients' port.
+    pub fn limits(&self, proxies: Vec<TrustedProxy>) -> Limits {
+        let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        Limits {
+            connections: size(self.max_connections),
+            per_client: size(self.max_connections_per_client),
+            proxies,
+            head_timeout: Duration::from_secs(self.head_timeout),
+            body_timeout: Duration::from_secs(self.body_timeout),
+            answer_memory: size(self.answer_memory).saturating_mul(1024 * 1024),
+        }
+    }
+
+    /// The limits of the port for metrics.
+    pub fn limits_for_metrics(&self) -> Limits {
+        Limits { connections: METRICS, per_client: 0, ..self.limits(vec![]) }
+    }
+
+    /// Raises the process's limit of descriptors as far as is needed and allowed, or lowers the number of connections, and says so.
+    ///
+    /// # Errors
+    /// One sentence, when there would be none.
+    #[cfg(unix)]
+    pub fn fit_descriptors(mut self, with_metrics: bool) -> Result<Self, String> {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let others = (RESERVE + SPARE + if with_metrics { METRICS + RESERVE } else { 0 }) as u64;
+        let needed = u64::from(self.max_connections) + others;
+        let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
+        let limits = getrlimit(Resource::Nofile);
+        if enough(limits.current) {
+            return Ok(self);
+        }
+        let raised = limits.maximum.map_or(needed, |most| most.min(needed));
+        let limit = match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), ..limits }) {
+            Ok(()) => raised,
+            Err(_) => limits.current.unwrap_or_default(),
+        };
+        let fewer = u32::try_from(limit.saturating_sub(others)).unwrap_or(u32::MAX).min(self.max_connections);
+        let why = format!("the limit of file descriptors (ulimit -n) is {limit}, of which {others} are for other things");
+        if fewer == 0 {
+            return Err(format!("no connection can be served: {why}"));
+        }
+        if fewer < self.max_connections {
+            tracing::warn!("{fewer} connections are served at a time, not {} as --max-connections asks: {why}", self.max_connections);
+        }
+        self.max_connections = fewer;
+        Ok(self)
+    }
+
+    #[cfg(not(unix))]
+    pub fn fit_descriptors(self, _: bool) -> Result<Self, String> {
+        Ok(self)
+    }
+}
