@@ -10,8 +10,10 @@ pub mod collection;
 mod columns;
 pub mod event;
 pub mod instance;
+pub mod lister;
 pub mod meter;
 mod postgres;
+mod query;
 pub mod role_binding;
 mod sqlite;
 pub mod token;
@@ -55,6 +57,14 @@ pub enum StoreError {
     /// A value that has to be unique is taken.
     #[error("a unique value is taken")]
     Duplicate,
+    /// A filter sets that many conditions over more than that many items.
+    #[error("a filter would take too long")]
+    TooDear {
+        /// The conditions.
+        conditions: usize,
+        /// How many items they could be set over.
+        items: u64,
+    },
     /// Anything else: a defect, here or in the database.
     #[error("the database failed: {0}")]
     Failed(#[source] sqlx::Error),
@@ -74,10 +84,10 @@ impl From<sqlx::Error> for StoreError {
 
 /// PostgreSQL's classes 08 (connection), 53 (resources), 57P (shutdown) and 40 (conflict), a server that stands by read-only, and
 /// a lock that took too long;
-/// SQLite's BUSY, LOCKED, READONLY, IOERR, FULL and CANTOPEN with their extended codes, whose low byte is the primary one.
+/// SQLite's BUSY, LOCKED, READONLY, INTERRUPT, IOERR, FULL and CANTOPEN with their extended codes, whose low byte is the primary one.
 fn is_temporary(code: &str) -> bool {
     match code.parse::<u32>() {
-        Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 8 | 10 | 13 | 14),
+        Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 8 | 9 | 10 | 13 | 14),
         _ => ["08", "53", "57P", "40", "25006", "55P03"].iter().any(|class| code.starts_with(class)),
     }
 }
@@ -114,6 +124,22 @@ impl Dialect {
         }
     }
 
+    /// Whether a condition holds in any row of a group.
+    fn any(self, condition: &str) -> String {
+        match self {
+            Self::Sqlite => format!("max({condition})"),
+            Self::Postgres => format!("bool_or({condition})"),
+        }
+    }
+
+    /// Whether a text contains another.
+    fn contains(self, text: &str, part: &str) -> String {
+        match self {
+            Self::Sqlite => format!("instr({text}, {part}) > 0"),
+            Self::Postgres => format!("strpos({text}, {part}) > 0"),
+        }
+    }
+
     /// An instant as clients see it.
     fn instant_text(self, column: &str) -> String {
         match self {
@@ -132,6 +158,7 @@ impl Dialect {
 #[derive(Debug, Clone)]
 pub struct Store {
     pools: Pools,
+    places: lister::Places,
     latency: meter::Latency,
 }
 
@@ -146,7 +173,7 @@ enum Pools {
 
 impl From<Pools> for Store {
     fn from(pools: Pools) -> Self {
-        Self { pools, latency: meter::latency() }
+        Self { places: lister::Places::new(&pools), pools, latency: meter::latency() }
     }
 }
 
@@ -172,19 +199,6 @@ impl Store {
         let held = match &self.pools {
             Pools::Sqlite { read, .. } => Held::Sqlite(read.acquire().await?),
             Pools::Postgres { read, .. } => Held::Postgres(read.acquire().await?),
-        };
-        Ok(Conn { held, _timer: timer })
-    }
-
-    /// A connection to read a page of a collection on. Lists have connections of their own, so that authentication never waits for them.
-    ///
-    /// # Errors
-    /// When none can be had in time.
-    pub async fn list(&self) -> Result<Conn, StoreError> {
-        let timer = Timer::start(&self.latency, meter::LIST);
-        let held = match &self.pools {
-            Pools::Sqlite { list, .. } => Held::Sqlite(list.acquire().await?),
-            Pools::Postgres { list, .. } => Held::Postgres(list.acquire().await?),
         };
         Ok(Conn { held, _timer: timer })
     }

@@ -1,11 +1,14 @@
 //! Opens a PostgreSQL database.
 
 use sqlx::{
-    ConnectOptions as _,
+    ConnectOptions as _, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{ACQUIRE_TIMEOUT, MIGRATIONS, OpenError, Pools, Store};
+use super::{
+    ACQUIRE_TIMEOUT, MIGRATIONS, OpenError, Pools, Store,
+    lister::{CLIENT_CHECK, STATEMENT_TIMEOUT},
+};
 
 /// Of the pools of readers and of writers.
 const CONNECTIONS: u32 = 8;
@@ -29,10 +32,23 @@ pub(super) async fn open(options: &PgConnectOptions) -> Result<Store, OpenError>
     // table's first ANALYZE the planner takes it: 36 ms instead of 0.3 among 100,000 users.
     let reading = options.clone().options([("enable_bitmapscan", "off")]);
     let read = pool(CONNECTIONS).connect_with(reading.clone()).await.map_err(unreachable)?;
-    let list = pool(LISTERS).connect_lazy_with(reading);
+    // A page is read once, from plans that are made for it: to compile them would take longer than most of them run.
+    let list = pool(LISTERS)
+        .after_connect(|conn, _| Box::pin(look_for_clients(conn)))
+        .connect_lazy_with(reading.options([("statement_timeout", STATEMENT_TIMEOUT), ("jit", "off")]));
     // Servers that start together wait here for the one that migrates; no lock timeout yet.
     sqlx::query(DOMAIN).execute(&read).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
     MIGRATIONS.run(&read).await?;
     let write = pool(CONNECTIONS).connect_with(options.options([("lock_timeout", LOCK_TIMEOUT)])).await.map_err(unreachable)?;
     Ok(Pools::Postgres { read, list, write }.into())
+}
+
+/// Makes PostgreSQL end queries whose client has gone. Before version 14, and on systems that can't tell, it has no such setting: there
+/// they end by their timeout.
+async fn look_for_clients(conn: &mut PgConnection) -> sqlx::Result<()> {
+    const SET: &str = "SELECT set_config('client_connection_check_interval', $1, false)";
+    if let Err(error) = sqlx::query(SET).bind(CLIENT_CHECK.to_string()).execute(conn).await {
+        tracing::debug!(%error, "PostgreSQL doesn't look for clients that are gone");
+    }
+    Ok(())
 }
