@@ -309,9 +309,9 @@ impl Accounts {
     /// Returns the accounts in which the caller has a role, oldest first unless `orderBy` says otherwise, a page at a time.
     #[oai(path = "/accounts", method = "get", operation_id = "list_accounts")]
     async fn list_accounts(&self, caller: Bearer<Identity>, query: CollectionQuery) -> Result<Answer<Listed<Account>>, Problem> {
-        let asked = query.read::<Account>()?;
-        let page = caller.service.list_accounts(&caller, &asked.selection).await?;
-        Ok(asked.answer(page)?)
+        let (asked, mut items) = query.read::<Account>()?;
+        let page = caller.service.list_accounts(&caller, &asked.selection, &mut |item| items.take(item)).await?;
+        Ok(asked.answer(items, page)?)
     }
 
     /// Create an account

@@ -13,7 +13,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType};
 
 use super::{
     Shared,
-    cursor::{Cursor, SortKey},
+    cursor::Cursor,
     gate::{Admitted, Query},
     negotiation::JSON,
     problem::{Problem, quoted},
@@ -24,7 +24,7 @@ use crate::{
     domain::{
         Refused,
         clock::Timestamp,
-        collection::{Condition, Field, Operator, Order, Page, Position, Selection, Value},
+        collection::{Condition, Field, Operator, Order, Page, Position, Selection},
     },
     service::{Error, FieldError, Result as ServiceResult},
 };
@@ -33,8 +33,10 @@ use crate::{
 pub(super) const PARAMETERS: [&str; 7] = ["include", "filter", "orderBy", "limit", "skip", "count", "continue"];
 /// The longest filter in bytes: a `continue` token carries it, and has to fit into a URL with it.
 const LONGEST_FILTER: usize = 8 * 1024;
-/// The most conditions that one request may set; a database's parser has limits, too.
-const MOST_CONDITIONS: usize = 64;
+/// The most conditions that one request may set.
+const MOST_CONDITIONS: usize = 16;
+/// The most bytes of items' JSON on a page.
+const LARGEST_PAGE: usize = 1024 * 1024;
 
 /// What a response says of the collection.
 #[derive(Debug, Serialize, Object)]
@@ -137,13 +139,47 @@ fn list_schema<T: Resource>() -> MetaSchema {
     }
 }
 
-/// A page on the wire.
-#[derive(Serialize)]
-struct List<I> {
-    r#type: &'static str,
-    version: &'static str,
-    items: Vec<I>,
-    metadata: ListMetadata,
+/// A page in the making: its items as they go over the wire.
+pub(super) struct Items<T> {
+    json: Vec<u8>,
+    include: Option<Vec<&'static Field>>,
+    /// What couldn't be written.
+    failed: Option<Error>,
+    of: PhantomData<fn(T)>,
+}
+
+impl<T: Resource> Items<T> {
+    fn new(include: Option<Vec<&'static Field>>) -> Self {
+        Self { json: vec![], include, failed: None, of: PhantomData }
+    }
+
+    /// Writes an item, or returns `false`: the page ends before it. The first always has room.
+    pub fn take(&mut self, item: impl Into<T>) -> bool {
+        let before = self.json.len();
+        if before > 0 {
+            self.json.push(b',');
+        }
+        if let Err(error) = self.write(&item.into()) {
+            self.failed = Some(error);
+            return false;
+        }
+        let has_room = before == 0 || self.json.len() <= LARGEST_PAGE;
+        if !has_room {
+            self.json.truncate(before);
+        }
+        has_room
+    }
+
+    fn write(&mut self, item: &T) -> ServiceResult<()> {
+        match &self.include {
+            None => serde_json::to_writer(&mut self.json, item),
+            Some(fields) => serde_json::to_value(item).and_then(|value| {
+                let columns: Vec<_> = fields.iter().map(|field| value.get(field.path)).collect();
+                serde_json::to_writer(&mut self.json, &columns)
+            }),
+        }
+        .map_err(Error::internal)
+    }
 }
 
 /// The query of a request to a collection, not yet read.
@@ -164,7 +200,6 @@ impl<'a> FromRequest<'a> for CollectionQuery {
 /// What a request asks of a collection.
 pub(super) struct Asked {
     pub selection: Selection,
-    include: Option<Vec<&'static Field>>,
     /// Filter and order as they were given, to be carried to the next page.
     filters: Vec<String>,
     order: Option<String>,
@@ -173,11 +208,11 @@ pub(super) struct Asked {
 }
 
 impl CollectionQuery {
-    /// Reads the query.
+    /// Reads the query, and begins the page that answers it.
     ///
     /// # Errors
     /// [`Problem::InvalidQuery`] with every parameter that has to be mended.
-    pub fn read<T: Resource>(self) -> Result<Asked, Problem> {
+    pub fn read<T: Resource>(self) -> Result<(Asked, Items<T>), Problem> {
         let fields = T::fields();
         let mut reader = Reader { query: &self.query, faults: vec![] };
         let include = reader.once("include", |text| included(text, fields));
@@ -201,7 +236,7 @@ impl CollectionQuery {
             order = made_with;
             filter = Some((cursor.filters, conditions));
             let created_at = Timestamp::from_micros(cursor.created);
-            Ok(Position { value: cursor.value.map(Value::from), created_at, id: cursor.id })
+            Ok(Position { value: cursor.value, created_at, id: cursor.id })
         });
         if !reader.faults.is_empty() {
             return Err(Problem::InvalidQuery(reader.faults));
@@ -216,7 +251,7 @@ impl CollectionQuery {
             count: count.unwrap_or(false),
         };
         let order = order.map(|(text, _)| text);
-        Ok(Asked { selection, include, filters, order, collection: self.collection, shared: self.shared })
+        Ok((Asked { selection, filters, order, collection: self.collection, shared: self.shared }, Items::new(include)))
     }
 }
 
@@ -225,47 +260,24 @@ impl Asked {
     ///
     /// # Errors
     /// When it can't be written as JSON.
-    pub fn answer<T: Resource, N: Into<T>>(self, page: Page<N>) -> ServiceResult<Answer<Listed<T>>> {
-        let items: Vec<T> = page.items.into_iter().map(Into::into).collect();
-        let resume = match items.last() {
-            Some(last) if page.more => Some(Continuation(self.seal(last)?)),
-            _ => None,
-        };
+    pub fn answer<T: Resource>(self, items: Items<T>, page: Page) -> ServiceResult<Answer<Listed<T>>> {
+        if let Some(error) = items.failed {
+            return Err(error);
+        }
+        let resume = page.resume.map(|position| self.seal(position).map(Continuation)).transpose()?;
         // Signed: few generators know of `uint64`, and take a small integer instead.
         let count = page.count.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
-        let metadata = ListMetadata { resume, count };
-        let (r#type, version) = (T::COLLECTION_TYPE, T::VERSION);
-        let json = match &self.include {
-            None => to_json(&List { r#type, version, items, metadata })?,
-            Some(fields) => {
-                let items = items.iter().map(|item| columns(item, fields)).collect::<ServiceResult<Vec<_>>>()?;
-                to_json(&List { r#type, version, items, metadata })?
-            }
-        };
+        let head = format!(r#"{{"type":"{}","version":"{}","items":["#, T::COLLECTION_TYPE, T::VERSION);
+        let metadata = to_json(&ListMetadata { resume, count })?;
+        let json = [head.as_bytes(), &items.json, br#"],"metadata":"#, &metadata, b"}"].concat();
         Ok(Answer::new(StatusCode::OK).body(JSON, json))
     }
 
     /// Where this page ended, for the client to carry.
-    fn seal<T: Resource>(&self, last: &T) -> ServiceResult<String> {
-        let value = match self.selection.order {
-            Some(order) => columns(last, &[order.field])?.pop().and_then(|value| SortKey::of(order.field, value)),
-            None => None,
-        };
-        let cursor = Cursor {
-            filters: self.filters.clone(),
-            order: self.order.clone(),
-            value,
-            created: last.metadata().creation_timestamp.0.as_micros(),
-            id: last.id().to_owned(),
-        };
-        cursor.seal(&self.collection, &self.shared)
+    fn seal(&self, Position { value, created_at, id }: Position) -> ServiceResult<String> {
+        let (filters, order) = (self.filters.clone(), self.order.clone());
+        Cursor { filters, order, value, created: created_at.as_micros(), id }.seal(&self.collection, &self.shared)
     }
-}
-
-/// Just these fields of an item, in this order; an absent one is `null`.
-fn columns<T: Resource>(item: &T, fields: &[&'static Field]) -> ServiceResult<Vec<serde_json::Value>> {
-    let value = serde_json::to_value(item).map_err(Error::internal)?;
-    Ok(fields.iter().map(|field| value.get(field.path).cloned().unwrap_or_default()).collect())
 }
 
 /// Reads parameters, and collects what is wrong with them.

@@ -7,11 +7,7 @@ use sha2::Sha256;
 
 use super::{Shared, resource::to_json};
 use crate::{
-    domain::{
-        Refused,
-        clock::Timestamp,
-        collection::{Field, Kind, Value},
-    },
+    domain::{Refused, collection::Value},
     service::Result as ServiceResult,
 };
 
@@ -27,19 +23,10 @@ pub(super) struct Cursor {
     pub order: Option<String>,
     /// The last item's value of the field that orders, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<SortKey>,
+    pub value: Option<Value>,
     /// The last item's creation, in microseconds.
     pub created: i64,
     pub id: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-pub(super) enum SortKey {
-    Integer(i64),
-    Number(f64),
-    Flag(bool),
-    Text(String),
 }
 
 impl Cursor {
@@ -67,34 +54,6 @@ impl Cursor {
             return Err(foreign());
         }
         serde_json::from_slice(payload).map_err(|_| foreign())
-    }
-}
-
-impl SortKey {
-    /// An item's value of the field that orders, as the store sorts it; `None` where the item has none.
-    pub fn of(field: &Field, value: serde_json::Value) -> Option<Self> {
-        match (field.kind, value) {
-            (Kind::Instant(_) | Kind::OptionalInstant(_), serde_json::Value::String(text)) => {
-                Timestamp::parse(&text).map(|(at, _)| SortKey::Integer(at.as_micros()))
-            }
-            (Kind::Flag(_), serde_json::Value::String(text)) => Some(SortKey::Flag(text == "true")),
-            (_, serde_json::Value::String(text)) => Some(SortKey::Text(text)),
-            (_, serde_json::Value::Number(number)) => {
-                number.as_i64().map(SortKey::Integer).or_else(|| number.as_f64().map(SortKey::Number))
-            }
-            _ => None,
-        }
-    }
-}
-
-impl From<SortKey> for Value {
-    fn from(key: SortKey) -> Self {
-        match key {
-            SortKey::Integer(integer) => Self::Integer(integer),
-            SortKey::Number(number) => Self::Number(number),
-            SortKey::Flag(flag) => Self::Flag(flag),
-            SortKey::Text(text) => Self::Text(text),
-        }
     }
 }
 

@@ -179,8 +179,8 @@ impl Events {
         _account: Path<AccountId>,
         query: CollectionQuery,
     ) -> Result<Answer<Listed<Event>>, Problem> {
-        let asked = query.read::<Event>()?;
-        let page = caller.service.list_events(&caller, &asked.selection).await?;
-        Ok(asked.answer(page)?)
+        let (asked, mut items) = query.read::<Event>()?;
+        let page = caller.service.list_events(&caller, &asked.selection, &mut |item| items.take(item)).await?;
+        Ok(asked.answer(items, page)?)
     }
 }

@@ -154,8 +154,9 @@ fn field_example(schema: &str, field: &str) -> Option<Value> {
 
 /// Of fields that only some problems have.
 fn problem_field(field: &str) -> Option<Value> {
-    [5, 8, 9].into_iter().find_map(|number| {
-        let body = Problem::example(number)?.body(&poem::http::Method::GET, sample::CORRELATION);
+    let quota = Problem::QuotaReached("The user has 10000 tokens, the most that this server allows: revoke some first.".to_owned());
+    [5, 8, 9].into_iter().filter_map(Problem::example).chain([quota]).find_map(|problem| {
+        let body = problem.body(&poem::http::Method::GET, sample::CORRELATION);
         serde_json::to_value(body).ok()?.get(field).cloned()
     })
 }

@@ -20,7 +20,7 @@ use super::{
     Shared,
     caller::presented,
     negotiation::choose,
-    problem::{Problem, quoted},
+    problem::{MOST_FAULTS, Problem, quoted},
     surface::Surface,
     verification,
 };
@@ -67,12 +67,12 @@ impl Query {
         !self.0.iter().all(|(name, _)| seen.insert(name))
     }
 
-    /// The parameters that aren't among the known ones, each once.
+    /// The parameters that aren't among the known ones, each once, up to one more than are listed.
     pub fn unknown(&self, known: &[impl AsRef<str>]) -> Vec<FieldError> {
         let mut seen = HashSet::new();
         let is_known = |name: &str| known.iter().any(|known| known.as_ref() == name);
         let unknown = self.0.iter().filter(|(name, _)| !is_known(name) && seen.insert(quoted(name)));
-        unknown.map(|(name, _)| FieldError::new(name, "is not a parameter of this operation")).collect()
+        unknown.take(MOST_FAULTS + 1).map(|(name, _)| FieldError::new(name, "is not a parameter of this operation")).collect()
     }
 }
 

@@ -120,7 +120,7 @@ fn words(number: u16) -> Option<(&'static str, &'static str)> {
              listing begins anew.",
         ),
         6 => (
-            "The query has parameters that this operation doesn't know. `invalidParams` names them.",
+            "The query has parameters that this operation doesn't know. `invalidParams` names them, at most 16 of them.",
             "Leave them out, and look for misspelled names: they count in upper and lower case.",
         ),
         7 => (
@@ -141,7 +141,8 @@ fn words(number: u16) -> Option<(&'static str, &'static str)> {
             "Leave out what can't change, or give another value. Before an account's last owner can go, make another one.",
         ),
         11 => (
-            "You are known, but may not do this here. Also the answer for accounts in which you have no role, whether they exist or not.",
+            "You are known, but may not do this here. Also the answer for accounts in which you have no role, whether they exist or not, and \
+             when there is as much of something as the server allows: then `reason` says of what.",
             "Check the account's id. If it is right, ask one of the account's admins or owners for the role that this takes.",
         ),
         12 => (

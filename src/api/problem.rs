@@ -23,6 +23,9 @@ const RETRY_AFTER: &str = "1";
 /// The most characters of its own input that a client is shown again.
 const LONGEST_QUOTE: usize = 64;
 
+/// The most faults that an answer lists.
+pub(super) const MOST_FAULTS: usize = 16;
+
 /// What isn't in the published catalogue has no number; its type is `about:blank` (RFC 9457 §4.2.1).
 const NO_NUMBER: u16 = 0;
 
@@ -49,6 +52,8 @@ pub enum Problem {
     Conflict(Vec<FieldError>),
     /// 11
     Forbidden,
+    /// 11, with a sentence that says of what there is as much as there may be.
+    QuotaReached(String),
     /// 12
     InvalidHeaders(Vec<FieldError>),
     /// 32
@@ -127,7 +132,9 @@ impl Problem {
                 "JSON resource conflict",
                 "The request body JSON contains a field that conflicts with an idempotent value.",
             ),
-            Self::Forbidden => facts(11, StatusCode::FORBIDDEN, "Operation not permitted", "The requested operation isn't permitted."),
+            Self::Forbidden | Self::QuotaReached(_) => {
+                facts(11, StatusCode::FORBIDDEN, "Operation not permitted", "The requested operation isn't permitted.")
+            }
             Self::InvalidHeaders(_) => facts(12, StatusCode::BAD_REQUEST, "Invalid headers", "The request headers are invalid."),
             Self::NotAcceptable => {
                 facts(32, StatusCode::NOT_ACCEPTABLE, "Unsupported content type", "The response can't be returned in the requested format.")
@@ -208,15 +215,17 @@ impl Problem {
             detail: detail.to_owned(),
             status: status.as_u16().to_string(),
             correlation_id: correlation_id.to_owned(),
+            reason: None,
             invalid_params: None,
             invalid_fields: None,
             schema_validation_failure: None,
         };
         match self {
             Self::InvalidQuery(faults) | Self::UnsupportedQuery(faults) | Self::InvalidHeaders(faults) => {
-                body.invalid_params = Some(faults.iter().map(Fault::from).collect());
+                body.invalid_params = Some(listed(faults));
             }
-            Self::InvalidFields(faults) | Self::Conflict(faults) => body.invalid_fields = Some(faults.iter().map(Fault::from).collect()),
+            Self::InvalidFields(faults) | Self::Conflict(faults) => body.invalid_fields = Some(listed(faults)),
+            Self::QuotaReached(sentence) => body.reason = Some(sentence.clone()),
             Self::NotTheSchema(sentence) => body.schema_validation_failure = Some(sentence.clone()),
             _ => {}
         }
@@ -266,8 +275,10 @@ impl From<service::Error> for Problem {
         match error {
             E::InvalidCredentials => Self::InvalidToken,
             E::Forbidden => Self::Forbidden,
+            E::QuotaReached(sentence) => Self::QuotaReached(sentence),
             E::NotFound => Self::NotFound,
             E::Invalid(faults) => Self::InvalidFields(faults),
+            E::TooDear(fault) => Self::InvalidQuery(vec![fault]),
             E::PreconditionFailed => Self::PreconditionFailed,
             E::Conflict(faults) => Self::Conflict(faults),
             E::Unavailable(cause) => Self::Unavailable(Arc::new(cause)),
@@ -322,11 +333,14 @@ pub struct ProblemBody {
     #[serde(rename = "correlationID")]
     #[oai(rename = "correlationID")]
     correlation_id: String,
-    /// The query parameters or headers that have to be mended: all of them, each once.
+    /// Of a refusal that isn't for want of a role: which bound of the server is reached, and what would help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// The query parameters or headers that have to be mended, each once: all of them, or the first 16.
     #[serde(rename = "invalidParams", skip_serializing_if = "Option::is_none")]
     #[oai(rename = "invalidParams")]
     invalid_params: Option<Vec<Fault>>,
-    /// The fields of the body that have to be mended: all of them, each once.
+    /// The fields of the body that have to be mended, each once: all of them, or the first 16.
     #[serde(rename = "invalidFields", skip_serializing_if = "Option::is_none")]
     #[oai(rename = "invalidFields")]
     invalid_fields: Option<Vec<Fault>>,
@@ -356,6 +370,15 @@ impl From<&FieldError> for Fault {
     fn from(error: &FieldError) -> Self {
         Self { name: quoted(&error.name), reason: error.reason.clone() }
     }
+}
+
+/// The faults that an answer tells of: nobody gets much more than it has sent.
+fn listed(faults: &[FieldError]) -> Vec<Fault> {
+    let mut listed: Vec<Fault> = faults.iter().take(MOST_FAULTS).map(Fault::from).collect();
+    if let (Some(last), true) = (listed.last_mut(), faults.len() > MOST_FAULTS) {
+        last.reason += " (and there are more to mend: this lists 16)";
+    }
+    listed
 }
 
 /// A client's own words, as they may be shown again: at most 64 characters, and nothing that could be a secret.

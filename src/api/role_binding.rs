@@ -185,9 +185,9 @@ async fn retrieve(caller: &Bearer, of: Of, id: RoleBindingId, exchange: &Exchang
 }
 
 async fn list(caller: &Bearer, of: Of, query: CollectionQuery) -> Result<Answer<Listed<RoleBinding>>, Problem> {
-    let asked = query.read::<RoleBinding>()?;
-    let page = caller.service.list_role_bindings(caller, of, &asked.selection).await?;
-    Ok(asked.answer(page)?)
+    let (asked, mut items) = query.read::<RoleBinding>()?;
+    let page = caller.service.list_role_bindings(caller, of, &asked.selection, &mut |item| items.take(item)).await?;
+    Ok(asked.answer(items, page)?)
 }
 
 async fn create(caller: &Bearer, of: Of, exchange: &Exchange, body: Body<NewRoleBinding>) -> Result<Answer<Created<RoleBinding>>, Problem> {

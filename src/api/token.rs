@@ -184,9 +184,9 @@ impl Tokens {
         user_id: Path<UserId>,
         query: CollectionQuery,
     ) -> Result<Answer<Listed<Token>>, Problem> {
-        let asked = query.read::<Token>()?;
-        let page = caller.service.list_tokens(&caller, user_id.0, &asked.selection).await?;
-        Ok(asked.answer(page)?)
+        let (asked, mut items) = query.read::<Token>()?;
+        let page = caller.service.list_tokens(&caller, user_id.0, &asked.selection, &mut |item| items.take(item)).await?;
+        Ok(asked.answer(items, page)?)
     }
 
     /// Issue a token

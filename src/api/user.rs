@@ -298,9 +298,9 @@ impl Users {
         _account: Path<AccountId>,
         query: CollectionQuery,
     ) -> Result<Answer<Listed<User>>, Problem> {
-        let asked = query.read::<User>()?;
-        let page = caller.service.list_users(&caller, &asked.selection).await?;
-        Ok(asked.answer(page)?)
+        let (asked, mut items) = query.read::<User>()?;
+        let page = caller.service.list_users(&caller, &asked.selection, &mut |item| items.take(item)).await?;
+        Ok(asked.answer(items, page)?)
     }
 
     /// Create a user

@@ -13,7 +13,7 @@ use crate::{
     api::{self, Settings, metrics::Metrics},
     config::{DatabaseUrl, PublicUrl, TrustedProxy},
     server,
-    service::{Service, bootstrap::Founded},
+    service::{Service, bootstrap::Founded, quota::Quotas},
     tls::{Files, Tls},
 };
 
@@ -48,6 +48,12 @@ pub(super) struct Serve {
     /// The most items that a page of a collection holds.
     #[arg(long, env = "TOKENWARD_PAGE_CAP", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000), value_name = "NUMBER")]
     page_cap: u64,
+    /// How many tokens a user may have. 0 for no bound. Commands of operators are not bound.
+    #[arg(long, env = "TOKENWARD_MAX_TOKENS_PER_USER", default_value_t = 10_000, value_name = "NUMBER")]
+    max_tokens_per_user: u32,
+    /// How many users may be created in an account. 0 for no bound.
+    #[arg(long, env = "TOKENWARD_MAX_USERS_PER_ACCOUNT", default_value_t = 100_000, value_name = "NUMBER")]
+    max_users_per_account: u32,
     /// How many refused tokens, and reports of leaks, each client address has a minute until it is told to wait. 0 for no bound. Good
     /// tokens are accepted all the same.
     #[arg(long, env = "TOKENWARD_FAILURE_BUDGET", default_value_t = 20, value_name = "NUMBER")]
@@ -85,6 +91,7 @@ impl Serve {
         };
         let connections = self.connections.clone().fit_descriptors(self.metrics_listen.is_some()).map_err(fail)?;
         let service = open(&database).await?;
+        service.set_quotas(Quotas { tokens_per_user: self.max_tokens_per_user, users_per_account: self.max_users_per_account });
         // Read only where it's needed: a secret that was given once need not stay around.
         let secret_from = self.founding.secret_from();
         let founding = if self.demo || service.is_founded().await? { None } else { Some(self.founding.read()?) };

@@ -1,5 +1,7 @@
 //! What can be asked of a collection: filter, order, position, size (CONTRACT.md §8).
 
+use serde::{Deserialize, Serialize};
+
 use super::{Refused, clock::Timestamp};
 
 /// How the values of a field compare, and which column holds them.
@@ -46,6 +48,20 @@ impl Field {
     pub fn is_top_level(&self) -> bool {
         !self.path.contains(['.', '['])
     }
+
+    /// The column that holds what the field compares by, if it is a single value that differs from item to item.
+    #[must_use]
+    pub const fn column(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Text(column)
+            | Kind::OptionalText(column)
+            | Kind::Number(column)
+            | Kind::Instant(column)
+            | Kind::OptionalInstant(column)
+            | Kind::Flag(column) => Some(column),
+            Kind::Constant(_) | Kind::Label(_) | Kind::Object => None,
+        }
+    }
 }
 
 /// A filter's operator.
@@ -79,10 +95,24 @@ impl Operator {
             _ => return None,
         })
     }
+
+    /// Whether it holds between two texts, by code point.
+    #[must_use]
+    pub fn holds(self, text: &str, value: &str) -> bool {
+        match self {
+            Self::Eq => text == value,
+            Self::Lt => text < value,
+            Self::Gt => text > value,
+            Self::Lte => text <= value,
+            Self::Gte => text >= value,
+            Self::In => text.contains(value),
+        }
+    }
 }
 
 /// A value in the form in which a field compares.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Value {
     /// Text.
     Text(String),
@@ -188,13 +218,14 @@ pub struct Selection {
     pub count: bool,
 }
 
-/// Some items of a collection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> {
-    /// The items, in order.
-    pub items: Vec<T>,
-    /// True where more items follow.
-    pub more: bool,
+/// Takes the items of a page one by one as they are read. `false` for one that finds no room: the page ends before it.
+pub type Take<'a, T> = &'a mut (dyn FnMut(T) -> bool + Send);
+
+/// What there is to say of a page beside its items.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Page {
+    /// The last item's position, where more items follow.
+    pub resume: Option<Position>,
     /// The number of all matches, if it was asked for.
     pub count: Option<u64>,
 }

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Refused, name::is_control};
 
-const MOST: usize = 64;
 const LONGEST_NAME: usize = 127;
 const LONGEST_VALUE: usize = 1_023;
 
@@ -23,13 +22,16 @@ pub struct Label {
 pub struct Labels(Vec<Label>);
 
 impl Labels {
+    /// The most that a resource has.
+    pub const MOST: usize = 64;
+
     /// Checks the rules that a JSON schema can't say.
     ///
     /// # Errors
     /// Which rule is broken.
     pub fn parse(labels: Vec<Label>) -> Result<Self, Refused> {
-        if labels.len() > MOST {
-            return Err(Refused::because(format!("must not hold more than {MOST} labels")));
+        if labels.len() > Self::MOST {
+            return Err(Refused::because(format!("must not hold more than {} labels", Self::MOST)));
         }
         for label in &labels {
             if label.name.is_empty() || label.name.chars().count() > LONGEST_NAME {

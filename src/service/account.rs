@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::{
         account::{Account, AccountChange, NewAccount},
-        collection::{Page, Selection},
+        collection::{Page, Selection, Take},
         event::{Deed, Subject},
         id::{AccountId, RoleBindingId},
         label::Labels,
@@ -39,8 +39,8 @@ impl Service {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list_accounts(&self, identity: &Identity, selection: &Selection) -> Result<Page<Account>> {
-        Ok(self.store.list().await?.list_accounts(identity.user_id, selection).await?)
+    pub async fn list_accounts(&self, identity: &Identity, selection: &Selection, take: Take<'_, Account>) -> Result<Page> {
+        Ok(self.store.list(identity.user_id).await?.list_accounts(identity.user_id, selection, take).await?)
     }
 
     /// Whether whoever calls could create an account now: asked before the request's body is read.

@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     Error, Result, Service,
     caller::{Caller, Identity},
+    quota::Quotas,
 };
 use crate::{
     domain::{
@@ -103,6 +104,11 @@ impl Service {
 }
 
 impl Change {
+    /// How much users and accounts may hold.
+    pub fn quotas(&self) -> Quotas {
+        self.service.quotas.get().copied().unwrap_or_default()
+    }
+
     /// The history of something that this change creates.
     pub fn metadata(&self, labels: Labels) -> Metadata {
         Metadata::new(labels, self.at, self.by)

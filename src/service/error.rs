@@ -28,10 +28,14 @@ pub enum Error {
     InvalidCredentials,
     /// The caller may not do this.
     Forbidden,
+    /// There is as much as there may be, with a sentence that says of what.
+    QuotaReached(String),
     /// What was asked for isn't there.
     NotFound,
     /// Fields break rules that a schema can't say. Never empty.
     Invalid(Vec<FieldError>),
+    /// The query would take too long, with what would mend it.
+    TooDear(FieldError),
     /// The preconditions that the caller set don't hold.
     PreconditionFailed,
     /// Fields contradict what can't change. Never empty.
@@ -70,6 +74,10 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) | StoreError::Late | StoreError::Misplaced(_) => Self::unavailable(error),
+            StoreError::TooDear { conditions, items } => Self::TooDear(FieldError::new(
+                "filter",
+                format!("takes too long over so many items: {conditions} conditions like these can be set over {items} at most; set fewer"),
+            )),
             StoreError::Duplicate | StoreError::Failed(_) => Self::internal(error),
         }
     }

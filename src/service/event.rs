@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Error, Result, Service, caller::Caller, policy::Action};
 use crate::domain::{
     clock::Timestamp,
-    collection::{Page, Selection},
+    collection::{Page, Selection, Take},
     event::Event,
     id::EventId,
 };
@@ -31,9 +31,9 @@ impl Service {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list_events(&self, caller: &Caller, selection: &Selection) -> Result<Page<Event>> {
+    pub async fn list_events(&self, caller: &Caller, selection: &Selection, take: Take<'_, Event>) -> Result<Page> {
         let by = (!Action::ReadEvents.reach(caller.role).is_everything()).then_some(caller.user_id);
-        Ok(self.store.list().await?.list_events(caller.account_id, by, selection).await?)
+        Ok(self.store.list(caller.user_id).await?.list_events(caller.account_id, by, selection, take).await?)
     }
 
     /// Forgets the events that are older than that, in small transactions. Returns how many.

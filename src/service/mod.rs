@@ -9,6 +9,7 @@ pub mod error;
 pub mod event;
 pub mod operator;
 pub mod policy;
+pub mod quota;
 pub mod role_binding;
 pub mod token;
 pub mod user;
@@ -16,7 +17,7 @@ pub mod verification;
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use tokio::sync::Semaphore;
@@ -34,6 +35,7 @@ use crate::{
     },
 };
 pub use error::{Error, FieldError, Result};
+use quota::Quotas;
 
 /// The token service: a store, a clock and a source of randomness. Cheap to clone.
 #[derive(Clone)]
@@ -49,6 +51,7 @@ pub struct Parts {
     being_refused: Mutex<HashSet<TokenId>>,
     /// How many refused secrets may yet be looked into.
     looks: Arc<Semaphore>,
+    quotas: OnceLock<Quotas>,
 }
 
 impl std::ops::Deref for Service {
@@ -87,7 +90,13 @@ impl Service {
             continue_key,
             being_refused: Mutex::default(),
             looks: Arc::new(Semaphore::new(caller::MOST_LOOKS)),
+            quotas: OnceLock::new(),
         })))
+    }
+
+    /// Sets how much users and accounts may hold. Counts the first time; without it the defaults hold.
+    pub fn set_quotas(&self, quotas: Quotas) {
+        let _ = self.quotas.set(quotas);
     }
 
     /// The key that seals what clients carry from one page of a collection to the next; all servers on one database share it.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
-        collection::{Page, Selection},
+        collection::{Page, Selection, Take},
         event::{Deed, Subject},
         id::{AccountId, RoleBindingId, UserId},
         role::Role,
@@ -36,11 +36,17 @@ impl Service {
     ///
     /// # Errors
     /// When the user isn't there.
-    pub async fn list_role_bindings(&self, caller: &Caller, of: Option<UserId>, selection: &Selection) -> Result<Page<RoleBinding>> {
+    pub async fn list_role_bindings(
+        &self,
+        caller: &Caller,
+        of: Option<UserId>,
+        selection: &Selection,
+        take: Take<'_, RoleBinding>,
+    ) -> Result<Page> {
         caller.may(Action::ReadPeople)?;
-        let mut conn = self.store.list().await?;
+        let mut conn = self.store.list(caller.user_id).await?;
         exists(&mut conn, caller.account_id, of).await?;
-        Ok(conn.list_role_bindings(caller.account_id, of, selection).await?)
+        Ok(conn.list_role_bindings(caller.account_id, of, selection, take).await?)
     }
 
     /// Whether the caller could grant some role now: asked before the request's body is read.

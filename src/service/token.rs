@@ -3,7 +3,7 @@
 use super::{Error, Result, Service, caller::Caller, change::Change, error::Faults, policy::Action};
 use crate::{
     domain::{
-        collection::{Page, Selection},
+        collection::{Page, Selection, Take},
         event::{Deed, Subject},
         id::{TokenId, UserId},
         role_binding::RoleBinding,
@@ -27,10 +27,10 @@ impl Service {
     ///
     /// # Errors
     /// When the user isn't there, or the caller may not see its tokens.
-    pub async fn list_tokens(&self, caller: &Caller, user: UserId, selection: &Selection) -> Result<Page<Token>> {
-        let mut conn = self.store.list().await?;
+    pub async fn list_tokens(&self, caller: &Caller, user: UserId, selection: &Selection, take: Take<'_, Token>) -> Result<Page> {
+        let mut conn = self.store.list(caller.user_id).await?;
         caller.may_with(Action::ReadTokens, user, &mut conn, any).await?;
-        Ok(conn.list_tokens(user, selection).await?)
+        Ok(conn.list_tokens(user, selection, take).await?)
     }
 
     /// Whether the caller could issue a token to that user now: asked before the request's body is read.
@@ -44,10 +44,11 @@ impl Service {
     /// Issues a token, and returns it with its secret, which nobody can ask for again.
     ///
     /// # Errors
-    /// As [`Service::may_create_token`].
+    /// As [`Service::may_create_token`], or when the user has as many as it may.
     pub async fn create_token(&self, caller: &Caller, user: UserId, new: NewToken) -> Result<(Token, Secret)> {
         let (mut change, caller) = self.change(caller, Some(user)).await?;
         may_create(&caller, user, &mut change.writer).await?;
+        change.has_room_for_token(user).await?;
         let secret = Secret::generate(self.entropy())?;
         let token = Token { id: TokenId::random(self.entropy())?, user_id: user, name: new.name, metadata: change.metadata(new.labels) };
         // With a token that somebody else has made, whoever knows its secret makes more of them.

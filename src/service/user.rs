@@ -3,7 +3,7 @@
 use super::{Error, Result, Service, caller::Caller, change::Change, error::Faults, policy::Action};
 use crate::{
     domain::{
-        collection::{Page, Selection},
+        collection::{Page, Selection, Take},
         event::{Deed, Subject},
         id::UserId,
         name::FreeText,
@@ -25,9 +25,9 @@ impl Service {
     ///
     /// # Errors
     /// When the caller may not see them.
-    pub async fn list_users(&self, caller: &Caller, selection: &Selection) -> Result<Page<User>> {
+    pub async fn list_users(&self, caller: &Caller, selection: &Selection, take: Take<'_, User>) -> Result<Page> {
         caller.may(Action::ReadPeople)?;
-        Ok(self.store.list().await?.list_users(caller.account_id, selection).await?)
+        Ok(self.store.list(caller.user_id).await?.list_users(caller.account_id, selection, take).await?)
     }
 
     /// Whether the caller could create a user now: asked before the request's body is read.
@@ -43,10 +43,11 @@ impl Service {
     /// Creates a user in the caller's account.
     ///
     /// # Errors
-    /// As [`Service::may_create_user`], or a conflict when the email is taken.
+    /// As [`Service::may_create_user`], when the account has as many as it may, or a conflict when the email is taken.
     pub async fn create_user(&self, caller: &Caller, new: NewUser) -> Result<User> {
         let (mut change, caller) = self.change(caller, None).await?;
         self.may_create_user(&caller)?;
+        change.has_room_for_user(caller.account_id).await?;
         let id = UserId::random(self.entropy())?;
         let mut user = User::local(id, caller.account_id, new.email, new.profile, change.metadata(new.labels));
         user.auth_provider = new.auth_provider;

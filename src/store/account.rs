@@ -6,12 +6,13 @@ use super::{
     Conn, StoreError, Writer,
     collection::{Scope, list},
     columns::rows,
+    lister::Lister,
     on,
 };
 use crate::domain::{
     account::Account,
     clock::Timestamp,
-    collection::{Field, Kind, Page, Selection},
+    collection::{Field, Kind, Page, Selection, Take},
     id::{AccountId, UserId},
 };
 
@@ -67,14 +68,6 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(account).fetch_optional(c).await)?)
     }
 
-    /// Some of the accounts that are open to the user.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn list_accounts(&mut self, user: UserId, selection: &Selection) -> Result<Page<Account>, StoreError> {
-        list(self, &scope(user), selection).await
-    }
-
     /// The accounts that a user is in: its home, and those where it has a role.
     ///
     /// # Errors
@@ -94,6 +87,16 @@ impl Conn {
              WHERE u.account_id = $1 AND b.account_id <> $1";
         let found: Vec<AccountId> = on!(self, c => sqlx::query_scalar(FIND).bind(home).fetch_all(c).await)?;
         Ok(found.into_iter().collect())
+    }
+}
+
+impl Lister {
+    /// Some of the accounts that are open to the user.
+    ///
+    /// # Errors
+    /// [`StoreError::TooDear`], or when the store fails.
+    pub async fn list_accounts(&mut self, user: UserId, selection: &Selection, take: Take<'_, Account>) -> Result<Page, StoreError> {
+        list(self, &scope(user), selection, take).await
     }
 }
 

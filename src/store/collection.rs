@@ -1,12 +1,25 @@
 //! Pages of a collection, by keyset: a page costs what it holds, however deep it lies.
 //!
 //! An ordered collection is walked in *stretches*, each a range of one index that is read from its start: the absent values first,
-//! then the items that tie with the last one returned, then all that follow.
+//! then the items that tie with the last one returned, then all that follow. Rows come in *batches*, each resumed where the last one
+//! ended, and are handed on one by one: a page that is full before its limit has read little in vain.
 
-use sqlx::{AssertSqlSafe, FromRow, postgres::PgRow, sqlite::SqliteRow};
+use std::collections::BTreeSet;
 
-use super::{Conn, Dialect, StoreError, on};
-use crate::domain::collection::{Condition, Kind, Operator, Order, Page, Position, Selection, Value};
+use sqlx::{FromRow, postgres::PgRow, sqlite::SqliteRow};
+
+use super::{Conn, StoreError, lister::Lister, query::Query};
+use crate::domain::collection::{Condition, Kind, Operator, Order, Page, Position, Selection, Take, Value};
+
+/// How many rows the first batch asks for at most, and how many the others.
+const BATCHES: [u64; 2] = [128, 512];
+/// Up to so many conditions may be set over any number of items: they end at the deadline.
+const FEW_CONDITIONS: usize = 4;
+/// What more conditions may cost together, over all items: the comparison of a column with a value costs 1.
+const MOST_COST: u64 = 3_000_000;
+/// What it costs to write out an instant, and to take apart the labels of an item.
+const COST_OF_INSTANT: u64 = 4;
+const COST_OF_LABELS: u64 = 8;
 
 /// Which rows make up the collection.
 pub(super) struct Scope {
@@ -19,41 +32,104 @@ pub(super) struct Scope {
 }
 
 /// Reads a page.
-pub(super) async fn list<T>(conn: &mut Conn, scope: &Scope, selection: &Selection) -> Result<Page<T>, StoreError>
+pub(super) async fn list<T>(lister: &mut Lister, scope: &Scope, selection: &Selection, take: Take<'_, T>) -> Result<Page, StoreError>
 where
     T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
-    let base = Query::new(scope, conn.dialect()).filtered(&selection.conditions);
-    let count = if selection.count { Some(base.count(conn).await?) } else { None };
-    // One more than asked for tells whether more follow.
-    let wanted = selection.limit.saturating_add(1);
-    let mut skip = if selection.after.is_some() { 0 } else { selection.skip };
-    let mut items = Vec::new();
-    for stretch in stretches(selection.order, selection.after.as_ref()) {
-        let missing = wanted.saturating_sub(items.len() as u64);
-        if missing == 0 {
-            break;
+    // Else it's a range of an index, and short.
+    let long = selection.count || selection.skip > 0 || !selection.conditions.is_empty();
+    lister.read(long, async |conn| read(conn, scope, selection, take).await).await
+}
+
+async fn read<T>(conn: &mut Conn, scope: &Scope, selection: &Selection, take: Take<'_, T>) -> Result<Page, StoreError>
+where
+    T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    let &Selection { ref conditions, order, limit, count, .. } = selection;
+    let base = Query::new(scope, conn.dialect());
+    if conditions.len() > FEW_CONDITIONS {
+        let most = MOST_COST / cost(conditions);
+        if base.exceeds(conn, most).await? {
+            return Err(StoreError::TooDear { conditions: conditions.len(), items: most });
         }
-        let query = base.clone().stretch(&stretch);
-        let found = query.fetch(conn, &stretch.order, skip, missing).await?;
-        // Nothing came: either the stretch is shorter than what is to be skipped, or it just ended there.
-        if found.is_empty() && skip > 0 {
-            skip = skip.saturating_sub(query.count(conn).await?);
-        } else {
-            skip = 0;
-        }
-        items.extend(found);
     }
-    let more = items.len() as u64 > selection.limit;
-    items.truncate(usize::try_from(selection.limit).unwrap_or(usize::MAX));
-    Ok(Page { items, more, count })
+    let base = base.filtered(conditions);
+    let mut after = selection.after.clone();
+    let mut skip = if after.is_some() { 0 } else { selection.skip };
+    let mut ranges = stretches(order, after.as_ref());
+    let mut page = Page::default();
+    // What is to be skipped may reach beyond the absent values.
+    if count || (skip > 0 && ranges.len() > 1) {
+        let [all, present] = base.count(conn, order).await?;
+        let absent = all.saturating_sub(present);
+        page.count = count.then_some(all);
+        if after.is_none() && skip >= all {
+            return Ok(page);
+        }
+        if skip > 0 && ranges.len() > 1 && skip >= absent {
+            skip -= absent;
+            ranges.remove(0);
+        }
+    }
+    let (mut left, mut batches) = (limit, BATCHES.into_iter());
+    let mut most = 0;
+    loop {
+        most = batches.next().unwrap_or(most);
+        let mut whole = true;
+        for stretch in ranges {
+            // One more than asked for tells whether more follow.
+            let batch = left.saturating_add(1).min(most);
+            let mut seen = 0;
+            let mut full = false;
+            base.clone()
+                .stretch(&stretch)
+                .fetch(conn, &stretch.order, (skip, batch), order, |item, position| {
+                    seen += 1;
+                    full = left == 0 || !take(item);
+                    if !full {
+                        left -= 1;
+                        after = Some(position);
+                    }
+                    !full
+                })
+                .await?;
+            if full {
+                page.resume = after;
+                return Ok(page);
+            }
+            skip = 0;
+            if seen == batch {
+                whole = false;
+                break;
+            }
+        }
+        if whole {
+            return Ok(page);
+        }
+        ranges = stretches(order, after.as_ref());
+    }
+}
+
+/// What it costs to hold conditions against an item.
+fn cost(conditions: &[Condition]) -> u64 {
+    let (mut cost, mut dear) = (conditions.len() as u64, BTreeSet::new());
+    for condition in conditions {
+        match condition.field.kind {
+            Kind::Label(_) if dear.insert("labels") => cost += COST_OF_LABELS,
+            Kind::Instant(column) | Kind::OptionalInstant(column) if condition.operator == Operator::In && dear.insert(column) => {
+                cost += COST_OF_INSTANT;
+            }
+            _ => {}
+        }
+    }
+    cost.max(1)
 }
 
 /// A range of an index: conditions with values for their `?`, and the order in which it is read.
-struct Stretch {
-    conditions: String,
-    values: Vec<Value>,
-    order: String,
+pub(super) struct Stretch {
+    pub conditions: String,
+    pub values: Vec<Value>,
+    pub order: String,
 }
 
 fn stretches(order: Option<Order>, after: Option<&Position>) -> Vec<Stretch> {
@@ -68,11 +144,8 @@ fn stretches(order: Option<Order>, after: Option<&Position>) -> Vec<Stretch> {
         Stretch { conditions, values, order: BY_CREATION.to_owned() }
     };
 
-    let (column, optional) = match order.map(|order| order.field.kind) {
-        None | Some(Kind::Constant(_) | Kind::Label(_) | Kind::Object) => return vec![plain("", vec![])],
-        Some(Kind::Text(column) | Kind::Number(column) | Kind::Instant(column) | Kind::Flag(column)) => (column, false),
-        Some(Kind::OptionalText(column) | Kind::OptionalInstant(column)) => (column, true),
-    };
+    let Some(column) = order.and_then(|order| order.field.column()) else { return vec![plain("", vec![])] };
+    let optional = order.is_some_and(|order| matches!(order.field.kind, Kind::OptionalText(_) | Kind::OptionalInstant(_)));
     let (direction, beyond) = if order.is_some_and(|order| order.descending) { ("DESC", "<") } else { ("ASC", ">") };
     // What is said already is not said twice: that would keep SQLite from using its index.
     let ties = match column {
@@ -97,147 +170,9 @@ fn stretches(order: Option<Order>, after: Option<&Position>) -> Vec<Stretch> {
     }
 }
 
-/// Binds values to a query, whichever its kind and its database.
-macro_rules! bound {
-    ($query:expr, $values:expr) => {
-        $values.iter().fold($query, |query, value| match value {
-            Value::Text(text) => query.bind(text),
-            Value::Integer(integer) => query.bind(integer),
-            Value::Number(number) => query.bind(number),
-            Value::Flag(flag) => query.bind(flag),
-        })
-    };
-}
-
-/// A query under construction: text with numbered placeholders, and the values for them.
-#[derive(Clone)]
-struct Query {
-    columns: &'static str,
-    table: &'static str,
-    within: &'static [&'static str],
-    dialect: Dialect,
-    conditions: String,
-    values: Vec<Value>,
-}
-
-impl Query {
-    fn new(scope: &Scope, dialect: Dialect) -> Self {
-        let Scope { columns, table, within, ref keys } = *scope;
-        let values = keys.iter().cloned().map(Value::Text).collect();
-        Self { columns, table, within, dialect, conditions: String::new(), values }
-    }
-
-    /// Adds a value, and returns the placeholder that stands for it.
-    fn bind(&mut self, value: Value) -> String {
-        self.values.push(match value {
-            // PostgreSQL's text can't hold a NUL. No text of ours holds a control character, so its neighbour compares alike.
-            Value::Text(text) => Value::Text(text.replace('\0', "\u{1}")),
-            other => other,
-        });
-        format!("${}", self.values.len())
-    }
-
-    fn filtered(mut self, conditions: &[Condition]) -> Self {
-        for condition in conditions {
-            let sql = self.condition(condition);
-            self.conditions += " AND ";
-            self.conditions += &sql;
-        }
-        self
-    }
-
-    fn condition(&mut self, condition: &Condition) -> String {
-        let Some(value) = condition.value.clone() else { return "1 = 0".to_owned() };
-        let contains = condition.operator == Operator::In;
-        let expression = match condition.field.kind {
-            Kind::Instant(column) | Kind::OptionalInstant(column) if contains => self.dialect.instant_text(column),
-            Kind::Number(column) if contains => format!("CAST({column} AS text)"),
-            Kind::Flag(column) => format!("CAST(CASE WHEN {column} THEN 'true' ELSE 'false' END AS bytewise_text)"),
-            Kind::Text(column)
-            | Kind::OptionalText(column)
-            | Kind::Number(column)
-            | Kind::Instant(column)
-            | Kind::OptionalInstant(column) => column.to_owned(),
-            Kind::Constant(text) => format!("CAST('{text}' AS bytewise_text)"),
-            Kind::Label(member) => format!("CAST(l.value ->> '{member}' AS bytewise_text)"),
-            Kind::Object => return "1 = 0".to_owned(),
-        };
-        let placeholder = self.bind(value);
-        let comparison = match condition.operator {
-            Operator::Eq => format!("{expression} = {placeholder}"),
-            Operator::Lt => format!("{expression} < {placeholder}"),
-            Operator::Gt => format!("{expression} > {placeholder}"),
-            Operator::Lte => format!("{expression} <= {placeholder}"),
-            Operator::Gte => format!("{expression} >= {placeholder}"),
-            // The one spelling of "contains" that both databases share and that has no wildcards.
-            Operator::In => format!("replace({expression}, {placeholder}, '') <> {expression}"),
-        };
-        match condition.field.kind {
-            Kind::Label(_) => format!("EXISTS (SELECT 1 FROM {} WHERE {comparison})", self.dialect.labels()),
-            _ => comparison,
-        }
-    }
-
-    fn stretch(mut self, stretch: &Stretch) -> Self {
-        let mut values = stretch.values.iter().cloned();
-        for part in stretch.conditions.split_inclusive('?') {
-            match (part.strip_suffix('?'), values.next()) {
-                (Some(text), Some(value)) => {
-                    let placeholder = self.bind(value);
-                    self.conditions += text;
-                    self.conditions += &placeholder;
-                }
-                _ => self.conditions += part,
-            }
-        }
-        self
-    }
-
-    async fn count(&self, conn: &mut Conn) -> Result<u64, StoreError> {
-        let counts = self.within.iter().map(|within| format!("(SELECT count(*) FROM {} WHERE {within}{})", self.table, self.conditions));
-        let sql = format!("SELECT {}", counts.collect::<Vec<_>>().join(" + "));
-        let count: i64 = on!(conn, c => {
-            bound!(sqlx::query_scalar(AssertSqlSafe(sql)), &self.values).fetch_one(c).await
-        })?;
-        Ok(u64::try_from(count).unwrap_or_default())
-    }
-
-    /// Where several conditions make up the collection, each gives what it has of the page, and the page is chosen among that: so every
-    /// one of them reads a range of its own index.
-    fn select(&self, order: &str, skip: u64, limit: u64) -> String {
-        let Self { columns, table, conditions, .. } = self;
-        // Both databases take 2^63 - 1 at most, which the contract allows.
-        let reach = skip.saturating_add(limit).min(i64::MAX.unsigned_abs());
-        let (inner_limit, inner_skip) = if self.within.len() == 1 { (limit, skip) } else { (reach, 0) };
-        let offset = |skip| if skip > 0 { format!(" OFFSET {skip}") } else { String::new() };
-        let part = |within: &&str| {
-            let range = format!("LIMIT {inner_limit}{}", offset(inner_skip));
-            format!("SELECT {columns} FROM {table} WHERE {within}{conditions} ORDER BY {order} {range}")
-        };
-        match self.within {
-            [within] => part(within),
-            several => {
-                let parts: Vec<String> = several.iter().map(|within| format!("SELECT * FROM ({}) AS part", part(within))).collect();
-                let parts = parts.join(" UNION ALL ");
-                format!("SELECT {columns} FROM ({parts}) AS parts ORDER BY {order} LIMIT {limit}{}", offset(skip))
-            }
-        }
-    }
-
-    async fn fetch<T>(&self, conn: &mut Conn, order: &str, skip: u64, limit: u64) -> Result<Vec<T>, StoreError>
-    where
-        T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
-    {
-        let sql = self.select(order, skip, limit);
-        Ok(on!(conn, c => {
-            bound!(sqlx::query_as(AssertSqlSafe(sql)), &self.values).fetch_all(c).await
-        })?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use sqlx::Row as _;
+    use sqlx::{AssertSqlSafe, Row as _};
 
     use super::*;
     use crate::{
@@ -246,7 +181,7 @@ mod tests {
             collection::Field,
             id::{AccountId, UserId},
         },
-        store::{Raw, Store, event, role_binding, token, user},
+        store::{Dialect, Raw, Store, event, role_binding, token, user},
     };
 
     /// Every stretch of every order reads a range of an index from its start: no table is scanned, and nothing is sorted but the items
@@ -276,8 +211,8 @@ mod tests {
                 let value = order.map(|_| Value::Text("x".to_owned()));
                 for after in [None, Some(position(value))] {
                     for stretch in stretches(order, after.as_ref()) {
-                        let query = Query::new(&scope, Dialect::Sqlite).stretch(&stretch);
-                        let query = Query { within: query.within.get(..1).unwrap(), ..query };
+                        let mut query = Query::new(&scope, Dialect::Sqlite).stretch(&stretch);
+                        query.within = query.within.get(..1).unwrap();
                         let sql = format!("EXPLAIN QUERY PLAN {}", query.select(&stretch.order, 0, 10));
                         let Raw::Sqlite(c) = conn.raw() else { panic!("not SQLite") };
                         let rows = sqlx::query(AssertSqlSafe(sql.clone())).fetch_all(c).await.unwrap();

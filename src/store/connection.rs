@@ -76,6 +76,11 @@ impl Conn {
         }
     }
 
+    /// What the connection is doing is of no use to anybody any more: it is closed rather than kept.
+    pub(super) fn spoil(&mut self) {
+        self.fitness = Fitness::Broken;
+    }
+
     /// The next statement touches many rows, and may take as long as that takes.
     pub(super) fn next_is_bulk(&mut self) {
         self.limit = Some(self.store.limits.bulk);

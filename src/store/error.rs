@@ -19,6 +19,14 @@ pub enum StoreError {
     /// A value that has to be unique is taken.
     #[error("a unique value is taken")]
     Duplicate,
+    /// A filter sets that many conditions over more than that many items.
+    #[error("a filter would take too long")]
+    TooDear {
+        /// The conditions.
+        conditions: usize,
+        /// How many items they could be set over.
+        items: u64,
+    },
     /// Anything else: a defect, here or in the database.
     #[error("the database failed: {0}")]
     Failed(#[source] sqlx::Error),

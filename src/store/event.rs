@@ -4,11 +4,12 @@ use super::{
     Conn, StoreError, Writer,
     collection::{Scope, list},
     columns::rows,
+    lister::Lister,
     on,
 };
 use crate::domain::{
     clock::Timestamp,
-    collection::{Field, Kind, Page, Selection},
+    collection::{Field, Kind, Page, Selection, Take},
     event::Event,
     id::{AccountId, EventId, TokenId, UserId},
 };
@@ -88,13 +89,21 @@ impl Conn {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM events WHERE id = $1 AND account_id = $2");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(event).bind(account).fetch_optional(c).await)?)
     }
+}
 
+impl Lister {
     /// Some of the account's events: of all of them, or of those that a user caused.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn list_events(&mut self, account: AccountId, by: Option<UserId>, selection: &Selection) -> Result<Page<Event>, StoreError> {
-        list(self, &scope(account, by), selection).await
+    /// [`StoreError::TooDear`], or when the store fails.
+    pub async fn list_events(
+        &mut self,
+        account: AccountId,
+        by: Option<UserId>,
+        selection: &Selection,
+        take: Take<'_, Event>,
+    ) -> Result<Page, StoreError> {
+        list(self, &scope(account, by), selection, take).await
     }
 }
 

@@ -14,8 +14,10 @@ pub mod event;
 mod health;
 pub mod instance;
 mod keeper;
+pub mod lister;
 pub mod meter;
 mod postgres;
+mod query;
 pub mod role_binding;
 mod sqlite;
 pub mod token;
@@ -89,6 +91,22 @@ impl Dialect {
         }
     }
 
+    /// Whether a condition holds in any row of a group.
+    fn any(self, condition: &str) -> String {
+        match self {
+            Self::Sqlite => format!("max({condition})"),
+            Self::Postgres => format!("bool_or({condition})"),
+        }
+    }
+
+    /// Whether a text contains another.
+    fn contains(self, text: &str, part: &str) -> String {
+        match self {
+            Self::Sqlite => format!("instr({text}, {part}) > 0"),
+            Self::Postgres => format!("strpos({text}, {part}) > 0"),
+        }
+    }
+
     /// An instant as clients see it.
     fn instant_text(self, column: &str) -> String {
         match self {
@@ -113,6 +131,7 @@ pub struct Parts {
     pools: Pools,
     limits: Limits,
     health: Arc<Health>,
+    places: lister::Places,
     latency: meter::Latency,
 }
 
@@ -184,7 +203,8 @@ impl Store {
     }
 
     fn new(pools: Pools, limits: Limits, health: Arc<Health>) -> Self {
-        let store = Self(Arc::new(Parts { pools, limits, health, latency: meter::latency() }));
+        let places = lister::Places::new(&pools);
+        let store = Self(Arc::new(Parts { pools, limits, health, places, latency: meter::latency() }));
         if limits.closes {
             tokio::spawn(keeper::keep(Arc::downgrade(&store.0)));
         }
@@ -197,14 +217,6 @@ impl Store {
     /// When none can be had in time.
     pub async fn read(&self) -> Result<Conn, StoreError> {
         self.acquire(Access::Read).await
-    }
-
-    /// A connection to read a page of a collection on. Lists have connections of their own, so that authentication never waits for them.
-    ///
-    /// # Errors
-    /// When none can be had in time.
-    pub async fn list(&self) -> Result<Conn, StoreError> {
-        self.acquire(Access::List).await
     }
 
     /// A transaction. Dropped without [`Writer::commit`], it never happened.

@@ -4,10 +4,11 @@ use super::{
     Conn, StoreError, Writer,
     collection::{Scope, list},
     columns::rows,
+    lister::Lister,
     on,
 };
 use crate::domain::{
-    collection::{Field, Kind, Page, Selection},
+    collection::{Field, Kind, Page, Selection, Take},
     id::{AccountId, RoleBindingId, UserId},
     role_binding::RoleBinding,
 };
@@ -58,19 +59,6 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(id).bind(account).fetch_optional(c).await)?)
     }
 
-    /// Some of the account's bindings: of all of them, or of those of a user.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn list_role_bindings(
-        &mut self,
-        account: AccountId,
-        user: Option<UserId>,
-        selection: &Selection,
-    ) -> Result<Page<RoleBinding>, StoreError> {
-        list(self, &scope(account, user), selection).await
-    }
-
     /// All bindings of a user, in whichever account, oldest first.
     ///
     /// # Errors
@@ -117,6 +105,22 @@ impl Conn {
     pub async fn owns_an_account(&mut self, user: UserId) -> Result<bool, StoreError> {
         const ANY: &str = "SELECT EXISTS (SELECT 1 FROM role_bindings WHERE user_id = $1 AND role = 'owner' AND role_constraints <> '[]')";
         Ok(on!(self, c => sqlx::query_scalar(ANY).bind(user).fetch_one(c).await)?)
+    }
+}
+
+impl Lister {
+    /// Some of the account's bindings: of all of them, or of those of a user.
+    ///
+    /// # Errors
+    /// [`StoreError::TooDear`], or when the store fails.
+    pub async fn list_role_bindings(
+        &mut self,
+        account: AccountId,
+        user: Option<UserId>,
+        selection: &Selection,
+        take: Take<'_, RoleBinding>,
+    ) -> Result<Page, StoreError> {
+        list(self, &scope(account, user), selection, take).await
     }
 }
 

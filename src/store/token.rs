@@ -4,10 +4,11 @@ use super::{
     Conn, StoreError, Writer,
     collection::{Scope, list},
     columns::rows,
+    lister::Lister,
     on,
 };
 use crate::domain::{
-    collection::{Field, Kind, Page, Selection},
+    collection::{Field, Kind, Page, Selection, Take},
     id::{AccountId, TokenId, UserId},
     role::Role,
     secret::SecretDigest,
@@ -62,6 +63,17 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_scalar(FIND).bind(user).fetch_all(c).await)?)
     }
 
+    /// Whether the user has at least that many tokens.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_tokens(&mut self, user: UserId, many: u32) -> Result<bool, StoreError> {
+        const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM tokens WHERE user_id = $1 LIMIT $2) AS counted";
+        let many = i64::from(many);
+        let count: i64 = on!(self, c => sqlx::query_scalar(COUNT).bind(user).bind(many).fetch_one(c).await)?;
+        Ok(count >= many)
+    }
+
     /// Who else may know the secret of what is made with that token.
     ///
     /// # Errors
@@ -81,13 +93,15 @@ impl Conn {
              AND b.role_constraints <> '[]' WHERE t.user_id = $1 AND t.vouched_by <> $1 AND t.vouched_by <> $3 ORDER BY t.created_at, t.id";
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).bind(account).bind(UserId::nil()).fetch_all(c).await)?)
     }
+}
 
+impl Lister {
     /// Some of the user's tokens.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn list_tokens(&mut self, user: UserId, selection: &Selection) -> Result<Page<Token>, StoreError> {
-        list(self, &scope(user), selection).await
+    /// [`StoreError::TooDear`], or when the store fails.
+    pub async fn list_tokens(&mut self, user: UserId, selection: &Selection, take: Take<'_, Token>) -> Result<Page, StoreError> {
+        list(self, &scope(user), selection, take).await
     }
 }
 

@@ -4,11 +4,12 @@ use super::{
     Conn, StoreError, Writer,
     collection::{Scope, list},
     columns::rows,
+    lister::Lister,
     on,
 };
 use crate::domain::{
     clock::Timestamp,
-    collection::{Field, Kind, Page, Selection},
+    collection::{Field, Kind, Page, Selection, Take},
     id::{AccountId, UserId},
     name::Email,
     role::Role,
@@ -96,12 +97,15 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_optional(c).await)?)
     }
 
-    /// Some of the account's users.
+    /// Whether at least that many users were created in the account.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list_users(&mut self, account: AccountId, selection: &Selection) -> Result<Page<User>, StoreError> {
-        list(self, &scope(account), selection).await
+    pub async fn has_users(&mut self, account: AccountId, many: u32) -> Result<bool, StoreError> {
+        const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM users WHERE account_id = $1 LIMIT $2) AS counted";
+        let many = i64::from(many);
+        let count: i64 = on!(self, c => sqlx::query_scalar(COUNT).bind(account).bind(many).fetch_one(c).await)?;
+        Ok(count >= many)
     }
 
     /// Whether somebody else in the account has that email, however it is spelled.
@@ -131,6 +135,16 @@ impl Conn {
     pub async fn all_users(&mut self) -> Result<Vec<User>, StoreError> {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM users ORDER BY created_at, id");
         Ok(on!(self, c => sqlx::query_as(FIND).fetch_all(c).await)?)
+    }
+}
+
+impl Lister {
+    /// Some of the account's users.
+    ///
+    /// # Errors
+    /// [`StoreError::TooDear`], or when the store fails.
+    pub async fn list_users(&mut self, account: AccountId, selection: &Selection, take: Take<'_, User>) -> Result<Page, StoreError> {
+        list(self, &scope(account), selection, take).await
     }
 }
 

@@ -17,6 +17,7 @@ mod outage;
 mod pages;
 mod people;
 mod problems;
+mod quotas;
 mod races;
 mod roles;
 mod token;

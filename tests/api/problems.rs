@@ -115,6 +115,53 @@ async fn queries() {
     .await;
 }
 
+/// Of many faults 16 are listed, and the last one says so.
+#[tokio::test]
+async fn many_faults() {
+    on_every_database(async |app| {
+        let names = |count| (0..count).map(|n| format!("a{n}")).collect::<Vec<_>>();
+        for (given, listed) in [(1, 1), (16, 16), (17, 16), (3_600, 16)] {
+            for path in ["/problems/3".to_owned(), "/whoami".to_owned(), app.mine()] {
+                let reply = app.get(format!("{path}?{}", names(given).join("&"))).problem(6).await;
+                let (problem, wanted) = (reply.json(), names(given));
+                let params = problem["invalidParams"].as_array().unwrap();
+                assert_eq!(params.iter().map(|param| param["name"].as_str().unwrap()).collect::<Vec<_>>(), wanted[..listed], "{path}");
+                assert_eq!(params[listed - 1]["reason"].as_str().unwrap().contains("more"), given > listed, "{path}: {problem}");
+            }
+        }
+    })
+    .await;
+}
+
+/// Nobody without credentials gets much for what it sends.
+#[tokio::test]
+async fn small_answers_without_credentials() {
+    on_every_database(async |app| {
+        let long = "x%01%c3%a9".repeat(3_000);
+        let many = (0..300).map(|n| format!("{n}{}=%01", "%01".repeat(60))).collect::<Vec<_>>().join("&");
+        let account = app.account;
+        for (method, path) in [
+            ("GET", format!("/problems/3?{many}")),
+            ("GET", format!("/problems/{long}")),
+            ("GET", format!("/whoami?{many}")),
+            ("GET", format!("/verify?{many}")),
+            ("GET", format!("/verify?role={long}")),
+            ("GET", format!("/healthz?{many}")),
+            ("GET", format!("/accounts/{account}/core/v1/users?{many}")),
+            ("GET", format!("/{long}")),
+            ("DELETE", format!("/swagger-ui/{long}")),
+            ("POST", format!("/oauth2/revoke?{many}")),
+            ("POST", format!("/oauth2/introspect?{many}")),
+            ("POST", format!("/leaks?{many}")),
+        ] {
+            let reply = app.call(method, &path).anonymous().body(format!("token={long}")).send().await;
+            let headers: usize = reply.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+            assert!(reply.body.len() + headers < 8 * 1024, "{method} {}: {} and {headers} bytes", &path[..20], reply.body.len());
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn negotiation() {
     on_every_database(async |app| {

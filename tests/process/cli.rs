@@ -117,6 +117,26 @@ fn a_demonstration_lives_in_memory_and_says_so() {
 }
 
 #[test]
+fn quotas_are_told_on_the_command_line() {
+    for database in Database::all() {
+        let url = database.url();
+        let first = init(&url);
+        let server = Server::start(&url, &["--max-tokens-per-user", "1", "--max-users-per-account", "1"]);
+        let tokens = first.mine().rsplit_once('/').unwrap().0.to_owned();
+        let users = tokens.rsplit_once("/users/").unwrap().0.to_owned() + "/users";
+        for (path, body) in [
+            (tokens, r#"{"type": "application/astra-token", "version": "1.0", "name": "x"}"#),
+            (users, r#"{"type": "application/astra-user", "version": "1.2", "email": "x@example.com"}"#),
+        ] {
+            let (status, body) = call(&server.address, "POST", &path, &first.secret, body);
+            assert_eq!(status, 403, "{body}");
+            assert!(body.contains("the most that this server allows"), "{body}");
+        }
+        server.stop();
+    }
+}
+
+#[test]
 fn the_document_needs_no_database() {
     let committed = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/spec/openapi.json")).unwrap();
     assert_eq!(printed(&["openapi"]), committed);
@@ -155,7 +175,9 @@ fn malformed_arguments_are_one_sentence() {
         }
     }
     let help = printed(&["--help"]);
-    for word in ["--database", "TOKENWARD_LISTEN", "init", "openapi", "--page-cap"] {
+    for word in
+        ["--database", "TOKENWARD_LISTEN", "init", "openapi", "--page-cap", "--max-tokens-per-user", "TOKENWARD_MAX_USERS_PER_ACCOUNT"]
+    {
         assert!(help.contains(word), "{help}");
     }
 }
