@@ -125,6 +125,7 @@ impl Service {
         for binding in change.writer.role_bindings_abroad(home).await? {
             change.record(binding.account_id, Deed::Deleted, Subject::RoleBinding(binding.id, binding.user_id)).await?;
         }
+        change.delete_contents(home).await?;
         change.writer.delete_account(home).await?;
         change.commit().await
     }

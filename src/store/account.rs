@@ -124,7 +124,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Forgets an account and all that it contains, its events too.
+    /// Forgets an account, its users and their role bindings. Tokens and events are nobody's from the commit on, and deleted by other
+    /// statements.
     ///
     /// # Errors
     /// When the store fails.

@@ -8,6 +8,7 @@ pub mod account;
 pub mod caller;
 pub mod collection;
 mod columns;
+pub mod deletion;
 pub mod event;
 pub mod instance;
 pub mod meter;

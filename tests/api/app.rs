@@ -1,7 +1,7 @@
 //! A server under test: its own database, a clock that ticks a second a look, randomness from a seed.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt::Write as _,
     io,
     net::IpAddr,
@@ -178,6 +178,15 @@ impl App {
         Self::new(Database::Memory).await
     }
 
+    /// What a server does in the background; a database that doesn't answer is left alone.
+    pub async fn settle(&self) {
+        let background = async {
+            self.service.write_activity().await?;
+            self.service.finish_deletions().await
+        };
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(500), background).await;
+    }
+
     /// Runs a statement on the database, behind the server's back.
     pub async fn sabotage(&self, sql: &str) {
         self.database.execute(sql).await;
@@ -285,7 +294,7 @@ impl App {
         };
         let secret = tokenward::domain::secret::Secret::generate(self.service_entropy()).unwrap();
         let mut writer = self.store.write().await.unwrap();
-        writer.insert_token(&token, secret.digest(), user).await.unwrap();
+        writer.insert_token(&token, secret.digest(), &BTreeSet::new()).await.unwrap();
         writer.commit().await.unwrap();
         (token.id.to_string(), secret.expose().to_owned())
     }
@@ -402,6 +411,7 @@ impl Call<'_> {
         let request = Request::from_parts(parts, body);
         let mut response = self.app.endpoint.get_response(request).await;
         let body = response.take_body().into_vec().await.unwrap();
+        self.app.settle().await;
         let reply = Reply { shown, status: response.status(), headers: response.headers().clone(), body };
         conforms(&self.method, &self.path, &reply);
         reply
