@@ -71,7 +71,7 @@ pub(super) struct Serve {
     #[arg(long, env = "TOKENWARD_LOG", default_value = "info", value_name = "LEVEL")]
     log: LevelFilter,
     #[command(flatten)]
-    founding: First,
+    pub(super) founding: First,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -89,7 +89,8 @@ impl Serve {
         let service = open(&database).await?;
         // Read only where it's needed: a secret that was given once need not stay around.
         let secret_from = self.founding.secret_from();
-        let founding = if self.demo || service.is_founded().await? { None } else { Some(self.founding.read()?) };
+        let founding = if self.demo || service.is_founded().await? { None } else { Some(self.founding) };
+        let founding = founding.map(super::First::read).transpose()?;
         let (listener, local) = listen(self.listen).await?;
         let metrics = match self.metrics_listen {
             Some(address) => Some((listen(address).await?, Metrics::of(service.clone()))),

@@ -18,7 +18,7 @@ use crate::{
 /// How many tokens are deleted in the request itself.
 const FEW: u32 = 100;
 /// How many tokens or events one transaction deletes in the background: so few that it keeps nobody waiting.
-const BATCH: u32 = 200;
+const BATCH: u32 = 100;
 /// How long the others have for themselves between two batches.
 const PAUSE: Duration = Duration::from_millis(5);
 

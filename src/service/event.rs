@@ -78,9 +78,8 @@ impl Service {
         if last.is_some_and(|last| wanted.later(A_DAY) < last) {
             tracing::warn!("events were forgotten up to a later instant than {wanted}: the clock or the retention has jumped");
         }
-        writer
-            .set_pruned_before(if cutoff == Cutoff::AsTheClockSays { before } else { last.map_or(before, |last| last.max(before)) })
-            .await?;
+        // Where that is earlier than last time, the clock was wrong then or is now: to keep events for longer does no harm.
+        writer.set_pruned_before(before).await?;
         writer.commit().await?;
         let mut pruned = 0;
         loop {

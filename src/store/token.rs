@@ -60,7 +60,7 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn count_tokens(&mut self, holder: &str, most: u32) -> Result<i64, StoreError> {
-        const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM tokens WHERE user_id = $1 LIMIT $2) AS some";
+        const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM tokens WHERE user_id = $1 LIMIT $2) AS counted";
         Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(holder).bind(i64::from(most)).fetch_one(c).await)?)
     }
 

@@ -7,7 +7,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, LazyLock, Mutex,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -128,6 +128,7 @@ pub struct App {
     store: Store,
     endpoint: BoxEndpoint<'static, poem::Response>,
     database: Database,
+    paused: AtomicBool,
 }
 
 /// Runs a test on SQLite and, if there is one, on PostgreSQL.
@@ -170,7 +171,8 @@ impl App {
         };
         let endpoint = poem::EndpointExt::boxed(api::endpoint(service.clone(), settings).unwrap());
         let secret = secret.expose().to_owned();
-        Self { service, clock, account: account_id, owner: user_id, token: token_id.to_string(), secret, store, endpoint, database }
+        let (token, paused) = (token_id.to_string(), AtomicBool::new(false));
+        Self { service, clock, account: account_id, owner: user_id, token, secret, store, endpoint, database, paused }
     }
 
     /// What `tokenward serve --demo` serves.
@@ -180,11 +182,38 @@ impl App {
 
     /// What a server does in the background; a database that doesn't answer is left alone.
     pub async fn settle(&self) {
+        if self.paused.load(Ordering::SeqCst) {
+            return;
+        }
         let background = async {
             self.service.write_activity().await?;
             self.service.finish_deletions().await
         };
-        let _ = tokio::time::timeout(std::time::Duration::from_millis(500), background).await;
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(20), background).await;
+    }
+
+    /// Leaves undone what a server does in the background.
+    pub fn pause_background(&self, paused: bool) {
+        self.paused.store(paused, Ordering::SeqCst);
+    }
+
+    /// How many rows a table has of that kind.
+    pub async fn count(&self, table: &str, condition: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {table} WHERE {condition}");
+        match &self.database {
+            Database::Postgres { .. } => {
+                let pool = sqlx::PgPool::connect(&self.database.url()).await.unwrap();
+                let counted = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap();
+                pool.close().await;
+                counted
+            }
+            Database::Sqlite(_) | Database::Memory => {
+                let pool = sqlx::SqlitePool::connect(&self.database.url()).await.unwrap();
+                let counted = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap();
+                pool.close().await;
+                counted
+            }
+        }
     }
 
     /// Runs a statement on the database, behind the server's back.
