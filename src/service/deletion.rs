@@ -1,7 +1,7 @@
 //! Deletions of what may be very much: at once for everybody, and then bit by bit in the background.
 //!
-//! One short transaction takes the tokens from their user, or the events from their account, and whatever is nobody's is reached by no
-//! query. What is left of them is deleted in batches, each with its events, by whichever server comes first; the store says what is to be
+//! One short transaction takes the tokens from their user, or marks the account; the query that tells whose a secret is finds neither any
+//! more. What is left of them is deleted in batches, each with its events, by whichever server comes first; the store says what is to be
 //! done, so that a crash forgets nothing.
 
 use std::{sync::Arc, time::Duration};
@@ -45,25 +45,28 @@ impl Service {
     /// Deletes a batch. True if nothing is left.
     async fn delete_some(&self, deletion: &Deletion) -> Result<bool> {
         let mut writer = self.store.write().await?;
+        if !writer.lock_deletion(&deletion.id).await? {
+            return Ok(true);
+        }
         let account = writer.lock_account(deletion.account_id, self.clock.now()).await?;
         let tokens = writer.take_tokens(&deletion.id, BATCH).await?;
-        let mut taken = tokens.len() as u64;
         let Some(at) = account else {
             // The account has been deleted, and its log with it.
-            taken += writer.take_events(&deletion.id, BATCH).await?;
-            if taken == 0 {
+            let done = tokens.is_empty() && writer.take_contents(&deletion.id, BATCH).await?;
+            if done {
                 writer.delete_deletion(&deletion.id).await?;
             }
             writer.commit().await?;
-            return Ok(taken == 0);
+            return Ok(done);
         };
+        let done = tokens.is_empty();
         let mut change = Change::continued(self.clone(), writer, at, deletion.deleted_by, Arc::new(deletion.occasion.clone()));
         change.record_all(deletion.account_id, Deed::Deleted, tokens.into_iter().map(|id| Subject::Token(id, deletion.user_id))).await?;
-        if taken == 0 {
+        if done {
             change.writer.delete_deletion(&deletion.id).await?;
         }
         change.commit().await?;
-        Ok(taken == 0)
+        Ok(done)
     }
 }
 
@@ -85,10 +88,9 @@ impl Change {
         self.delete_detached(deletion, user, account).await
     }
 
-    /// Leaves the events of an account that is being deleted, and the tokens of those at home in it, to the background.
-    pub async fn delete_contents(&mut self, account: AccountId) -> Result<()> {
-        let occasion = self.occasion().clone();
-        self.writer.insert_deletions_of_residents(account, self.by, &occasion).await?;
+    /// Deletes an account, and leaves all that it contains to the background.
+    pub async fn delete_account(&mut self, account: AccountId) -> Result<()> {
+        self.writer.delete_account(account).await?;
         self.leave(account.to_string(), self.by, account).await
     }
 

@@ -98,12 +98,13 @@ macro_rules! holder {
     ($tokens:expr, $account:literal, $condition:expr) => {
         concat!(
             "SELECT t.id AS token_id, t.name AS token_name, t.created_at AS issued_at, t.refused_at, t.user_id, u.email, u.state, \
-             u.is_enabled, u.account_id AS home, u.last_act_at, b.role, b.role_constraints, a.is_enabled AS account_is_enabled \
-             FROM ",
+             u.is_enabled, u.account_id AS home, u.last_act_at, \
+             CASE WHEN a.id IS NOT NULL THEN b.role END AS role, b.role_constraints, a.is_enabled AS account_is_enabled FROM ",
             $tokens,
-            " t JOIN users u ON u.id = t.user_id LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = ",
+            " t JOIN users u ON u.id = t.user_id JOIN accounts h ON h.id = u.account_id AND NOT h.is_deleted \
+             LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = ",
             $account,
-            " LEFT JOIN accounts a ON a.id = b.account_id WHERE ",
+            " LEFT JOIN accounts a ON a.id = b.account_id AND NOT a.is_deleted WHERE ",
             $condition
         )
     };
@@ -152,7 +153,7 @@ impl Conn {
     /// When the store fails.
     pub async fn grants_of(&mut self, user: UserId) -> Result<Vec<Grant>, StoreError> {
         const FIND: &str = "SELECT b.account_id, b.role, b.role_constraints, a.is_enabled AS account_is_enabled \
-             FROM role_bindings b JOIN accounts a ON a.id = b.account_id WHERE b.user_id = $1 ORDER BY b.created_at, b.id";
+             FROM role_bindings b JOIN accounts a ON a.id = b.account_id AND NOT a.is_deleted WHERE b.user_id = $1 ORDER BY b.created_at, b.id";
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_all(c).await)?)
     }
 }

@@ -1,4 +1,4 @@
-//! What is gone for everybody and yet to be deleted: very many tokens of a user, the users and events of an account.
+//! What is gone for everybody and yet to be deleted: very many tokens of a user, all that an account contains.
 
 use super::{Conn, StoreError, Writer, columns::rows, on};
 use crate::domain::{
@@ -9,7 +9,7 @@ use crate::domain::{
 /// Work that a deletion has left for the background.
 #[derive(Debug, Clone)]
 pub struct Deletion {
-    /// What `user_id` of the tokens says, or `account_id` of the events, that are to be deleted.
+    /// What `user_id` of the tokens says that are to be deleted; or the id of the account that is.
     pub id: String,
     /// Whose the tokens were.
     pub user_id: UserId,
@@ -50,16 +50,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Keeps a deletion for each user at home in an account who has tokens: they go with it.
+    /// Makes this transaction the only one that works on a deletion. False if that is finished.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn insert_deletions_of_residents(&mut self, home: AccountId, by: UserId, occasion: &Occasion) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO deletions (id, user_id, account_id, deleted_by, correlation_id) \
-             SELECT u.id, u.id, u.account_id, $2, $3 FROM users u \
-             WHERE u.account_id = $1 AND EXISTS (SELECT 1 FROM tokens t WHERE t.user_id = u.id)";
-        on!(self, c => sqlx::query(INSERT).bind(home).bind(by).bind(&occasion.correlation_id).execute(c).await.map(drop))?;
-        Ok(())
+    pub async fn lock_deletion(&mut self, deletion: &str) -> Result<bool, StoreError> {
+        const LOCK: &str = "UPDATE deletions SET id = id WHERE id = $1";
+        let locked = on!(self, c => sqlx::query(LOCK).bind(deletion).execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(locked > 0)
     }
 
     /// Deletes some of the tokens that a deletion is about, the oldest first, and returns them.
@@ -75,14 +73,29 @@ impl Writer {
         Ok(found)
     }
 
-    /// Deletes some of the events that a deletion is about. Returns how many.
+    /// Deletes some of what a deleted account contains, and at last the account. True if nothing is left.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn take_events(&mut self, deletion: &str, most: u32) -> Result<u64, StoreError> {
-        const DELETE: &str =
-            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE account_id = $1 ORDER BY sequence_count LIMIT $2)";
-        Ok(on!(self, c => sqlx::query(DELETE).bind(deletion).bind(i64::from(most)).execute(c).await.map(|done| done.rows_affected()))?)
+    pub async fn take_contents(&mut self, account: &str, most: u32) -> Result<bool, StoreError> {
+        // In this order: tokens are found by their users, and users by their account. Each along an index, so that what is gone costs nothing.
+        const STEPS: [&str; 4] = [
+            "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens \
+             WHERE user_id IN (SELECT id FROM users WHERE account_id = $1 ORDER BY id LIMIT $2) LIMIT $2)",
+            "DELETE FROM users WHERE id IN (SELECT id FROM users WHERE account_id = $1 ORDER BY id LIMIT $2)",
+            "DELETE FROM role_bindings WHERE id IN (SELECT id FROM role_bindings WHERE account_id = $1 ORDER BY id LIMIT $2)",
+            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE account_id = $1 ORDER BY sequence_count LIMIT $2)",
+        ];
+        const DELETE: &str = "DELETE FROM accounts WHERE id = $1 AND is_deleted";
+        let most = i64::from(most);
+        for step in STEPS {
+            let taken = on!(self, c => sqlx::query(step).bind(account).bind(most).execute(c).await.map(|done| done.rows_affected()))?;
+            if taken > 0 {
+                return Ok(false);
+            }
+        }
+        on!(self, c => sqlx::query(DELETE).bind(account).execute(c).await.map(drop))?;
+        Ok(true)
     }
 
     /// Forgets a deletion that is finished.

@@ -142,7 +142,8 @@ impl Writer {
     /// # Errors
     /// When the store fails.
     pub async fn forget_orphan(&mut self, digest: SecretDigest) -> Result<(), StoreError> {
-        const DELETE: &str = "DELETE FROM tokens WHERE digest = $1 AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = tokens.user_id)";
+        const DELETE: &str = "DELETE FROM tokens WHERE digest = $1 AND NOT EXISTS (SELECT 1 FROM users u \
+             JOIN accounts a ON a.id = u.account_id WHERE u.id = tokens.user_id AND NOT a.is_deleted)";
         on!(self, c => sqlx::query(DELETE).bind(digest).execute(c).await.map(drop))?;
         Ok(())
     }

@@ -120,7 +120,11 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn users_by_email(&mut self, email: &Email) -> Result<Vec<User>, StoreError> {
-        const FIND: &str = concat!("SELECT ", columns!(), " FROM users WHERE email_key = $1 ORDER BY created_at, id");
+        const FIND: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM users WHERE email_key = $1 AND account_id IN (SELECT id FROM accounts WHERE NOT is_deleted) ORDER BY created_at, id"
+        );
         Ok(on!(self, c => sqlx::query_as(FIND).bind(email.key()).fetch_all(c).await)?)
     }
 
@@ -129,7 +133,11 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn all_users(&mut self) -> Result<Vec<User>, StoreError> {
-        const FIND: &str = concat!("SELECT ", columns!(), " FROM users ORDER BY created_at, id");
+        const FIND: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM users WHERE account_id IN (SELECT id FROM accounts WHERE NOT is_deleted) ORDER BY created_at, id"
+        );
         Ok(on!(self, c => sqlx::query_as(FIND).fetch_all(c).await)?)
     }
 }

@@ -107,18 +107,44 @@ async fn of_a_deleted_account_nothing_is_left() {
         let (other, _, secret) = app.another_account().await;
         let viewer = app.user_in(other, "viewer@example.com", Some(Role::Viewer), UserState::Active, true).await;
         let (_, of_viewer) = app.token_of(viewer, "x").await;
-        let (tokens, events) = (app.count("tokens", "TRUE").await, app.count("events", "TRUE").await);
+        // Somebody from elsewhere who owns it, too, and somebody of it who is a guest elsewhere.
+        let guest = app.user("guest@example.com", Some(Role::Viewer)).await;
+        app.bind_in(other, guest, Role::Owner).await;
+        let (_, of_guest) = app.token_of(guest, "x").await;
+        let abroad = app.user_in(other, "abroad@example.com", Some(Role::Viewer), UserState::Active, true).await;
+        app.bind(abroad, Role::Viewer).await;
+        let tokens = app.count("tokens", "TRUE").await;
         let body = json!({ "type": "application/astra-token", "version": "1.0", "name": "x" });
         app.call("POST", format!("/accounts/{other}/core/v1/users/{viewer}/tokens")).json(&body).secret(&secret).expect(201).await;
         app.pause_background(true);
         app.call("DELETE", format!("/accounts/{other}")).secret(&secret).expect(204).await;
         for secret in [&secret, &of_viewer] {
             app.get("/whoami").secret(secret).expect(401).await;
+            app.get("/verify").secret(secret).expect(401).await;
+            app.get("/accounts").secret(secret).expect(401).await;
         }
-        assert_eq!((app.count("tokens", "TRUE").await, app.count("events", "TRUE").await), (tokens + 1, events + 1));
+        app.get("/whoami").secret(&of_guest).expect(200).await;
+        app.get(format!("/accounts/{other}")).secret(&of_guest).problem(11).await;
+        app.get(format!("/accounts/{other}/core/v1/users")).secret(&of_guest).problem(11).await;
+        app.get(format!("/verify?account={other}")).secret(&of_guest).expect(403).await;
+        assert_eq!(app.get("/accounts").secret(&of_guest).expect(200).await.json()["items"].as_array().unwrap().len(), 1);
+        let account = json!({ "type": "application/astra-account", "version": "1.0", "name": "x" });
+        app.call("POST", "/accounts").secret(&of_guest).json(&account).problem(11).await;
+        // What was given to it there is no obstacle at home.
+        app.call("POST", app.tokens(guest)).json(&body).expect(201).await;
+        app.get(below(app, &format!("users/{abroad}"))).problem(2).await;
+        let listed = app.service.operator_list_users().await.unwrap();
+        assert!(listed.iter().all(|user| user.account_id == app.account), "operators see none of them");
+        assert_eq!(app.count("tokens", "TRUE").await, tokens + 2, "they are there, and nobody's");
         app.pause_background(false);
         app.settle().await;
-        assert_eq!((app.count("tokens", "TRUE").await, app.count("events", "TRUE").await), (1, events));
+        let of_other = format!("account_id = '{other}'");
+        for table in ["users", "role_bindings", "events"] {
+            assert_eq!(app.count(table, &of_other).await, 0, "{table}");
+        }
+        assert_eq!(app.count("accounts", &format!("id = '{other}'")).await, 0);
+        assert_eq!(app.count("tokens", "TRUE").await, 3);
+        assert_eq!(app.count("events", "name = 'rolebinding.deleted'").await, 1, "what was had abroad ends there");
         assert_eq!(app.count("deletions", "TRUE").await, 0);
     })
     .await;

@@ -84,8 +84,11 @@ CREATE INDEX events_by_author ON events (account_id, user_id, created_at, id);
 CREATE INDEX events_by_resource ON events (account_id, resource_id, created_at, id);
 CREATE INDEX events_by_age ON events (created_at);
 
+-- A deleted account may have very many users; its row stays until they are gone. Until then nobody is at home in it or has a role in it.
+ALTER TABLE accounts ADD COLUMN is_deleted BOOLEAN NOT NULL DEFAULT FALSE;
+
 -- What is yet to be deleted in the background: the tokens whose user_id is this id, with an event for each in the account's log while
--- there is one, and the events whose account_id is this id.
+-- there is one; or the account of this id with all that it contains.
 CREATE TABLE deletions (
     id bytewise_text NOT NULL PRIMARY KEY,
     -- Whose the tokens were.
