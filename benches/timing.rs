@@ -117,7 +117,7 @@ async fn measure(database: &str, url: &str) -> bool {
     for _ in 0..20_000 {
         let metadata = Metadata::new(Labels::default(), service.now(), founded.user_id);
         let token = Token { id: TokenId::random(&OsEntropy).unwrap(), user_id: founded.user_id, name: name(), metadata };
-        writer.insert_token(&token, Secret::generate(&OsEntropy).unwrap().digest(), token.user_id).await.unwrap();
+        writer.insert_token(&token, Secret::generate(&OsEntropy).unwrap().digest(), &std::collections::BTreeSet::new()).await.unwrap();
     }
     writer.commit().await.unwrap();
     let endpoint = poem::EndpointExt::boxed(api::endpoint(service.clone(), Settings::default()).unwrap());

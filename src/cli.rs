@@ -1,6 +1,7 @@
 //! The command line: what can be said on it, and what each command does.
 
 mod connections;
+mod given;
 mod operator;
 mod serve;
 
@@ -8,7 +9,10 @@ use std::{fmt, io::Write as _, path::PathBuf, sync::Arc};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use self::serve::Serve;
+use zeroize::Zeroizing;
+
+pub use self::given::Given;
+use self::{given::BOOTSTRAP_TOKEN, serve::Serve};
 use crate::{
     api::{document, openapi_3_0},
     config::DatabaseUrl,
@@ -101,6 +105,8 @@ struct First {
     /// Without either, one is made and shown.
     #[arg(long, env = "TOKENWARD_BOOTSTRAP_TOKEN_FILE", value_name = "FILE")]
     bootstrap_token_file: Option<PathBuf>,
+    #[arg(skip)]
+    given: Given,
 }
 
 #[derive(Debug, Args)]
@@ -144,9 +150,6 @@ enum OpenapiVersion {
     V3_1,
 }
 
-/// The variable that may hold the first token's secret. Not an option of the command line, where other users of the machine would see it.
-const BOOTSTRAP_TOKEN: &str = "TOKENWARD_BOOTSTRAP_TOKEN";
-
 /// Why a command failed: one sentence for the operator.
 #[derive(Debug)]
 pub struct Failure(String);
@@ -171,6 +174,19 @@ impl From<Error> for Failure {
 }
 
 impl Cli {
+    /// Reads the command line; the first token's secret, if one is given in the environment, was taken out of that before.
+    #[must_use]
+    pub fn read(given: Given) -> Self {
+        let mut cli = Self::parse();
+        match &mut cli.command {
+            None => cli.serve.founding.given = given,
+            Some(Command::Serve(serve)) => serve.founding.given = given,
+            Some(Command::Init(init)) => init.founding.given = given,
+            Some(_) => {}
+        }
+        cli
+    }
+
     /// Does what was asked for.
     ///
     /// # Errors
@@ -237,17 +253,17 @@ impl First {
     fn secret_from(&self) -> Option<String> {
         match &self.bootstrap_token_file {
             Some(path) => Some(format!("$(cat '{}')", path.display())),
-            None => std::env::var_os(BOOTSTRAP_TOKEN).filter(|text| !text.is_empty()).map(|_| format!("${BOOTSTRAP_TOKEN}")),
+            None => self.given.0.as_ref().map(|_| format!("${BOOTSTRAP_TOKEN}")),
         }
     }
 
     fn read(self) -> Result<Founding, Failure> {
         let text = match &self.bootstrap_token_file {
-            Some(path) => Some(
+            Some(path) => Some(Zeroizing::new(
                 std::fs::read_to_string(path)
                     .map_err(|error| fail(format!("the bootstrap token's file {} can't be read: {error}", path.display())))?,
-            ),
-            None => std::env::var(BOOTSTRAP_TOKEN).ok().filter(|text| !text.is_empty()),
+            )),
+            None => self.given.0,
         };
         let secret = text.map(|text| Secret::parse(text.trim())).transpose();
         Ok(Founding {

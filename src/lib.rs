@@ -12,6 +12,7 @@
 //! [`service::Service`], which asks the [`store`]; what comes back becomes an answer, or a problem, and passes the gate again.
 
 pub mod api;
+pub mod background;
 pub mod cli;
 pub mod config;
 pub mod domain;

@@ -2,11 +2,16 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use tokenward::cli::{Cli, Given};
+
+fn main() -> ExitCode {
+    // Before there are threads: it may start the program anew.
+    run(Given::take())
+}
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match tokenward::cli::Cli::parse().run().await {
+async fn run(given: Given) -> ExitCode {
+    match Cli::read(given).run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("tokenward: {failure}");

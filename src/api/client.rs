@@ -2,13 +2,17 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use poem::{Request, http::HeaderMap};
 
 use super::problem::Problem;
-use crate::{config::TrustedProxy, domain::budget::Budget, service::Service};
+use crate::{
+    config::TrustedProxy,
+    domain::{budget::Budget, clock::Timestamp},
+    service::Service,
+};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -30,22 +34,42 @@ impl Budgets {
     /// # Errors
     /// That were too many.
     pub fn fail(&self, request: &Request, service: &Service) -> Result<(), Problem> {
-        self.spend(&self.failures, request, service)
+        let Some(client) = self.client_of(request) else { return Ok(()) };
+        lock(&self.failures).spend(client, service.now()).map_err(Problem::TooManyFailures)
+    }
+
+    /// Whoever is about to report leaks. Nothing is spent until [`Budgets::report`]: a report that can't be read costs no good one.
+    ///
+    /// # Errors
+    /// The client has made too many reports.
+    pub fn reporter(&self, request: &Request, service: &Service) -> Result<Reporter, Problem> {
+        let reporter = self.client_of(request).map(|client| (client, service.now()));
+        if let Some((client, now)) = reporter {
+            lock(&self.reports).check(client, now).map_err(Problem::TooManyFailures)?;
+        }
+        Ok(Reporter(reporter))
     }
 
     /// Leaks are reported.
     ///
     /// # Errors
     /// That were too many reports.
-    pub fn report(&self, request: &Request, service: &Service) -> Result<(), Problem> {
-        self.spend(&self.reports, request, service)
+    pub fn report(&self, reporter: &Reporter) -> Result<(), Problem> {
+        let Some((client, now)) = reporter.0 else { return Ok(()) };
+        lock(&self.reports).spend(client, now).map_err(Problem::TooManyFailures)
     }
 
-    fn spend(&self, budget: &Mutex<Budget>, request: &Request, service: &Service) -> Result<(), Problem> {
-        let Some(peer) = request.remote_addr().as_socket_addr() else { return Ok(()) };
-        let client = client(peer.ip(), request.headers(), &self.trusted);
-        budget.lock().unwrap_or_else(PoisonError::into_inner).spend(client, service.now()).map_err(Problem::TooManyFailures)
+    fn client_of(&self, request: &Request) -> Option<IpAddr> {
+        let peer = request.remote_addr().as_socket_addr()?;
+        Some(client(peer.ip(), request.headers(), &self.trusted))
     }
+}
+
+/// Who reports leaks, and when; nobody if it isn't known from where.
+pub(super) struct Reporter(Option<(IpAddr, Timestamp)>);
+
+fn lock(budget: &Mutex<Budget>) -> MutexGuard<'_, Budget> {
+    budget.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The nearest address that isn't one of our proxies: each of those has written down who spoke to it. What others write there is

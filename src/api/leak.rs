@@ -5,11 +5,13 @@ use poem_openapi::{
     ApiResponse, Object, OpenApi,
     registry::{MetaResponses, Registry},
 };
+use zeroize::Zeroize as _;
 
 use super::{
     Shared, Tag,
     body::{Body, Draft},
     caller::Anyone,
+    client::Reporter,
     exchange::Exchange,
     gate::NoQuery,
     negotiation::JSON,
@@ -31,13 +33,16 @@ impl Draft for LeakReport {
 }
 
 /// A report that its client may still make.
-pub(super) struct WithinBudget;
+pub(super) struct WithinBudget {
+    shared: Shared,
+    reporter: Reporter,
+}
 
 impl<'a> FromRequest<'a> for WithinBudget {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
         let shared = Shared::of(request)?;
-        shared.budgets.report(request, &shared.service)?;
-        Ok(Self)
+        let reporter = shared.budgets.reporter(request, &shared.service)?;
+        Ok(Self { shared, reporter })
     }
 }
 
@@ -65,14 +70,17 @@ impl Leaks {
     #[oai(path = "/leaks", method = "post", operation_id = "report_leaks")]
     async fn report_leaks(
         &self,
-        _within: WithinBudget,
+        within: WithinBudget,
         _no_query: NoQuery,
         anyone: Anyone,
         exchange: Exchange,
         body: Body<LeakReport>,
     ) -> Result<Answer<Taken>, Problem> {
-        let report = exchange.read(body).await?;
-        anyone.service.report_leaks(&report.secrets, &anyone.occasion).await?;
+        let mut report = exchange.read(body).await?;
+        within.shared.budgets.report(&within.reporter)?;
+        let reported = anyone.service.report_leaks(&report.secrets, &anyone.occasion).await;
+        report.secrets.zeroize();
+        reported?;
         Ok(Answer::new(StatusCode::NO_CONTENT))
     }
 }

@@ -10,6 +10,7 @@ use poem_openapi::{
     types::Type,
 };
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::{
     Tag,
@@ -254,7 +255,7 @@ impl OAuth2 {
     /// about itself.
     #[oai(path = "/oauth2/introspect", method = "post", operation_id = "introspect_token")]
     async fn introspect_token(&self, caller: Presented, issuer: Issuer, form: Form) -> Result<Answer<Introspected>, Problem> {
-        let found = caller.service.introspect(&caller, &form.token().await?).await?;
+        let found = caller.service.introspect(&caller, &Zeroizing::new(form.token().await?)).await?;
         let answer = Answer::new(StatusCode::OK).of(&caller.identity);
         Ok(match found {
             Some(found) => answer.body(JSON, to_json(&Introspection::of(&found, issuer.0))?),
@@ -268,7 +269,7 @@ impl OAuth2 {
     /// answer the secret is refused, everywhere and for ever; one that is nobody's is answered alike.
     #[oai(path = "/oauth2/revoke", method = "post", operation_id = "revoke_token")]
     async fn revoke_token(&self, anyone: Anyone, form: Form) -> Result<Answer<Revoked>, Problem> {
-        anyone.service.revoke_secret(&form.token().await?, &anyone.occasion).await?;
+        anyone.service.revoke_secret(&Zeroizing::new(form.token().await?), &anyone.occasion).await?;
         Ok(Answer::new(StatusCode::OK))
     }
 }

@@ -11,9 +11,10 @@ use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::Subsc
 use super::{Database, Failure, First, connections::Connections, fail, open, print};
 use crate::{
     api::{self, Settings, metrics::Metrics},
+    background::{Background, Retention},
     config::{DatabaseUrl, PublicUrl, TrustedProxy},
     server,
-    service::{Service, bootstrap::Founded, quota::Quotas},
+    service::{bootstrap::Founded, quota::Quotas},
     tls::{Files, Tls},
 };
 
@@ -45,6 +46,10 @@ pub(super) struct Serve {
     /// How many days events are kept.
     #[arg(long, env = "TOKENWARD_EVENT_RETENTION", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=36_500), value_name = "DAYS")]
     event_retention: u32,
+    /// Forget events as the clock and the retention say even if one of them has jumped. Otherwise a run of that goes at most a day further
+    /// than the last one: a clock that is years ahead must not end the audit log.
+    #[arg(long, env = "TOKENWARD_PRUNE_ALL")]
+    prune_all: bool,
     /// The most items that a page of a collection holds.
     #[arg(long, env = "TOKENWARD_PAGE_CAP", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000), value_name = "NUMBER")]
     page_cap: u64,
@@ -71,7 +76,7 @@ pub(super) struct Serve {
     #[arg(long, env = "TOKENWARD_LOG", default_value = "info", value_name = "LEVEL")]
     log: LevelFilter,
     #[command(flatten)]
-    founding: First,
+    pub(super) founding: First,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -94,7 +99,8 @@ impl Serve {
         service.set_quotas(Quotas { tokens_per_user: self.max_tokens_per_user, users_per_account: self.max_users_per_account });
         // Read only where it's needed: a secret that was given once need not stay around.
         let secret_from = self.founding.secret_from();
-        let founding = if self.demo || service.is_founded().await? { None } else { Some(self.founding.read()?) };
+        let founding = if self.demo || service.is_founded().await? { None } else { Some(self.founding) };
+        let founding = founding.map(super::First::read).transpose()?;
         let (listener, local) = listen(self.listen).await?;
         let metrics = match self.metrics_listen {
             Some(address) => Some((listen(address).await?, Metrics::of(service.clone()))),
@@ -141,12 +147,13 @@ impl Serve {
         if let Some(tls) = tls.clone() {
             tokio::spawn(async move { tls.watch().await });
         }
+        let kept = Duration::from_hours(24 * u64::from(self.event_retention));
         // The demonstration's are as old as the document's examples.
-        if !self.demo {
-            tokio::spawn(forget_old_events(service.clone(), self.event_retention));
-        }
+        let retention = (!self.demo).then_some(Retention { kept, prune_all: self.prune_all });
+        let background = Background::start(&service, retention);
         let options = server::Options { tls, limits };
         server::serve(listener, options, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
+        background.drain().await;
         // A request that outlived its grace holds its connection; what was acknowledged is safe without this.
         let _ = tokio::time::timeout(Duration::from_secs(1), service.close()).await;
         tracing::info!("stopped");
@@ -194,19 +201,6 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failur
     let listener = TcpListener::bind(address).await.map_err(cannot)?;
     let local = listener.local_addr().map_err(cannot)?;
     Ok((listener, local))
-}
-
-/// Once an hour, forgets the events that have been kept long enough. Never returns.
-async fn forget_old_events(service: Service, days: u32) {
-    let mut hours = tokio::time::interval(Duration::from_hours(1));
-    loop {
-        hours.tick().await;
-        match service.prune_events(Duration::from_hours(24 * u64::from(days))).await {
-            Ok(0) => {}
-            Ok(events) => tracing::info!(events, "old events were forgotten"),
-            Err(error) => tracing::warn!(?error, "old events couldn't be forgotten"),
-        }
-    }
 }
 
 /// Libraries tell of warnings only: what they trace may hold a request's head, and with it a secret.

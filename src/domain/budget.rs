@@ -36,6 +36,12 @@ impl Window {
         let passed = now.as_micros().saturating_sub(self.begun.as_micros());
         (0..WINDOW).contains(&passed).then_some(WINDOW - passed)
     }
+
+    /// Seconds until it ends, rounded up.
+    fn wait(self, now: Timestamp) -> u32 {
+        let left = self.left(now).unwrap_or(WINDOW);
+        u32::try_from(left.div_euclid(1_000_000) + 1).unwrap_or(u32::MAX)
+    }
 }
 
 impl Budget {
@@ -43,6 +49,15 @@ impl Budget {
     #[must_use]
     pub fn new(most: u32) -> Self {
         Self { most, since: Timestamp::from_micros(0), present: HashMap::new(), past: HashMap::new() }
+    }
+
+    /// Whether the client has something left; counts nothing.
+    ///
+    /// # Errors
+    /// As [`Budget::spend`].
+    pub fn check(&self, client: IpAddr, now: Timestamp) -> Result<(), u32> {
+        let window = self.window(client_key(client), now);
+        if self.most == 0 || window.spent < self.most { Ok(()) } else { Err(window.wait(now)) }
     }
 
     /// Counts once more.
@@ -59,15 +74,15 @@ impl Budget {
             self.since = now;
         }
         let client = client_key(client);
-        let remembered = self.present.get(&client).or_else(|| self.past.get(&client)).copied();
-        let mut window = remembered.filter(|window| window.left(now).is_some()).unwrap_or(Window { begun: now, spent: 0 });
+        let mut window = self.window(client, now);
         window.spent = window.spent.saturating_add(1);
         self.present.insert(client, window);
-        if window.spent <= self.most {
-            return Ok(());
-        }
-        let left = window.left(now).unwrap_or(WINDOW);
-        Err(u32::try_from(left.div_euclid(1_000_000) + 1).unwrap_or(u32::MAX))
+        if window.spent <= self.most { Ok(()) } else { Err(window.wait(now)) }
+    }
+
+    fn window(&self, client: u64, now: Timestamp) -> Window {
+        let remembered = self.present.get(&client).or_else(|| self.past.get(&client)).copied();
+        remembered.filter(|window| window.left(now).is_some()).unwrap_or(Window { begun: now, spent: 0 })
     }
 }
 
@@ -100,6 +115,8 @@ mod tests {
         for second in 0..3 {
             assert_eq!(budget.spend(one, at(second)), Ok(()));
         }
+        assert_eq!(budget.check(one, at(10)), Err(51));
+        assert_eq!(budget.check(address("192.0.2.2"), at(10)), Ok(()));
         assert_eq!(budget.spend(one, at(10)), Err(51));
         assert_eq!(budget.spend(address("192.0.2.2"), at(10)), Ok(()));
         assert_eq!(budget.spend(one, at(59)), Err(2));

@@ -7,6 +7,7 @@
 use std::{fmt, io};
 
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use super::{Refused, entropy::Entropy};
 
@@ -21,9 +22,9 @@ const RANDOM_LENGTH: usize = 43;
 /// 62^6 > 2^32.
 const CHECKSUM_LENGTH: usize = 6;
 
-/// A well-formed bearer secret. Shown once, never stored, never logged.
+/// A well-formed bearer secret. Shown once, never stored, never logged, overwritten in memory when it is dropped.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 /// The SHA-256 of a secret: what the store keeps and looks up by.
 ///
@@ -37,11 +38,15 @@ impl Secret {
     /// # Errors
     /// When the source of randomness fails.
     pub fn generate(entropy: &dyn Entropy) -> io::Result<Self> {
-        let mut random = [0; 32];
-        entropy.fill(&mut random)?;
-        let body = format!("{PREFIX}{}", base62(&mut random, RANDOM_LENGTH));
-        let checksum = checksum(&body);
-        Ok(Self(body + &checksum))
+        let mut random = Zeroizing::new([0; 32]);
+        entropy.fill(&mut *random)?;
+        // Of this capacity it is never copied elsewhere as it grows.
+        let mut text = Zeroizing::new(String::with_capacity(LENGTH));
+        text.push_str(PREFIX);
+        text.push_str(&Zeroizing::new(base62(&mut *random, RANDOM_LENGTH)));
+        let checksum = checksum(&text);
+        text.push_str(&checksum);
+        Ok(Self(text))
     }
 
     /// Recognises a secret by its length, prefix, alphabet and checksum; no look-up.
@@ -52,7 +57,7 @@ impl Secret {
         let malformed = || Refused::because("is not a tokenward secret (see `tokenward secret`)");
         let well_formed = text.len() == LENGTH && text.starts_with(PREFIX) && text.bytes().all(|b| b.is_ascii_alphanumeric());
         let (body, sum) = text.split_at_checked(LENGTH - CHECKSUM_LENGTH).ok_or_else(malformed)?;
-        if well_formed && checksum(body) == sum { Ok(Self(text.to_owned())) } else { Err(malformed()) }
+        if well_formed && checksum(body) == sum { Ok(Self(Zeroizing::new(text.to_owned()))) } else { Err(malformed()) }
     }
 
     /// What to look the secret up by.
@@ -92,7 +97,7 @@ fn checksum(body: &str) -> String {
 
 /// Writes a big-endian number in base 62, most significant digit first, padded to `length`; uses the number up.
 fn base62(number: &mut [u8], length: usize) -> String {
-    let mut digits: Vec<char> = (0..length)
+    let digits: Zeroizing<Vec<char>> = (0..length)
         .map(|_| {
             let mut remainder = 0_u16;
             for byte in number.iter_mut() {
@@ -102,9 +107,11 @@ fn base62(number: &mut [u8], length: usize) -> String {
             }
             ALPHABET.get(usize::from(remainder)).copied().map_or('0', char::from)
         })
-        .collect();
-    digits.reverse();
-    digits.into_iter().collect()
+        .collect::<Vec<_>>()
+        .into();
+    let mut text = String::with_capacity(length);
+    text.extend(digits.iter().rev());
+    text
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Accounts: create, retrieve, list, modify, delete.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Error, Result, Service,
@@ -122,10 +122,15 @@ impl Service {
         }
         admit(&account)?;
         // The account's own log goes with it; what its users had in others ends there, and is told there.
+        let mut abroad: BTreeMap<AccountId, Vec<Subject>> = BTreeMap::new();
         for binding in change.writer.role_bindings_abroad(home).await? {
-            change.record(binding.account_id, Deed::Deleted, Subject::RoleBinding(binding.id, binding.user_id)).await?;
+            abroad.entry(binding.account_id).or_default().push(Subject::RoleBinding(binding.id, binding.user_id));
         }
-        change.writer.delete_account(home).await?;
+        for (account, bindings) in abroad {
+            change.record_all(account, Deed::Deleted, bindings).await?;
+        }
+        change.writer.delete_role_bindings_abroad(home).await?;
+        change.delete_account(home).await?;
         change.commit().await
     }
 }

@@ -1,5 +1,7 @@
 //! The first account, its owner and that one's token.
 
+use std::collections::BTreeSet;
+
 use super::{Result, Service};
 use crate::{
     domain::{
@@ -67,9 +69,11 @@ impl Service {
         let token = Token { id: TokenId::random(entropy)?, user_id, name: founding.token_name, metadata };
         let occasion = Occasion { correlation_id: random_uuid(entropy)?.to_string(), uri: None, method: None };
         self.found(&mut writer, founding.account_name, &user, RoleBindingId::random(entropy)?, &occasion).await?;
-        writer.insert_token(&token, secret.digest(), user_id).await?;
+        // The secret may have been used before, in an account that is still being deleted.
+        writer.forget_orphan(secret.digest()).await?;
+        writer.insert_token(&token, secret.digest(), &BTreeSet::new()).await?;
         let event = Event::new(EventId::random(entropy)?, account_id, Deed::Created, Subject::Token(token.id, user_id), user_id, &occasion);
-        writer.insert_event(&event).await?;
+        writer.insert_events(account_id, &mut [event]).await?;
         writer.commit().await?;
         Ok(Some(Founded { account_id, user_id, token_id: token.id, secret }))
     }
@@ -87,10 +91,10 @@ impl Service {
         writer.insert_account(&Account::new(*account_id, name, metadata.clone())).await?;
         writer.insert_user(owner).await?;
         writer.insert_role_binding(&RoleBinding::of_owner(binding, *account_id, *user, metadata.clone())).await?;
+        let mut events = vec![];
         for subject in [Subject::Account(*account_id), Subject::User(*user), Subject::RoleBinding(binding, *user)] {
-            let event = Event::new(EventId::random(self.entropy())?, *account_id, Deed::Created, subject, *user, occasion);
-            writer.insert_event(&event).await?;
+            events.push(Event::new(EventId::random(self.entropy())?, *account_id, Deed::Created, subject, *user, occasion));
         }
-        Ok(())
+        Ok(writer.insert_events(*account_id, &mut events).await?)
     }
 }

@@ -1,31 +1,19 @@
 //! Who calls, and in which account.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use super::{Error, Result, Service, policy::Action};
 use crate::{
     domain::{
-        clock::Timestamp,
-        event::{Deed, Occasion, Subject},
+        event::Occasion,
         id::{AccountId, TokenId, UserId},
         role::Role,
         role_binding::RoleConstraints,
-        secret::{Secret, SecretDigest},
+        secret::Secret,
         user::UserState,
     },
     store::{Conn, caller::Holder, user::Member},
 };
-
-/// How often it is noted that a user has authenticated, or that a token was turned away: once in a minute, in microseconds.
-const NOTED_EVERY: i64 = 60_000_000;
-/// How many refused secrets are looked into at a time.
-pub(super) const MOST_LOOKS: usize = 64;
-/// How long a request waits for such a note. It is of no use to the request itself.
-const NOTE_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Someone with a role in an account: what every operation below `/accounts/{account_id}` needs to be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +70,7 @@ impl Identity {
 }
 
 impl Service {
-    /// Whose secret is this, speaking to that account (`None`: to none, or to one that can't exist)? Leaves word of it: when the user
+    /// Whose secret is this, speaking to that account (`None`: to none, or to one that can't exist)? Notes when the user
     /// was last here, or that its token was turned away.
     ///
     /// # Errors
@@ -92,7 +80,7 @@ impl Service {
         Ok(identify(&holder, account, occasion))
     }
 
-    /// The holder of a secret, if it may be used now. Leaves word of it, as above.
+    /// The holder of a secret, if it may be used now. Notes it, as above.
     pub(super) async fn admit(&self, secret: &str, spoken_to: SpokenTo, occasion: &Arc<Occasion>) -> Result<Holder> {
         let Ok(secret) = Secret::parse(secret) else { return Err(Error::InvalidCredentials) };
         let mut conn = self.store.read().await?;
@@ -101,66 +89,13 @@ impl Service {
             SpokenTo::Home => conn.find_usable_holder_at_home(secret.digest()).await?,
         };
         drop(conn);
+        // For every refused secret: how long the answer takes must not tell a known one from an unknown one.
         let Some(holder) = found else {
-            self.look_into(secret.digest(), occasion);
+            self.activity.refused(secret.digest(), occasion);
             return Err(Error::InvalidCredentials);
         };
-        let now = self.clock.now();
-        let minute_ago = Timestamp::from_micros(now.as_micros().saturating_sub(NOTED_EVERY));
-        if holder.last_act_at.is_none_or(|at| at <= minute_ago) {
-            let noted = tokio::time::timeout(NOTE_PATIENCE, self.note_act(holder.user_id, now, minute_ago)).await;
-            if !matches!(noted, Ok(Ok(()))) {
-                tracing::debug!("when a user was last here couldn't be noted");
-            }
-        }
+        self.activity.saw(holder.user_id, holder.last_act_at, self.clock.now());
         Ok(holder)
-    }
-
-    fn being_refused(&self) -> MutexGuard<'_, HashSet<TokenId>> {
-        self.being_refused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn note_act(&self, user: UserId, now: Timestamp, before: Timestamp) -> Result<()> {
-        let mut writer = self.store.write().await?;
-        writer.note_act(user, now, before).await?;
-        Ok(writer.commit().await?)
-    }
-
-    /// Finds out whether a refused secret is known all the same, and leaves an event if it is. In the background, and for every refused
-    /// secret: how long the answer takes must not tell a known one from an unknown one. When too many are looked into at once, no more
-    /// are: whoever presents so many at a time shall not keep the store from others.
-    fn look_into(&self, digest: SecretDigest, occasion: &Arc<Occasion>) {
-        let Ok(permit) = Arc::clone(&self.looks).try_acquire_owned() else { return };
-        let (service, occasion) = (self.clone(), Arc::clone(occasion));
-        tokio::spawn(async move {
-            if let Err(error) = service.note_refusal(digest, &occasion).await {
-                tracing::warn!(?error, "a refused token left no event");
-            }
-            drop(permit);
-        });
-    }
-
-    async fn note_refusal(&self, digest: SecretDigest, occasion: &Arc<Occasion>) -> Result<()> {
-        let found = self.store.read().await?.find_holder(digest, None).await?;
-        // Whoever is known was refused for its user's sake, though that one may take part again by now.
-        let Some(holder) = found else { return Ok(()) };
-        let now = self.clock.now();
-        let minute_ago = Timestamp::from_micros(now.as_micros().saturating_sub(NOTED_EVERY));
-        if holder.refused_at.is_some_and(|at| at > minute_ago) || !self.being_refused().insert(holder.token_id) {
-            return Ok(());
-        }
-        let written = self.write_refusal(&holder, now, minute_ago, occasion).await;
-        self.being_refused().remove(&holder.token_id);
-        written
-    }
-
-    async fn write_refusal(&self, holder: &Holder, now: Timestamp, minute_ago: Timestamp, occasion: &Arc<Occasion>) -> Result<()> {
-        let mut change = self.change_in(holder.home, Some(holder.user_id), holder.user_id, Arc::clone(occasion)).await?;
-        if change.writer.note_refusal(holder.token_id, now, minute_ago).await? {
-            change.record(holder.home, Deed::Refused, Subject::Token(holder.token_id, holder.user_id)).await?;
-            change.commit().await?;
-        }
-        Ok(())
     }
 }
 

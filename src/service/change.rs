@@ -29,6 +29,8 @@ pub(super) struct Change {
     pub at: Timestamp,
     /// Who makes it.
     pub by: UserId,
+    /// Whether the background is to be told when this is done.
+    pub leaves_work: bool,
     service: Service,
     occasion: Arc<Occasion>,
 }
@@ -96,7 +98,7 @@ impl Service {
                 return Err(Error::Forbidden);
             }
             if others.find(&mut writer).await?.is_subset(&wanted) {
-                return Ok(Change { writer, at, by, service: self.clone(), occasion });
+                return Ok(Change::continued(self.clone(), writer, at, by, occasion));
             }
         }
         Err(Error::unavailable("a user's accounts keep changing"))
@@ -109,6 +111,20 @@ impl Change {
         self.service.quotas.get().copied().unwrap_or_default()
     }
 
+    /// A change in a transaction that has its accounts locked.
+    pub const fn continued(service: Service, writer: Writer, at: Timestamp, by: UserId, occasion: Arc<Occasion>) -> Self {
+        Self { writer, at, by, leaves_work: false, service, occasion }
+    }
+
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// In which request it is made.
+    pub fn occasion(&self) -> &Occasion {
+        &self.occasion
+    }
+
     /// The history of something that this change creates.
     pub fn metadata(&self, labels: Labels) -> Metadata {
         Metadata::new(labels, self.at, self.by)
@@ -116,8 +132,17 @@ impl Change {
 
     /// Writes a deed into an account's log.
     pub async fn record(&mut self, account: AccountId, deed: Deed, subject: Subject) -> Result<()> {
-        let id = EventId::random(self.service.entropy())?;
-        Ok(self.writer.insert_event(&Event::new(id, account, deed, subject, self.by, &self.occasion)).await?)
+        self.record_all(account, deed, [subject]).await
+    }
+
+    /// Writes the same deed, done to several, into an account's log.
+    pub async fn record_all(&mut self, account: AccountId, deed: Deed, subjects: impl IntoIterator<Item = Subject>) -> Result<()> {
+        let mut events = vec![];
+        for subject in subjects {
+            let id = EventId::random(self.service.entropy())?;
+            events.push(Event::new(id, account, deed, subject, self.by, &self.occasion));
+        }
+        Ok(self.writer.insert_events(account, &mut events).await?)
     }
 
     /// Writes what was done to a user's own into the log of its home account: that one can't be deleted to be rid of it while the user
@@ -129,6 +154,10 @@ impl Change {
 
     /// Makes the change last.
     pub async fn commit(self) -> Result<()> {
-        Ok(self.writer.commit().await?)
+        self.writer.commit().await?;
+        if self.leaves_work {
+            self.service.deletions.notify_one();
+        }
+        Ok(())
     }
 }

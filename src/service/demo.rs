@@ -1,5 +1,7 @@
 //! The demonstration: what the document's examples speak of, on an empty database.
 
+use std::collections::BTreeSet;
+
 use super::{Error, Result, Service, bootstrap::Founded};
 use crate::domain::{
     Refused,
@@ -44,18 +46,20 @@ impl Service {
         let binding = known(sample::ROLE_BINDING.parse())?;
         self.found(&mut writer, known(ResourceName::parse(sample::ACCOUNT_NAME))?, &owner, binding, &occasion).await?;
         writer.insert_user(&colleague).await?;
-        writer.insert_token(&token, Secret::generate(self.entropy())?.digest(), owner_id).await?;
+        writer.insert_token(&token, Secret::generate(self.entropy())?.digest(), &BTreeSet::new()).await?;
         let event = |id, subject, occasion: &Occasion| Event::new(id, account_id, Deed::Created, subject, owner_id, occasion);
-        writer.insert_event(&event(EventId::random(self.entropy())?, Subject::User(colleague.id), &occasion)).await?;
+        let told = event(EventId::random(self.entropy())?, Subject::User(colleague.id), &occasion);
+        writer.insert_events(account_id, &mut [told]).await?;
         // This one as if by way of the API, for it is an example, too.
         occasion.uri = Some(format!("/accounts/{account_id}/core/v1/users/{owner_id}/tokens"));
         occasion.method = Some("post".to_owned());
-        writer.insert_event(&event(known(sample::EVENT.parse())?, Subject::Token(token_id, owner_id), &occasion)).await?;
-        writer.insert_token(&key, secret.digest(), owner_id).await?;
+        let told = event(known(sample::EVENT.parse())?, Subject::Token(token_id, owner_id), &occasion);
+        writer.insert_events(account_id, &mut [told]).await?;
+        writer.insert_token(&key, secret.digest(), &BTreeSet::new()).await?;
         occasion.uri = None;
         occasion.method = None;
         let id = EventId::random(self.entropy())?;
-        writer.insert_event(&event(id, Subject::Token(key.id, owner_id), &occasion)).await?;
+        writer.insert_events(account_id, &mut [event(id, Subject::Token(key.id, owner_id), &occasion)]).await?;
         writer.commit().await?;
         Ok(Founded { account_id, user_id: owner_id, token_id, secret })
     }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::{Error, Result, Service, caller::Caller, policy::Action};
 use crate::domain::{
-    clock::Timestamp,
     collection::{Page, Selection, Take},
     event::Event,
     id::EventId,
@@ -12,6 +11,21 @@ use crate::domain::{
 
 /// How many events one transaction forgets at most: few, so that it keeps nobody waiting.
 const BATCH: u32 = 500;
+
+const A_DAY: Duration = Duration::from_hours(24);
+
+/// How far the clock is believed when it says which events are old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cutoff {
+    /// Entirely.
+    AsTheClockSays,
+    /// Up to a day more than the last time, beside the time that has passed since then as far as this process knows. So a clock that is
+    /// years ahead forgets next to nothing.
+    ADayMore {
+        /// Since this process's last run.
+        passed: Duration,
+    },
+}
 
 impl Service {
     /// Returns an event.
@@ -40,9 +54,33 @@ impl Service {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn prune_events(&self, retention: Duration) -> Result<u64> {
-        let age = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
-        let before = Timestamp::from_micros(self.clock.now().as_micros().saturating_sub(age));
+    pub async fn prune_events(&self, retention: Duration, cutoff: Cutoff) -> Result<u64> {
+        let wanted = self.clock.now().earlier(retention);
+        let mut writer = self.store.write().await?;
+        let last = writer.pruned_before().await?;
+        let before = match cutoff {
+            Cutoff::AsTheClockSays => wanted,
+            Cutoff::ADayMore { passed } => {
+                let most = match last {
+                    Some(last) => last.later(A_DAY.saturating_add(passed)),
+                    // Nothing was ever forgotten as far as is known: this time nothing is.
+                    None => writer.oldest_event().await?.unwrap_or(wanted),
+                };
+                if wanted > most.later(A_DAY) {
+                    tracing::warn!(
+                        "events from before {wanted} should be forgotten by the clock and the retention, those from before {most} are: one of \
+                         the two has jumped. If that is meant, start once with --prune-all"
+                    );
+                }
+                wanted.min(most)
+            }
+        };
+        if last.is_some_and(|last| wanted.later(A_DAY) < last) {
+            tracing::warn!("events were forgotten up to a later instant than {wanted}: the clock or the retention has jumped");
+        }
+        // Where that is earlier than last time, the clock was wrong then or is now: to keep events for longer does no harm.
+        writer.set_pruned_before(before).await?;
+        writer.commit().await?;
         let mut pruned = 0;
         loop {
             let mut writer = self.store.write().await?;

@@ -1,9 +1,11 @@
 //! Use cases: authorise, check, write. One file per noun; who may do what stands in [`policy`] alone.
 
 pub mod account;
+pub mod activity;
 pub mod bootstrap;
 pub mod caller;
 pub mod change;
+pub mod deletion;
 pub mod demo;
 pub mod error;
 pub mod event;
@@ -15,19 +17,16 @@ pub mod token;
 pub mod user;
 pub mod verification;
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
-use tokio::sync::Semaphore;
+use tokio::sync::Notify;
 
+use self::activity::Activity;
 pub use crate::store::{Place, Unfit};
 use crate::{
     domain::{
         clock::{Clock, Timestamp},
         entropy::Entropy,
-        id::TokenId,
     },
     store::{
         Store,
@@ -47,10 +46,9 @@ pub struct Parts {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     continue_key: Vec<u8>,
-    /// The refused tokens whose event is being written: a burst with one of them writes no second.
-    being_refused: Mutex<HashSet<TokenId>>,
-    /// How many refused secrets may yet be looked into.
-    looks: Arc<Semaphore>,
+    activity: Activity,
+    /// Says that a deletion has left work for the background.
+    deletions: Notify,
     quotas: OnceLock<Quotas>,
 }
 
@@ -83,15 +81,8 @@ impl Service {
         writer.offer_continue_key(&key).await?;
         let continue_key = writer.continue_key().await?;
         writer.commit().await?;
-        Ok(Self(Arc::new(Parts {
-            store,
-            clock,
-            entropy,
-            continue_key,
-            being_refused: Mutex::default(),
-            looks: Arc::new(Semaphore::new(caller::MOST_LOOKS)),
-            quotas: OnceLock::new(),
-        })))
+        let (activity, deletions, quotas) = (Activity::default(), Notify::new(), OnceLock::new());
+        Ok(Self(Arc::new(Parts { store, clock, entropy, continue_key, activity, deletions, quotas })))
     }
 
     /// Sets how much users and accounts may hold. Counts the first time; without it the defaults hold.

@@ -1,7 +1,7 @@
 //! What operators do on the database itself, when nobody else can: issue, list and revoke tokens, and list users. No policy holds them
 //! back; their changes leave events, by nobody.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Error, FieldError, Result, Service};
 use crate::domain::{
@@ -35,11 +35,7 @@ impl Service {
         let mut conn = self.store.list(UserId::nil()).await?;
         let mut tokens = vec![];
         for user in users {
-            for id in conn.tokens_of(user.id).await? {
-                if let Some(token) = conn.find_token(user.id, id).await? {
-                    tokens.push((user.clone(), token));
-                }
-            }
+            tokens.extend(conn.tokens_of(user.id).await?.into_iter().map(|token| (user.clone(), token)));
         }
         Ok(tokens)
     }
@@ -56,10 +52,11 @@ impl Service {
     ) -> Result<(User, Token, Secret)> {
         let user = self.user_of(email, account).await?;
         let mut change = self.change_in(user.account_id, Some(user.id), UserId::nil(), self.at_the_command_line()?).await?;
+        change.writer.find_user(user.id).await?.ok_or(Error::NotFound)?;
         let secret = Secret::generate(self.entropy())?;
         let metadata = change.metadata(Labels::default());
         let token = Token { id: TokenId::random(self.entropy())?, user_id: user.id, name, metadata };
-        change.writer.insert_token(&token, secret.digest(), UserId::nil()).await?;
+        change.writer.insert_token(&token, secret.digest(), &BTreeSet::new()).await?;
         change.record(user.account_id, Deed::Created, Subject::Token(token.id, user.id)).await?;
         change.commit().await?;
         Ok((user, token, secret))

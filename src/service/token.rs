@@ -1,5 +1,7 @@
 //! Tokens: issue, retrieve, list, modify, revoke.
 
+use std::collections::BTreeSet;
+
 use super::{Error, Result, Service, caller::Caller, change::Change, error::Faults, policy::Action};
 use crate::{
     domain::{
@@ -12,6 +14,9 @@ use crate::{
     },
     store::Conn,
 };
+
+/// How many others may know a token's secret. Each token that is made with it is known to all of them, so there can't be any number.
+const MOST_KNOWERS: usize = 64;
 
 impl Service {
     /// Returns a token.
@@ -51,10 +56,8 @@ impl Service {
         change.has_room_for_token(user).await?;
         let secret = Secret::generate(self.entropy())?;
         let token = Token { id: TokenId::random(self.entropy())?, user_id: user, name: new.name, metadata: change.metadata(new.labels) };
-        // With a token that somebody else has made, whoever knows its secret makes more of them.
-        let own = user == caller.user_id;
-        let voucher = if own { change.writer.voucher_of(caller.token_id).await?.ok_or(Error::InvalidCredentials)? } else { caller.user_id };
-        change.writer.insert_token(&token, secret.digest(), voucher).await?;
+        let knowers = knowers(&mut change.writer, &caller, user).await?;
+        change.writer.insert_token(&token, secret.digest(), &knowers).await?;
         change.record_at_home(user, Deed::Created, Subject::Token(token.id, user)).await?;
         change.commit().await?;
         Ok((token, secret))
@@ -116,17 +119,27 @@ impl Service {
     }
 }
 
-/// Revokes those tokens of a user that others have made who don't rank above its new role: they may know the secrets, and nobody shall
-/// rise by what somebody else is given.
+/// Revokes those tokens of a user whose secret somebody of a lower role than its new one may know: nobody keeps the secret of a token that
+/// outranks them (CONTRACT.md §9).
 pub(super) async fn revoke_outgrown(change: &mut Change, risen: &RoleBinding) -> Result<()> {
-    let user = risen.user_id;
-    for (token, maker) in change.writer.tokens_vouched_by_others(user, risen.account_id).await? {
-        if maker <= Some(risen.role) {
-            change.writer.delete_token(token).await?;
-            change.record_at_home(user, Deed::Deleted, Subject::Token(token, user)).await?;
+    let mut knowers = change.writer.knowers_of_tokens_of(risen.user_id, risen.account_id).await?;
+    knowers.retain(|(_, role)| *role < risen.granted());
+    let home = change.writer.find_user(risen.user_id).await?.ok_or(Error::NotFound)?.account_id;
+    change.delete_tokens_known_by(knowers.into_iter().map(|(knower, _)| knower).collect(), risen.user_id, home).await
+}
+
+/// Who may know the secret of a token that the caller makes for a user, beside that one: whoever may know the secret that it is made with,
+/// and the caller.
+async fn knowers(conn: &mut Conn, caller: &Caller, user: UserId) -> Result<BTreeSet<UserId>> {
+    let mut knowers = conn.knowers_of(caller.token_id).await?;
+    if user != caller.user_id {
+        knowers.insert(caller.user_id);
+        if knowers.len() > MOST_KNOWERS {
+            return Err(Error::Forbidden);
         }
     }
-    Ok(())
+    knowers.remove(&user);
+    Ok(knowers)
 }
 
 /// Nothing beside the user has to exist.

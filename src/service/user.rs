@@ -1,6 +1,6 @@
 //! Users: create, retrieve, list, modify, delete.
 
-use super::{Error, Result, Service, caller::Caller, change::Change, error::Faults, policy::Action};
+use super::{Error, Result, Service, activity::Activity, caller::Caller, change::Change, error::Faults, policy::Action};
 use crate::{
     domain::{
         collection::{Page, Selection, Take},
@@ -18,7 +18,10 @@ impl Service {
     /// # Errors
     /// When it isn't in the account.
     pub async fn retrieve_user(&self, caller: &Caller, user: UserId) -> Result<User> {
-        Ok(find(&mut self.store.read().await?, caller, Action::ReadPeople, user).await?.0)
+        let unwritten = self.activity.unwritten(user);
+        let (mut user, _) = find(&mut self.store.read().await?, caller, Action::ReadPeople, user).await?;
+        Activity::complete(&mut user, unwritten);
+        Ok(user)
     }
 
     /// Returns some of the account's users.
@@ -27,7 +30,12 @@ impl Service {
     /// When the caller may not see them.
     pub async fn list_users(&self, caller: &Caller, selection: &Selection, take: Take<'_, User>) -> Result<Page> {
         caller.may(Action::ReadPeople)?;
-        Ok(self.store.list(caller.user_id).await?.list_users(caller.account_id, selection, take).await?)
+        let mut complete = |mut user: User| {
+            let unwritten = self.activity.unwritten(user.id);
+            Activity::complete(&mut user, unwritten);
+            take(user)
+        };
+        Ok(self.store.list(caller.user_id).await?.list_users(caller.account_id, selection, &mut complete).await?)
     }
 
     /// Whether the caller could create a user now: asked before the request's body is read.
@@ -73,7 +81,9 @@ impl Service {
     /// As [`Service::may_modify_user`], what `admit` says, or a conflict with what can't change.
     pub async fn modify_user(&self, caller: &Caller, id: UserId, new: UserChange, admit: impl FnOnce(&User) -> Result<()>) -> Result<User> {
         let (mut change, caller) = self.change(caller, Some(id)).await?;
-        let (before, member) = find(&mut change.writer, &caller, Action::ModifyProfile, id).await?;
+        let unwritten = self.activity.unwritten(id);
+        let (mut before, member) = find(&mut change.writer, &caller, Action::ModifyProfile, id).await?;
+        Activity::complete(&mut before, unwritten);
         let mut faults = Faults::default();
         faults.must_agree("id", new.id.as_deref(), &before.id);
         faults.must_agree("authProvider", new.auth_provider.map(AuthProvider::as_str), &before.auth_provider);
@@ -114,7 +124,9 @@ impl Service {
     /// As [`Service::may_delete_user`], what `admit` says, or when an account would be left without an owner.
     pub async fn delete_user(&self, caller: &Caller, id: UserId, admit: impl FnOnce(&User) -> Result<()>) -> Result<()> {
         let (mut change, caller) = self.change(caller, Some(id)).await?;
-        let (user, _) = find(&mut change.writer, &caller, Action::AdministerUsers, id).await?;
+        let unwritten = self.activity.unwritten(id);
+        let (mut user, _) = find(&mut change.writer, &caller, Action::AdministerUsers, id).await?;
+        Activity::complete(&mut user, unwritten);
         if is_last_owner_anywhere(&mut change.writer, id).await? {
             return Err(Error::Forbidden);
         }
@@ -146,11 +158,10 @@ impl User {
     }
 }
 
-/// Deletes a user with all that is its own, with an event for each in the log of its account.
+/// Deletes a user with all that is its own, with an event for each in the log of its account. Very many tokens are refused at once, and
+/// deleted in the background.
 pub(super) async fn delete(change: &mut Change, user: &User) -> Result<()> {
-    for token in change.writer.tokens_of(user.id).await? {
-        change.record(user.account_id, Deed::Deleted, Subject::Token(token, user.id)).await?;
-    }
+    change.delete_tokens_of(user.id, user.account_id).await?;
     for binding in change.writer.role_bindings_of(user.id).await? {
         change.record(binding.account_id, Deed::Deleted, Subject::RoleBinding(binding.id, user.id)).await?;
     }

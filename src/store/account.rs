@@ -43,7 +43,7 @@ fn scope(user: UserId) -> Scope {
         columns: "id, name, is_enabled, enabled_at, contact, labels, created_at, modified_at, created_by, modified_by",
         table: "accounts",
         within: &["id IN (SELECT b.account_id FROM role_bindings b JOIN accounts a ON a.id = b.account_id \
-             WHERE b.user_id = $1 AND b.role_constraints <> '[]' AND (a.is_enabled OR b.role = 'owner'))"],
+             WHERE b.user_id = $1 AND b.role_constraints <> '[]' AND NOT a.is_deleted AND (a.is_enabled OR b.role = 'owner'))"],
         keys: vec![user.to_string()],
     }
 }
@@ -54,7 +54,7 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn has_account(&mut self) -> Result<bool, StoreError> {
-        const ANY: &str = "SELECT EXISTS (SELECT 1 FROM accounts LIMIT 1)";
+        const ANY: &str = "SELECT EXISTS (SELECT 1 FROM accounts WHERE NOT is_deleted)";
         Ok(on!(self, c => sqlx::query_scalar(ANY).fetch_one(c).await)?)
     }
 
@@ -64,7 +64,7 @@ impl Conn {
     /// When the store fails.
     pub async fn find_account(&mut self, account: AccountId) -> Result<Option<Account>, StoreError> {
         const FIND: &str = "SELECT id, name, is_enabled, enabled_at, contact, labels, created_at, modified_at, created_by, modified_by \
-             FROM accounts WHERE id = $1";
+             FROM accounts WHERE id = $1 AND NOT is_deleted";
         Ok(on!(self, c => sqlx::query_as(FIND).bind(account).fetch_optional(c).await)?)
     }
 
@@ -127,13 +127,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Forgets an account and all that it contains, its events too.
+    /// Deletes an account: from the commit on nobody is at home in it or has a role in it. What it contains is deleted by other statements.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn delete_account(&mut self, account: AccountId) -> Result<(), StoreError> {
-        const DELETE: &str = "DELETE FROM accounts WHERE id = $1";
-        self.next_is_bulk();
+        const DELETE: &str = "UPDATE accounts SET is_deleted = TRUE WHERE id = $1";
         on!(self, c => sqlx::query(DELETE).bind(account).execute(c).await.map(drop))?;
         Ok(())
     }
@@ -145,7 +144,7 @@ impl Writer {
     /// When the store fails.
     pub async fn lock_account(&mut self, account: AccountId, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         const LOCK: &str = "UPDATE accounts SET changed_at = CASE WHEN changed_at < $2 THEN $2 ELSE changed_at + 1 END \
-             WHERE id = $1 RETURNING changed_at";
+             WHERE id = $1 AND NOT is_deleted RETURNING changed_at";
         Ok(on!(self, c => sqlx::query_scalar(LOCK).bind(account).bind(now).fetch_optional(c).await)?)
     }
 }

@@ -73,15 +73,38 @@ pub struct Grant {
 
 rows!(Grant { account_id, role, role_constraints, account_is_enabled });
 
+/// Of the tokens, the one of the digest, or else the one whose digest comes next: what is known and what isn't costs the same work, until it
+/// is compared in [`usable!`], last.
+macro_rules! nearest {
+    () => {
+        "(SELECT id, name, created_at, refused_at, user_id, digest FROM tokens WHERE digest >= $1 ORDER BY digest LIMIT 1)"
+    };
+}
+
+/// One comparison, so that no database does a part of it earlier.
+macro_rules! usable {
+    () => {
+        "CASE WHEN u.state = 'active' AND u.is_enabled THEN t.digest = $1 ELSE FALSE END"
+    };
+}
+
 macro_rules! holder {
-    (in $account:literal where $condition:literal) => {
+    (in $account:literal where $($condition:tt)+) => {
+        holder!("tokens", $account, $($condition)+)
+    };
+    (of the usable in $account:literal) => {
+        holder!(nearest!(), $account, usable!())
+    };
+    ($tokens:expr, $account:literal, $condition:expr) => {
         concat!(
             "SELECT t.id AS token_id, t.name AS token_name, t.created_at AS issued_at, t.refused_at, t.user_id, u.email, u.state, \
-             u.is_enabled, u.account_id AS home, u.last_act_at, b.role, b.role_constraints, a.is_enabled AS account_is_enabled \
-             FROM tokens t JOIN users u ON u.id = t.user_id \
+             u.is_enabled, u.account_id AS home, u.last_act_at, \
+             CASE WHEN a.id IS NOT NULL THEN b.role END AS role, b.role_constraints, a.is_enabled AS account_is_enabled FROM ",
+            $tokens,
+            " t JOIN users u ON u.id = t.user_id JOIN accounts h ON h.id = u.account_id AND NOT h.is_deleted \
              LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = ",
             $account,
-            " LEFT JOIN accounts a ON a.id = b.account_id WHERE ",
+            " LEFT JOIN accounts a ON a.id = b.account_id AND NOT a.is_deleted WHERE ",
             $condition
         )
     };
@@ -102,7 +125,7 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn find_usable_holder(&mut self, digest: SecretDigest, account: Option<AccountId>) -> Result<Option<Holder>, StoreError> {
-        const FIND: &str = holder!(in "$2" where "t.digest = $1 AND u.state = 'active' AND u.is_enabled");
+        const FIND: &str = holder!(of the usable in "$2");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(digest).bind(account).fetch_optional(c).await)?)
     }
 
@@ -111,7 +134,7 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn find_usable_holder_at_home(&mut self, digest: SecretDigest) -> Result<Option<Holder>, StoreError> {
-        const FIND: &str = holder!(in "u.account_id" where "t.digest = $1 AND u.state = 'active' AND u.is_enabled");
+        const FIND: &str = holder!(of the usable in "u.account_id");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(digest).fetch_optional(c).await)?)
     }
 
@@ -130,7 +153,7 @@ impl Conn {
     /// When the store fails.
     pub async fn grants_of(&mut self, user: UserId) -> Result<Vec<Grant>, StoreError> {
         const FIND: &str = "SELECT b.account_id, b.role, b.role_constraints, a.is_enabled AS account_is_enabled \
-             FROM role_bindings b JOIN accounts a ON a.id = b.account_id WHERE b.user_id = $1 ORDER BY b.created_at, b.id";
+             FROM role_bindings b JOIN accounts a ON a.id = b.account_id AND NOT a.is_deleted WHERE b.user_id = $1 ORDER BY b.created_at, b.id";
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_all(c).await)?)
     }
 }

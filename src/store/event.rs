@@ -1,5 +1,7 @@
 //! Events.
 
+use sqlx::QueryBuilder;
+
 use super::{
     Conn, StoreError, Writer,
     collection::{Scope, list},
@@ -45,6 +47,9 @@ pub static FIELDS: &[Field] = &[
     Field::new("metadata.modifiedBy", Kind::OptionalText("NULL")),
 ];
 
+/// How many events one statement keeps: SQLite and PostgreSQL take some ten thousand values.
+const AT_ONCE: usize = 50;
+
 macro_rules! columns {
     () => {
         "id, account_id, sequence_count, name, summary, description, class, severity, created_at, resource_id, resource_type, \
@@ -81,6 +86,15 @@ pub(super) fn scope(account: AccountId, by: Option<UserId>) -> Scope {
 }
 
 impl Conn {
+    /// When the oldest event happened, of all accounts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn oldest_event(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        const FIND: &str = "SELECT min(created_at) FROM events";
+        Ok(on!(self, c => sqlx::query_scalar(FIND).fetch_one(c).await)?)
+    }
+
     /// The event, if it is in that account's log.
     ///
     /// # Errors
@@ -108,34 +122,51 @@ impl Lister {
 }
 
 impl Writer {
-    /// Keeps an event at the end of its account's log, whose lock this transaction holds. Gives it its place there, and its time: after
-    /// that of every earlier event.
+    /// Keeps events at the end of their account's log, whose lock this transaction holds. Gives them their places there, and their
+    /// times: after that of every earlier event.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn insert_event(&mut self, event: &Event) -> Result<(), StoreError> {
-        const NEXT: &str = "UPDATE accounts SET event_count = event_count + 1, changed_at = changed_at + 1 WHERE id = $1 \
-             RETURNING event_count, changed_at";
-        const INSERT: &str = concat!(
-            "INSERT INTO events (",
-            columns!(),
-            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
-        );
-        let (count, at): (i64, Timestamp) = on!(self, c => sqlx::query_as(NEXT).bind(event.account_id).fetch_one(c).await)?;
-        on!(self, c => sqlx::query(INSERT).bind(event.id).bind(event.account_id).bind(count).bind(&event.name).bind(&event.summary)
-            .bind(&event.description).bind(event.class).bind(event.severity).bind(at).bind(&event.resource_id).bind(&event.resource_type)
-            .bind(event.related_user_id).bind(event.user_id).bind(&event.correlation_id).bind(&event.resource_uri)
-            .bind(&event.resource_method).bind(&event.resource_method_result).execute(c).await.map(drop))?;
+    pub async fn insert_events(&mut self, account: AccountId, events: &mut [Event]) -> Result<(), StoreError> {
+        // Once for all of them: PostgreSQL walks through every version that a transaction leaves of a row.
+        const NEXT: &str = "UPDATE accounts SET event_count = event_count + $2, changed_at = changed_at + $2 WHERE id = $1 \
+             RETURNING event_count - $2, changed_at - $2";
+        const INSERT: &str = concat!("INSERT INTO events (", columns!(), ") ");
+        if events.is_empty() {
+            return Ok(());
+        }
+        let many = i64::try_from(events.len()).unwrap_or(i64::MAX);
+        let (mut count, mut at): (i64, Timestamp) = on!(self, c => sqlx::query_as(NEXT).bind(account).bind(many).fetch_one(c).await)?;
+        for event in &mut *events {
+            (count, at) = (count + 1, at.next());
+            (event.sequence_count, event.created_at) = (count, at);
+        }
+        for some in events.chunks(AT_ONCE) {
+            on!(self, c => {
+                let mut query = QueryBuilder::new(INSERT);
+                query.push_values(some, |mut row, event| {
+                    row.push_bind(event.id).push_bind(event.account_id).push_bind(event.sequence_count).push_bind(&event.name)
+                        .push_bind(&event.summary).push_bind(&event.description).push_bind(event.class).push_bind(event.severity)
+                        .push_bind(event.created_at).push_bind(&event.resource_id).push_bind(&event.resource_type)
+                        .push_bind(event.related_user_id).push_bind(event.user_id).push_bind(&event.correlation_id)
+                        .push_bind(&event.resource_uri).push_bind(&event.resource_method).push_bind(&event.resource_method_result);
+                });
+                let is_usual = some.len() == 1 || some.len() == AT_ONCE;
+                query.build().persistent(is_usual).execute(c).await.map(drop)
+            })?;
+        }
         Ok(())
     }
 
-    /// Notes that a token is being turned away, unless that was noted since `before`. True if it wasn't.
+    /// Notes that a token is being turned away, unless that was noted less than that many microseconds from `now`. True if it wasn't.
+    /// What was noted later than now, before the clock went back, counts as long ago.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn note_refusal(&mut self, token: TokenId, now: Timestamp, before: Timestamp) -> Result<bool, StoreError> {
-        const NOTE: &str = "UPDATE tokens SET refused_at = $2 WHERE id = $1 AND (refused_at IS NULL OR refused_at <= $3) RETURNING id";
-        let noted: Option<TokenId> = on!(self, c => sqlx::query_scalar(NOTE).bind(token).bind(now).bind(before).fetch_optional(c).await)?;
+    pub async fn note_refusal(&mut self, token: TokenId, now: Timestamp, every: i64) -> Result<bool, StoreError> {
+        const NOTE: &str = "UPDATE tokens SET refused_at = $2 \
+             WHERE id = $1 AND (refused_at IS NULL OR refused_at <= $2 - $3 OR refused_at >= $2 + $3) RETURNING id";
+        let noted: Option<TokenId> = on!(self, c => sqlx::query_scalar(NOTE).bind(token).bind(now).bind(every).fetch_optional(c).await)?;
         Ok(noted.is_some())
     }
 

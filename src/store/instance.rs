@@ -1,8 +1,19 @@
 //! What all servers on one database share.
 
 use super::{Conn, Dialect, StoreError, Writer, on};
+use crate::domain::clock::Timestamp;
 
 impl Writer {
+    /// Keeps up to which instant events are being forgotten.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn set_pruned_before(&mut self, before: Timestamp) -> Result<(), StoreError> {
+        const SET: &str = "UPDATE instance SET pruned_before = $1 WHERE id = 1";
+        on!(self, c => sqlx::query(SET).bind(before).execute(c).await.map(drop))?;
+        Ok(())
+    }
+
     /// Keeps the key that seals `continue` tokens, unless there is one already.
     ///
     /// # Errors
@@ -40,6 +51,15 @@ impl Conn {
     pub(super) async fn find_continue_key(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         const FIND: &str = "SELECT continue_key FROM instance WHERE id = 1";
         on!(self, c => sqlx::query_scalar(FIND).fetch_optional(c).await)
+    }
+
+    /// Up to which instant events have been forgotten, if they ever were.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn pruned_before(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        const FIND: &str = "SELECT pruned_before FROM instance WHERE id = 1";
+        Ok(on!(self, c => sqlx::query_scalar(FIND).fetch_one(c).await)?)
     }
 
     /// The key that seals `continue` tokens.

@@ -9,6 +9,7 @@ pub mod caller;
 pub mod collection;
 mod columns;
 mod connection;
+pub mod deletion;
 mod error;
 pub mod event;
 mod health;

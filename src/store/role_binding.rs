@@ -64,7 +64,12 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn role_bindings_of(&mut self, user: UserId) -> Result<Vec<RoleBinding>, StoreError> {
-        const FIND: &str = concat!("SELECT ", columns!(), " FROM role_bindings WHERE user_id = $1 ORDER BY created_at, id");
+        const FIND: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM role_bindings WHERE user_id = $1 \
+             AND account_id IN (SELECT id FROM accounts WHERE NOT is_deleted) ORDER BY created_at, id"
+        );
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_all(c).await)?)
     }
 
@@ -103,7 +108,8 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn owns_an_account(&mut self, user: UserId) -> Result<bool, StoreError> {
-        const ANY: &str = "SELECT EXISTS (SELECT 1 FROM role_bindings WHERE user_id = $1 AND role = 'owner' AND role_constraints <> '[]')";
+        const ANY: &str = "SELECT EXISTS (SELECT 1 FROM role_bindings b JOIN accounts a ON a.id = b.account_id \
+             WHERE b.user_id = $1 AND b.role = 'owner' AND b.role_constraints <> '[]' AND NOT a.is_deleted)";
         Ok(on!(self, c => sqlx::query_scalar(ANY).bind(user).fetch_one(c).await)?)
     }
 }
@@ -149,6 +155,16 @@ impl Writer {
         let m = &binding.metadata;
         on!(self, c => sqlx::query(UPDATE).bind(binding.id).bind(binding.role).bind(&binding.role_constraints).bind(&m.labels)
             .bind(m.modified_at).bind(m.modified_by).execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Forgets the bindings in other accounts of the users who are at home in this one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_role_bindings_abroad(&mut self, home: AccountId) -> Result<(), StoreError> {
+        const DELETE: &str = "DELETE FROM role_bindings WHERE account_id <> $1 AND user_id IN (SELECT id FROM users WHERE account_id = $1)";
+        on!(self, c => sqlx::query(DELETE).bind(home).execute(c).await.map(drop))?;
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Tokens.
 
+use std::collections::BTreeSet;
+
 use super::{
     Conn, StoreError, Writer,
     collection::{Scope, list},
@@ -54,13 +56,23 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(token).bind(user).fetch_optional(c).await)?)
     }
 
+    /// How many tokens a user or a deletion has; counted up to `most`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn count_tokens(&mut self, holder: &str, most: u32) -> Result<i64, StoreError> {
+        const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM tokens WHERE user_id = $1 LIMIT $2) AS counted";
+        Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(holder).bind(i64::from(most)).fetch_one(c).await)?)
+    }
+
     /// All tokens of a user, oldest first.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn tokens_of(&mut self, user: UserId) -> Result<Vec<TokenId>, StoreError> {
-        const FIND: &str = "SELECT id FROM tokens WHERE user_id = $1 ORDER BY created_at, id";
-        Ok(on!(self, c => sqlx::query_scalar(FIND).bind(user).fetch_all(c).await)?)
+    pub async fn tokens_of(&mut self, user: UserId) -> Result<Vec<Token>, StoreError> {
+        const FIND: &str = "SELECT id, user_id, name, labels, created_at, modified_at, created_by, modified_by FROM tokens \
+             WHERE user_id = $1 ORDER BY created_at, id";
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_all(c).await)?)
     }
 
     /// Whether the user has at least that many tokens.
@@ -75,23 +87,25 @@ impl Conn {
     }
 
     /// Who else may know the secret of what is made with that token.
+    /// Who may know the secret of a token beside its user.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn voucher_of(&mut self, token: TokenId) -> Result<Option<UserId>, StoreError> {
-        const FIND: &str = "SELECT vouched_by FROM tokens WHERE id = $1";
-        Ok(on!(self, c => sqlx::query_scalar(FIND).bind(token).fetch_optional(c).await)?)
+    pub async fn knowers_of(&mut self, token: TokenId) -> Result<BTreeSet<UserId>, StoreError> {
+        const FIND: &str = "SELECT user_id FROM token_knowers WHERE token_id = $1";
+        let found: Vec<UserId> = on!(self, c => sqlx::query_scalar(FIND).bind(token).fetch_all(c).await)?;
+        Ok(found.into_iter().collect())
     }
 
-    /// The tokens of a user that somebody else has vouched for, with that one's role in the account, if it has any. Operators count as
-    /// nobody.
+    /// Who may know the secret of some token of that user, with the role in the account, if it gives any. Whoever was deleted has none.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn tokens_vouched_by_others(&mut self, user: UserId, account: AccountId) -> Result<Vec<(TokenId, Option<Role>)>, StoreError> {
-        const FIND: &str = "SELECT t.id, b.role FROM tokens t LEFT JOIN role_bindings b ON b.user_id = t.vouched_by AND b.account_id = $2 \
-             AND b.role_constraints <> '[]' WHERE t.user_id = $1 AND t.vouched_by <> $1 AND t.vouched_by <> $3 ORDER BY t.created_at, t.id";
-        Ok(on!(self, c => sqlx::query_as(FIND).bind(user).bind(account).bind(UserId::nil()).fetch_all(c).await)?)
+    pub async fn knowers_of_tokens_of(&mut self, user: UserId, account: AccountId) -> Result<Vec<(UserId, Option<Role>)>, StoreError> {
+        const FIND: &str = "SELECT DISTINCT k.user_id, b.role FROM tokens t JOIN token_knowers k ON k.token_id = t.id \
+             LEFT JOIN role_bindings b ON b.user_id = k.user_id AND b.account_id = $2 AND b.role_constraints <> '[]' \
+             WHERE t.user_id = $1 AND k.user_id <> $1 ORDER BY k.user_id";
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(user).bind(account).fetch_all(c).await)?)
     }
 }
 
@@ -106,16 +120,46 @@ impl Lister {
 }
 
 impl Writer {
-    /// Keeps a new token, the digest of its secret, and who vouches for it: the user itself, or whoever else may know the secret.
+    /// Keeps a new token, the digest of its secret, and who may know that beside the user.
     ///
     /// # Errors
-    /// [`StoreError::Duplicate`] when the secret is another token's; or when the store fails.
-    pub async fn insert_token(&mut self, token: &Token, digest: SecretDigest, vouched_by: UserId) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO tokens (id, user_id, name, digest, labels, created_at, modified_at, created_by, vouched_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    /// [`StoreError::Duplicate`] when the secret is another token's; when there is no such user; or when the store fails.
+    pub async fn insert_token(&mut self, token: &Token, digest: SecretDigest, knowers: &BTreeSet<UserId>) -> Result<(), StoreError> {
+        // No reference says that the user exists, so the statement does.
+        const INSERT: &str = "INSERT INTO tokens (id, user_id, name, digest, labels, created_at, modified_at, created_by) \
+             SELECT $1, id, $3, $4, $5, $6, $7, $8 FROM users WHERE id = $2";
+        const KNOWER: &str = "INSERT INTO token_knowers (token_id, user_id) VALUES ($1, $2)";
         let m = &token.metadata;
-        on!(self, c => sqlx::query(INSERT).bind(token.id).bind(token.user_id).bind(&token.name).bind(digest)
-            .bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).bind(vouched_by).execute(c).await.map(drop))?;
+        let inserted = on!(self, c => sqlx::query(INSERT).bind(token.id).bind(token.user_id).bind(&token.name).bind(digest)
+            .bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).execute(c).await.map(|done| done.rows_affected()))?;
+        if inserted == 0 {
+            return Err(StoreError::Failed(sqlx::Error::RowNotFound));
+        }
+        for knower in knowers {
+            on!(self, c => sqlx::query(KNOWER).bind(token.id).bind(knower).execute(c).await.map(drop))?;
+        }
+        Ok(())
+    }
+
+    /// Takes from a user the tokens whose secret somebody may know, and gives them to a deletion. Returns how many. They are nobody's from
+    /// the commit on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn detach_tokens_known_by(&mut self, knower: UserId, user: UserId, deletion: &str) -> Result<u64, StoreError> {
+        const DETACH: &str =
+            "UPDATE tokens SET user_id = $3 WHERE user_id = $2 AND id IN (SELECT token_id FROM token_knowers WHERE user_id = $1)";
+        Ok(on!(self, c => sqlx::query(DETACH).bind(knower).bind(user).bind(deletion).execute(c).await.map(|done| done.rows_affected()))?)
+    }
+
+    /// Forgets the token of that secret, if it is left of a deleted user.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forget_orphan(&mut self, digest: SecretDigest) -> Result<(), StoreError> {
+        const DELETE: &str = "DELETE FROM tokens WHERE digest = $1 AND NOT EXISTS (SELECT 1 FROM users u \
+             JOIN accounts a ON a.id = u.account_id WHERE u.id = tokens.user_id AND NOT a.is_deleted)";
+        on!(self, c => sqlx::query(DELETE).bind(digest).execute(c).await.map(drop))?;
         Ok(())
     }
 

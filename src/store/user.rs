@@ -124,7 +124,11 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn users_by_email(&mut self, email: &Email) -> Result<Vec<User>, StoreError> {
-        const FIND: &str = concat!("SELECT ", columns!(), " FROM users WHERE email_key = $1 ORDER BY created_at, id");
+        const FIND: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM users WHERE email_key = $1 AND account_id IN (SELECT id FROM accounts WHERE NOT is_deleted) ORDER BY created_at, id"
+        );
         Ok(on!(self, c => sqlx::query_as(FIND).bind(email.key()).fetch_all(c).await)?)
     }
 
@@ -133,7 +137,11 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn all_users(&mut self) -> Result<Vec<User>, StoreError> {
-        const FIND: &str = concat!("SELECT ", columns!(), " FROM users ORDER BY created_at, id");
+        const FIND: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM users WHERE account_id IN (SELECT id FROM accounts WHERE NOT is_deleted) ORDER BY created_at, id"
+        );
         Ok(on!(self, c => sqlx::query_as(FIND).fetch_all(c).await)?)
     }
 }
@@ -180,7 +188,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Forgets a user, its tokens and its role bindings.
+    /// Forgets a user and its role bindings. Its tokens are nobody's from the commit on, and deleted by another statement.
     ///
     /// # Errors
     /// When the store fails.
@@ -191,13 +199,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Notes that a user has authenticated, unless that was noted after `before`.
+    /// Notes when a user has authenticated, unless that was noted less than that many microseconds from then. What was noted later, before
+    /// the clock went back, counts as long ago.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn note_act(&mut self, user: UserId, now: Timestamp, before: Timestamp) -> Result<(), StoreError> {
-        const NOTE: &str = "UPDATE users SET last_act_at = $2 WHERE id = $1 AND (last_act_at IS NULL OR last_act_at <= $3)";
-        on!(self, c => sqlx::query(NOTE).bind(user).bind(now).bind(before).execute(c).await.map(drop))?;
+    pub async fn note_act(&mut self, user: UserId, at: Timestamp, every: i64) -> Result<(), StoreError> {
+        const NOTE: &str = "UPDATE users SET last_act_at = $2 \
+             WHERE id = $1 AND (last_act_at IS NULL OR last_act_at <= $2 - $3 OR last_act_at >= $2 + $3)";
+        on!(self, c => sqlx::query(NOTE).bind(user).bind(at).bind(every).execute(c).await.map(drop))?;
         Ok(())
     }
 }

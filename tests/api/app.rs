@@ -1,13 +1,13 @@
 //! A server under test: its own database, a clock that ticks a second a look, randomness from a seed.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt::Write as _,
     io,
     net::IpAddr,
     sync::{
         Arc, LazyLock, Mutex,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -128,6 +128,7 @@ pub struct App {
     store: Store,
     endpoint: BoxEndpoint<'static, poem::Response>,
     database: Database,
+    paused: AtomicBool,
 }
 
 /// Runs a test on SQLite and, if there is one, on PostgreSQL.
@@ -170,12 +171,49 @@ impl App {
         };
         let endpoint = poem::EndpointExt::boxed(api::endpoint(service.clone(), settings).unwrap());
         let secret = secret.expose().to_owned();
-        Self { service, clock, account: account_id, owner: user_id, token: token_id.to_string(), secret, store, endpoint, database }
+        let (token, paused) = (token_id.to_string(), AtomicBool::new(false));
+        Self { service, clock, account: account_id, owner: user_id, token, secret, store, endpoint, database, paused }
     }
 
     /// What `tokenward serve --demo` serves.
     pub async fn demo() -> Self {
         Self::new(Database::Memory).await
+    }
+
+    /// What a server does in the background; a database that doesn't answer is left alone.
+    pub async fn settle(&self) {
+        if self.paused.load(Ordering::SeqCst) {
+            return;
+        }
+        let background = async {
+            self.service.write_activity().await?;
+            self.service.finish_deletions().await
+        };
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(20), background).await;
+    }
+
+    /// Leaves undone what a server does in the background.
+    pub fn pause_background(&self, paused: bool) {
+        self.paused.store(paused, Ordering::SeqCst);
+    }
+
+    /// How many rows a table has of that kind.
+    pub async fn count(&self, table: &str, condition: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {table} WHERE {condition}");
+        match &self.database {
+            Database::Postgres { .. } => {
+                let pool = sqlx::PgPool::connect(&self.database.url()).await.unwrap();
+                let counted = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap();
+                pool.close().await;
+                counted
+            }
+            Database::Sqlite(_) | Database::Memory => {
+                let pool = sqlx::SqlitePool::connect(&self.database.url()).await.unwrap();
+                let counted = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap();
+                pool.close().await;
+                counted
+            }
+        }
     }
 
     /// Runs a statement on the database, behind the server's back.
@@ -285,7 +323,7 @@ impl App {
         };
         let secret = tokenward::domain::secret::Secret::generate(self.service_entropy()).unwrap();
         let mut writer = self.store.write().await.unwrap();
-        writer.insert_token(&token, secret.digest(), user).await.unwrap();
+        writer.insert_token(&token, secret.digest(), &BTreeSet::new()).await.unwrap();
         writer.commit().await.unwrap();
         (token.id.to_string(), secret.expose().to_owned())
     }
@@ -402,6 +440,7 @@ impl Call<'_> {
         let request = Request::from_parts(parts, body);
         let mut response = self.app.endpoint.get_response(request).await;
         let body = response.take_body().into_vec().await.unwrap();
+        self.app.settle().await;
         let reply = Reply { shown, status: response.status(), headers: response.headers().clone(), body };
         conforms(&self.method, &self.path, &reply);
         reply

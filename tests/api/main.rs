@@ -6,10 +6,12 @@
 
 mod app;
 mod collection;
+mod deletion;
 mod demo;
 mod document;
 mod fuzz;
 mod gateways;
+mod knowers;
 mod matrix;
 mod model;
 mod operation;

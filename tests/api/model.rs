@@ -271,11 +271,11 @@ impl World {
         }
     }
 
-    /// Who rises loses the tokens that others have made for it who aren't above it any more.
+    /// Who rises loses the tokens that others have made for it who are below it now.
     fn outgrow(&mut self, target: usize, account: usize) {
         let role = self.role(target, account);
         let mut tokens = std::mem::take(&mut self.users[target].tokens);
-        tokens.retain(|(_, maker)| *maker == target || self.role(*maker, account) > role);
+        tokens.retain(|(_, maker)| *maker == target || self.role(*maker, account) >= role);
         self.users[target].tokens = tokens;
     }
 

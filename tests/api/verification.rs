@@ -496,6 +496,28 @@ async fn failures_are_counted_by_client() {
     .await;
 }
 
+/// What can't be read costs no good report.
+#[tokio::test]
+async fn malformed_reports_are_not_counted() {
+    on_every_database(async |app| {
+        let report = |body: String| app.call("POST", "/leaks").anonymous().from("192.0.2.1").body(body);
+        for _ in 0..10 {
+            report("{".to_owned()).problem(7).await;
+            report("{}".to_owned()).problem(8).await;
+            report(" ".repeat(70_000)).problem(85).await;
+            report("{}".to_owned()).header("content-type", "text/xml").problem(12).await;
+        }
+        for _ in 0..20 {
+            report(json!({ "secrets": [UNKNOWN] }).to_string()).expect(204).await;
+        }
+        for body in ["{".to_owned(), json!({ "secrets": [app.secret] }).to_string()] {
+            report(body).expect(429).await;
+        }
+        app.get("/verify").from("192.0.2.1").expect(200).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn reports_are_counted_by_client() {
     on_every_database(async |app| {

@@ -91,6 +91,18 @@ fn the_first_secret_can_be_given() {
     Server::spawn(command.env("TOKENWARD_BOOTSTRAP_TOKEN_FILE", &path)).stop();
     assert!(!format!("{out}{err}").contains(&secret), "what the operator has given isn't repeated");
 
+    let environment = Database::sqlite();
+    let mut command = tokenward(&["--database", &environment.url(), "--listen", "127.0.0.1:0"]);
+    let server = Server::spawn(command.env("TOKENWARD_BOOTSTRAP_TOKEN", &secret));
+    assert_eq!(call(&server.address, "GET", "/accounts/x", &secret, "").0, 403);
+    #[cfg(target_os = "linux")]
+    assert!(
+        !String::from_utf8_lossy(&fs::read(format!("/proc/{}/environ", server.child.id())).unwrap()).contains(&secret),
+        "it has left there"
+    );
+    let (out, _) = server.stop();
+    assert!(out.contains("Bearer $TOKENWARD_BOOTSTRAP_TOKEN"), "{out}");
+
     let bad = tokenward(&["init", "--database", &Database::sqlite().url()]).env("TOKENWARD_BOOTSTRAP_TOKEN", "hunter2").output().unwrap();
     let said = String::from_utf8(bad.stderr).unwrap();
     assert!(!bad.status.success() && said.contains("is not a tokenward secret") && !said.contains("hunter2"), "{said}");

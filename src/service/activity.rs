@@ -1,0 +1,193 @@
+//! When users were last seen and which tokens were turned away: noted in memory, and written in the background, many at once. So no
+//! request waits for it, whatever the store is doing, and how long an answer takes doesn't tell what is noted.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{Error, Result, Service};
+use crate::{
+    domain::{
+        clock::Timestamp,
+        event::{Deed, Occasion, Subject},
+        id::UserId,
+        secret::SecretDigest,
+        user::User,
+    },
+    store::caller::Holder,
+};
+
+/// How often it is noted that a user has authenticated, or that a token was turned away: once in a minute, in microseconds.
+const NOTED_EVERY: i64 = 60_000_000;
+/// How many users are noted at most until they are written. Of more, each is noted when it comes again.
+const MOST_USERS: usize = 10_000;
+/// How many refused secrets are kept at most until they have been looked into: whoever presents many shall not keep the store from others.
+const MOST_REFUSALS: usize = 256;
+/// How many users one transaction writes: so few that it keeps nobody waiting.
+const BATCH: usize = 100;
+
+/// What is yet to be written.
+#[derive(Default)]
+pub(super) struct Activity(Mutex<Notes>);
+
+#[derive(Default)]
+struct Notes {
+    seen: BTreeMap<UserId, Timestamp>,
+    refused: HashMap<[u8; 32], Arc<Occasion>>,
+}
+
+/// Whether something noted at one instant is to be noted again at the other. What lies a minute ahead was noted before the clock went back.
+fn is_due(noted: Option<Timestamp>, now: Timestamp) -> bool {
+    noted.is_none_or(|noted| now.as_micros().abs_diff(noted.as_micros()) >= NOTED_EVERY.unsigned_abs())
+}
+
+impl Activity {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a user has authenticated; `stored` is when the store says that it last did.
+    pub fn saw(&self, user: UserId, stored: Option<Timestamp>, now: Timestamp) {
+        if is_due(stored, now) {
+            let mut notes = self.notes();
+            if is_due(notes.seen.get(&user).copied(), now) && (notes.seen.len() < MOST_USERS || notes.seen.contains_key(&user)) {
+                notes.seen.insert(user, now);
+            }
+        }
+    }
+
+    /// Notes that a secret was refused, known or not.
+    pub fn refused(&self, digest: SecretDigest, occasion: &Arc<Occasion>) {
+        let mut notes = self.notes();
+        if notes.refused.len() < MOST_REFUSALS {
+            notes.refused.entry(digest.0).or_insert_with(|| Arc::clone(occasion));
+        }
+    }
+
+    /// When a user was last seen, if that isn't written yet. Asked before the user is read: then the one or the other has it.
+    pub fn unwritten(&self, user: UserId) -> Option<Timestamp> {
+        self.notes().seen.get(&user).copied()
+    }
+
+    /// The user as it will be when that is written.
+    pub fn complete(user: &mut User, unwritten: Option<Timestamp>) {
+        if unwritten.is_some_and(|at| is_due(user.last_act_at, at)) {
+            user.last_act_at = unwritten;
+        }
+    }
+
+    fn some_seen(&self) -> Vec<(UserId, Timestamp)> {
+        self.notes().seen.iter().take(BATCH).map(|(user, at)| (*user, *at)).collect()
+    }
+
+    /// These have been written. Who has been seen again meanwhile stays noted.
+    fn written(&self, seen: &[(UserId, Timestamp)]) {
+        let mut notes = self.notes();
+        for (user, at) in seen {
+            if notes.seen.get(user) == Some(at) {
+                notes.seen.remove(user);
+            }
+        }
+    }
+}
+
+impl Service {
+    /// Writes what was noted. What can't be written stays noted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn write_activity(&self) -> Result<()> {
+        loop {
+            // In the order of their ids, so that two servers never wait for each other.
+            let seen = self.activity.some_seen();
+            if seen.is_empty() {
+                break;
+            }
+            let mut writer = self.store.write().await?;
+            for (user, at) in &seen {
+                writer.note_act(*user, *at, NOTED_EVERY).await?;
+            }
+            writer.commit().await?;
+            self.activity.written(&seen);
+        }
+        let mut refused = std::mem::take(&mut self.activity.notes().refused).into_iter();
+        while let Some((digest, occasion)) = refused.next() {
+            if let Err(error) = self.write_refusal(SecretDigest(digest), &occasion).await {
+                for (digest, occasion) in std::iter::once((digest, occasion)).chain(refused) {
+                    self.activity.refused(SecretDigest(digest), &occasion);
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves an event if a refused secret is known all the same. Whoever is known was refused for its user's sake, though that one may
+    /// take part again by now.
+    async fn write_refusal(&self, digest: SecretDigest, occasion: &Arc<Occasion>) -> Result<()> {
+        let found = self.store.read().await?.find_holder(digest, None).await?;
+        let Some(Holder { token_id, user_id, home, refused_at, .. }) = found else { return Ok(()) };
+        let now = self.clock.now();
+        if !is_due(refused_at, now) {
+            return Ok(());
+        }
+        let mut change = match self.change_in(home, Some(user_id), user_id, Arc::clone(occasion)).await {
+            // The account is gone, and the token with it.
+            Err(Error::Forbidden) => return Ok(()),
+            change => change?,
+        };
+        if change.writer.note_refusal(token_id, now, NOTED_EVERY).await? {
+            change.record(home, Deed::Refused, Subject::Token(token_id, user_id)).await?;
+            change.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::entropy::OsEntropy;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_user_is_noted_once_a_minute_whichever_way_the_clock_goes() {
+        for (stored, now, noted) in
+            [(None, 0, true), (Some(0), 59, false), (Some(0), 60, true), (Some(59), 0, false), (Some(86_400), 0, true)]
+        {
+            let (activity, user) = (Activity::default(), UserId::random(&OsEntropy).unwrap());
+            activity.saw(user, stored.map(at), at(now));
+            assert_eq!(activity.unwritten(user).is_some(), noted, "{stored:?} {now}");
+        }
+    }
+
+    #[test]
+    fn what_is_noted_while_it_is_written_stays() {
+        let (activity, user) = (Activity::default(), UserId::random(&OsEntropy).unwrap());
+        activity.saw(user, None, at(0));
+        let writing = activity.some_seen();
+        activity.saw(user, None, at(60));
+        activity.written(&writing);
+        assert_eq!(activity.unwritten(user), Some(at(60)));
+        activity.written(&activity.some_seen());
+        assert_eq!(activity.unwritten(user), None);
+    }
+
+    #[test]
+    fn memory_is_bounded_while_nothing_can_be_written() {
+        let activity = Activity::default();
+        let occasion = Arc::new(Occasion { correlation_id: String::new(), uri: None, method: None });
+        for n in 0..MOST_USERS + 100 {
+            activity.saw(UserId::random(&OsEntropy).unwrap(), None, at(0));
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&n.to_be_bytes());
+            activity.refused(SecretDigest(digest), &occasion);
+        }
+        let notes = activity.notes();
+        assert_eq!((notes.seen.len(), notes.refused.len()), (MOST_USERS, MOST_REFUSALS));
+    }
+}
