@@ -237,3 +237,42 @@ impl Health {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_asked_after_a_silence_and_closed_after_a_funeral() {
+        let health = Health::new();
+        let (young, long) = (Duration::ZERO, Duration::from_secs(60));
+        assert_eq!(health.trust(Access::Read, young, young), Trust::Use);
+        assert_eq!(health.trust(Access::Read, long, long), Trust::Ask, "it was idle for long");
+        assert_eq!(health.trust(Access::Read, LIFETIME * 2, young), Trust::Close, "it is old");
+        health.doubt_connections();
+        assert_eq!(health.trust(Access::Read, long, Duration::from_millis(1)), Trust::Ask);
+        std::thread::sleep(Duration::from_millis(2));
+        health.bury(&[Access::Write]);
+        assert_eq!(health.trust(Access::Write, Duration::from_millis(1), Duration::ZERO), Trust::Close);
+        assert_eq!(health.trust(Access::Read, Duration::from_millis(1), Duration::ZERO), Trust::Use, "another pool's");
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(health.trust(Access::Write, Duration::ZERO, Duration::ZERO), Trust::Use, "made since");
+    }
+
+    #[tokio::test]
+    async fn fitness_waits_for_the_next_attempt() {
+        let health = Health::new();
+        assert_eq!(health.fitness().await, Ok(()));
+        health.note(Access::Read, &sqlx::Error::PoolTimedOut);
+        assert_eq!(health.fitness().await, Ok(()), "reads tell nothing of writes");
+        health.note(Access::Write, &sqlx::Error::PoolTimedOut);
+        let (fitness, ()) = tokio::join!(health.fitness(), async { health.writes_work(false) });
+        assert_eq!(fitness, Err(Unfit::NoWrites));
+        health.note(Access::Write, &sqlx::Error::PoolTimedOut);
+        assert_eq!(health.fitness().await, Err(Unfit::NoWrites), "what fails isn't doubted");
+        health.writes_work(true);
+        assert_eq!(health.fitness().await, Ok(()));
+        health.found(Place::Removed);
+        assert_eq!(health.fitness().await, Err(Unfit::Misplaced(Place::Removed)));
+    }
+}

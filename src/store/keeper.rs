@@ -35,7 +35,7 @@ pub(super) async fn keep(parts: Weak<Parts>) {
 impl Store {
     async fn look(&self) {
         match &self.pools {
-            Pools::Sqlite { file: Some(file), .. } => file.look(&self.health).await,
+            Pools::Sqlite { file: Some(file), write, .. } => file.look(&self.health, write).await,
             Pools::Sqlite { .. } => {}
             Pools::Postgres { options, .. } => postgres::look(self, options).await,
         }

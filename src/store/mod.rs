@@ -278,7 +278,7 @@ impl Store {
         match &self.pools {
             Pools::Sqlite { read, list, write, file } => {
                 if let Some(file) = file
-                    && !file.tidy_up(&self.health).await
+                    && !file.tidy_up(&self.health, write).await
                 {
                     // Closing would write into what is another's now.
                     return;

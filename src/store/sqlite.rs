@@ -203,10 +203,10 @@ impl DatabaseFile {
     }
 
     /// Looks at the file through a connection of its own, which has nothing in its memory; and cuts a long log.
-    pub async fn look(&self, health: &Health) {
+    pub async fn look(&self, health: &Health, writers: &SqlitePool) {
         self.check(health);
         if health.place() != Place::Here {
-            return;
+            return self.save_log(writers).await;
         }
         let options = self.options.clone().busy_timeout(CUT_PATIENCE).pragma("wal_autocheckpoint", "0");
         let looked = async {
@@ -231,13 +231,20 @@ impl DatabaseFile {
         }
     }
 
-    /// Writes the log back a last time, also while somebody else reads it. Says whether connections may be closed.
-    pub async fn tidy_up(&self, health: &Health) -> bool {
-        self.check(health);
-        if health.place() == Place::Here {
-            let cut = async { cut_log(&mut SqliteConnection::connect_with(&self.options.clone().busy_timeout(CUT_PATIENCE)).await?).await };
-            let _ = tokio::time::timeout(Duration::from_millis(500), cut).await;
+    /// Writes the log back through a connection that is open, whatever the file is called now, and cuts it: it would be taken for that of
+    /// another file of the same name. Not where something was copied over the file that is open.
+    async fn save_log(&self, writers: &SqlitePool) {
+        if !self.is_overwritten.load(Ordering::Relaxed)
+            && let Some(mut writer) = writers.try_acquire()
+        {
+            let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *writer).await;
         }
+    }
+
+    /// Writes the log back a last time, also while somebody else reads. Says whether connections may be closed.
+    pub async fn tidy_up(&self, health: &Health, writers: &SqlitePool) -> bool {
+        self.check(health);
+        let _ = tokio::time::timeout(Duration::from_millis(500), self.save_log(writers)).await;
         !self.is_overwritten.load(Ordering::Relaxed)
     }
 }

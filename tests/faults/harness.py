@@ -315,11 +315,11 @@ class Proxy:
     """A TCP proxy before PostgreSQL whose behaviour can be changed while it runs.
 
     `mode`: `pass`; `freeze` keeps what runs and what comes open and carries nothing; `refuse` closes whatever comes, and what runs;
-    `greet` closes new connections after their first bytes. `lose()` freezes for ever the connections that are open now; new ones pass.
+    `greet` closes new connections after their first bytes. `delay`: seconds that everything takes longer. `lose()` freezes for ever the connections that are open now; new ones pass.
     """
 
     def __init__(self, target):
-        self.target, self.mode, self.lost, self.pairs = target, "pass", set(), []
+        self.target, self.mode, self.lost, self.pairs, self.delay = target, "pass", set(), [], 0
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port, self.lock, self.closed = self.listener.getsockname()[1], threading.Lock(), False
         threading.Thread(target=self.accept, daemon=True).start()
@@ -360,6 +360,7 @@ class Proxy:
                     data = source.recv(65536)
                     if not data:
                         return
+                    time.sleep(self.delay)
                     (server if source is client else client).sendall(data)
         except OSError:
             pass
