@@ -181,7 +181,9 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
                         fault.answer(request.method(), request.uri().path(), request.headers())
                     }
                     None => {
+                        under_way.waits(true);
                         under_way.activity().room().await;
+                        under_way.waits(false);
                         let request = Request::from((request, addresses.0, addresses.1, addresses.2));
                         answer::answer(&*endpoint, request, places.limits().body_timeout, &under_way).await
                     }

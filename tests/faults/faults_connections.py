@@ -212,36 +212,34 @@ def slow_heads(case):
     modes = {"heads": ["-H"], "bodies": ["-B"], "reading": ["-X", "-w", "10", "-y", "20", "-n", "5", "-z", "32"]} if case.long else {"heads": ["-H"]}
     said = []
     for name, mode in modes.items():
-        seconds = 60 if case.long else 14
+        seconds = 120 if case.long else 25
         url = f"http://127.0.0.1:{server.port}/{'openapi.json' if name == 'reading' else 'healthz'}"
         attack = ["slowhttptest", *mode, "-c", "300", "-r", "300", "-i", "3", "-l", str(seconds), "-p", "2", "-u", url]
         with open(os.path.join(case.folder, name), "w") as out:
             running = subprocess.Popen(attack, stdout=out, stderr=subprocess.STDOUT)
-        asked, good, last_open, begun = 0, 0, 0.0, time.monotonic()
+        asked, good, begun = 0, 0, time.monotonic()
         while running.poll() is None:
             time.sleep(0.5)
             asked += 1
             good += ask(server, get("/healthz"), "127.0.0.9", 3)[0] == 200
-            with open(os.path.join(case.folder, name)) as out:
-                connected = re.findall(r"connected:\D*(?:\x1b\[[0-9;]*m)*(\d+)", out.read())
-            if connected and int(connected[-1]) > 0:
-                last_open = time.monotonic() - begun
-        assert good == asked, f"{good} of {asked}"
+        took = time.monotonic() - begun
         with open(os.path.join(case.folder, name)) as out:
             text = re.sub(r"\x1b\[[0-9;]*m", "", out.read())
-        ended = re.findall(r"closed:\s*(\d+)", text)
-        assert ended and int(ended[-1]) == 300, f"{ended[-1:]} of 300 were closed within {seconds} s"
-        said.append(f"{name}: all closed; another address: {good} of {asked}")
+        # It ends by itself when nothing is left to it.
+        ended = re.search(r"Exit status:\s*(.*)", text)
+        assert ended and "No open connections left" in ended[1], text[-600:]
+        assert good == asked, f"{good} of {asked}"
+        said.append(f"{name}: all closed after {took:.0f} s; another address: {good} of {asked}")
     return "; ".join(said)
 
 
-@fault("3", "40 connections and one of HTTP/2 with 32 requests that read nothing of a page of 17 MB", SQLITE)
+@fault("3", "40 connections and one of HTTP/2 with 32 requests that read nothing of a page of 6 MB", SQLITE)
 def unread(case):
     first = case.init()
     server = case.serve()
     labels = [{"name": f"n{n}", "value": "v" * 1000} for n in range(59)]
     with contextlib.closing(server.client(first.token)) as client:
-        for n in range(300):
+        for n in range(100):
             body = {**token_body(f"t{n}"), "metadata": {"labels": labels}}
             assert client.call("POST", first.tokens, body).status == 201
         assert client.call("GET", f"{first.tokens}?limit=10").status == 200
@@ -269,7 +267,7 @@ def unread(case):
         time.sleep(0.2)
     for stream in [*connections, http2]:
         stream.close()
-    assert most < 400e6, f"{most / 1e6:.0f} MB"
+    assert most < 300e6, f"{most / 1e6:.0f} MB"
     assert gone is not None, "the connection of HTTP/2 is open after 45 s"
     return f"at most {most / 1e6:.0f} MB more; the connection of HTTP/2 ends after {gone:.0f} s"
 
@@ -347,16 +345,16 @@ def half_closed(case):
     pipelined = get(first.mine, first.token).replace(b"Connection: close\r\n", b"") * 3
     _, _, rest = ask(server, pipelined, half_close=True)
     assert rest.count(b"HTTP/1.1 200") == 2, rest
-    # Who hangs up isn't worked for any longer: not even if it has sent more, which waits to be read.
+    # Who hangs up isn't worked for any longer: not even if it has sent more, which waits to be read (as long as it fits into the socket).
     other.execute("BEGIN IMMEDIATE")
-    for name, more in [("gone", b""), ("gone-too", b"G"), ("gone-as-well", b"G" * 300_000)]:
+    for name, more in [("gone", b""), ("gone-too", b"G"), ("gone-as-well", b"G" * 30_000)]:
         with contextlib.closing(connect(server)) as stream:
             stream.sendall(post(name))
             time.sleep(0.2)
             stream.setblocking(False)
             with contextlib.suppress(BlockingIOError):
                 stream.send(more)
-    time.sleep(3.5)
+    time.sleep(4)
     other.execute("ROLLBACK")
     time.sleep(1)
     names = [row[0] for row in case.sql("SELECT name FROM tokens")]
