@@ -9,7 +9,7 @@ async fn main() -> ExitCode {
     match tokenward::cli::Cli::parse().run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("tokenward: {failure}");
+            tokenward::log::last_words(format!("tokenward: {failure}"));
             ExitCode::FAILURE
         }
     }
