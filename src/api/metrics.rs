@@ -122,7 +122,7 @@ fn outcome(response: &Response) -> &'static str {
         Some(Problem::InvalidToken) => "refused",
         Some(Problem::Forbidden) => "forbidden",
         Some(Problem::TooManyFailures(_)) => "limited",
-        Some(Problem::Internal(_) | Problem::Unavailable(_)) => "failed",
+        Some(Problem::Internal(_) | Problem::Unavailable(_) | Problem::Busy) => "failed",
         Some(_) => "malformed",
     }
 }

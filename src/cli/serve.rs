@@ -6,10 +6,11 @@ use clap::Args;
 use poem::http::{HeaderName, header};
 use tokio::net::TcpListener;
 
-use super::{Database, Failure, First, fail, open};
+use super::{Database, Failure, First, fail};
 use crate::{
     api::{self, Settings, metrics::Metrics},
     config::{DatabaseUrl, PublicUrl, TrustedProxy},
+    files,
     log::{self, Outlet},
     server,
     service::{Service, bootstrap::Founded},
@@ -78,12 +79,13 @@ impl Serve {
     async fn serve(self, log: &Outlet, out: &Outlet) -> Result<(), Failure> {
         let print = |text: &str| out.put(format!("{text}\n").as_bytes());
         let database = if self.demo { DatabaseUrl::Memory } else { self.database.read()? };
-        let files = self.tls_cert.clone().zip(self.tls_key.clone()).map(|(certificate, key)| Files { certificate, key });
-        let tls = files.map(Tls::load).transpose().map_err(fail)?.map(Arc::new);
-        let service = open(&database).await?;
+        self.tls_key.as_ref().map_or(Ok(()), |key| self.database.insist(files::check_secret(key, "TLS key")))?;
+        let pair = self.tls_cert.clone().zip(self.tls_key.clone()).map(|(certificate, key)| Files { certificate, key });
+        let tls = pair.map(Tls::load).transpose().map_err(fail)?.map(Arc::new);
+        let service = self.database.open(&database).await?;
         // Read only where it's needed: a secret that was given once need not stay around.
         let secret_from = self.founding.secret_from();
-        let founding = if self.demo || service.is_founded().await? { None } else { Some(self.founding.read()?) };
+        let founding = if self.demo || service.is_founded().await? { None } else { Some(self.founding.read(&self.database)?) };
         let (listener, local) = listen(self.listen).await?;
         let metrics = match self.metrics_listen {
             Some(address) => Some((listen(address).await?, Metrics::of(service.clone(), log.dropped()))),

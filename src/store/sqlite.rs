@@ -12,14 +12,12 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{ACQUIRE_TIMEOUT, MIGRATIONS, OpenError, Pools, Store};
+use super::{ACQUIRE_TIMEOUT, MIGRATIONS, OpenError, Pools, Store, sizes::Sizes};
 
 /// Marks a SQLite file as ours: "tkwd" in ASCII.
 const APPLICATION_ID: i32 = 0x746b_7764;
-const READERS: u32 = 8;
-const LISTERS: u32 = 4;
 
-pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
+pub(super) async fn open(path: &Path, sizes: Sizes) -> Result<Store, OpenError> {
     owner_only(path).map_err(|error| OpenError(format!("can't be opened for writing: {error}")))?;
     // Locked by its real name, so that two spellings of one file meet.
     let file = path.canonicalize().map_err(|error| OpenError(format!("can't be found: {error}")))?;
@@ -34,7 +32,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
     claim(&write).await?;
     MIGRATIONS.run(&write).await?;
     let options = options.pragma("query_only", "ON");
-    let (read, list) = (pool(READERS, options.clone()), pool(LISTERS, options));
+    let (read, list) = (pool(sizes.read, options.clone()), pool(sizes.list, options));
     Ok(Pools::Sqlite { read, list, write, _lock: Some(Arc::new(lock)) }.into())
 }
 
