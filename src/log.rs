@@ -133,19 +133,26 @@ impl Outlet {
     /// Writes what is queued. Never returns.
     fn work(&self, mut writer: impl Write) {
         // What couldn't be written of a line that was begun comes before all else, so that no line is torn.
-        let (mut rest, mut said): (Vec<u8>, u64) = (vec![], 0);
+        let (mut rest, mut works, mut said): (Vec<u8>, bool, u64) = (vec![], true, 0);
         loop {
             let is_begun = !rest.is_empty();
             rest.append(&mut self.take());
-            rest = write(&mut writer, &rest, is_begun, &self.0.dropped);
-            let dropped = self.0.dropped.get();
-            if rest.is_empty() && dropped > said {
-                tracing::error!(lines = dropped - said, "lines were dropped: nobody read them in time, or they couldn't be written");
-                said = dropped;
-            }
+            // Before and after: where the queue is full there is no room for this line either, until what waits was taken.
+            self.say(works, &mut said);
+            (rest, works) = write(&mut writer, &rest, is_begun, &self.0.dropped);
+            self.say(works, &mut said);
             self.queue().writing = false;
             self.0.changed.notify_all();
             thread::sleep(GATHER);
+        }
+    }
+
+    /// Logs how many lines were dropped since that was said last, if writing works and there is room for it.
+    fn say(&self, works: bool, said: &mut u64) {
+        let dropped = self.0.dropped.get();
+        if works && dropped > *said && self.queue().waiting.len() < MOST_WAITING / 2 {
+            tracing::error!(lines = dropped - *said, "lines were dropped: nobody read them in time, or they couldn't be written");
+            *said = dropped;
         }
     }
 
@@ -161,8 +168,8 @@ impl Outlet {
 }
 
 /// Writes lines, of which the first may be the rest of one that was begun. Where that fails, counts those that weren't begun, and returns
-/// what is left of one that was.
-fn write(writer: &mut impl Write, lines: &[u8], is_begun: bool, dropped: &Counter) -> Vec<u8> {
+/// what is left of one that was. Also returns whether all could be written.
+fn write(writer: &mut impl Write, lines: &[u8], is_begun: bool, dropped: &Counter) -> (Vec<u8>, bool) {
     let (mut written, mut left) = (0, lines);
     while !left.is_empty() {
         match writer.write(left) {
@@ -179,11 +186,11 @@ fn write(writer: &mut impl Write, lines: &[u8], is_begun: bool, dropped: &Counte
     let (rest, lost) = left.split_at_checked(end).unwrap_or_default();
     dropped.inc_by(count(lost));
     let _ = writer.flush();
-    rest.to_vec()
+    (rest.to_vec(), left.is_empty())
 }
 
 fn count(lines: &[u8]) -> u64 {
-    lines.iter().filter(|byte| **byte == b'\n').count().try_into().unwrap_or(u64::MAX)
+    lines.split_inclusive(|byte| *byte == b'\n').count().try_into().unwrap_or(u64::MAX)
 }
 
 /// The subscriber writes each line at one go.

@@ -36,12 +36,11 @@ impl Kind {
         let is_delete = request.method() == Method::DELETE;
         Some(match surface {
             Surface::Open => return None,
-            Surface::Verify => Self::Read,
             Surface::OAuth | Surface::Tokens if is_delete || path == "/oauth2/revoke" || path == "/leaks" => Self::Revoke,
             Surface::Accounts if is_delete => Self::Revoke,
             Surface::Accounts if matches!(*request.method(), Method::POST | Method::PUT) => Self::Write,
             Surface::Accounts if routes.find(path).is_some_and(|route| !route.template.ends_with('}')) => Self::List,
-            Surface::OAuth | Surface::Tokens | Surface::Accounts => Self::Read,
+            Surface::Verify | Surface::OAuth | Surface::Tokens | Surface::Accounts => Self::Read,
         })
     }
 
@@ -140,5 +139,38 @@ impl Drop for Held {
         if !*self.waits.get_mut() {
             self.present.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::document::document;
+
+    #[tokio::test]
+    async fn places_are_bounded_for_each_kind_and_given_up_while_a_client_is_waited_for() {
+        let (routes, admission) = (Routes::of(&document(None).unwrap()), Admission::default());
+        let ask = |path: &str, surface| {
+            let mut request = Request::builder().method(Method::POST).uri_str(path).finish();
+            admission.admit(&mut request, surface, &routes).map(|()| request)
+        };
+        let revoke = || ask("/oauth2/revoke", Surface::OAuth);
+        let mut held: Vec<_> = (0..Kind::Revoke.most()).map(|_| revoke().unwrap()).collect();
+        assert!(matches!(revoke(), Err(Problem::Busy)));
+        assert!(ask("/verify", Surface::Verify).is_ok() && ask("/accounts", Surface::Accounts).is_ok());
+        let sent = async {
+            let another = revoke().unwrap();
+            assert!(revoke().is_err());
+            another
+        };
+        drop(Place::of(&held[0]).leave_for(sent).await);
+        assert!(revoke().is_err());
+        // Also when the client is given up while it is waited for.
+        let given_up = held.pop().unwrap();
+        let never = Place::of(&given_up).leave_for(std::future::pending::<()>());
+        assert!(tokio::time::timeout(Duration::from_millis(10), never).await.is_err());
+        drop(given_up);
+        held.push(revoke().unwrap());
+        assert!(revoke().is_err());
     }
 }

@@ -185,7 +185,7 @@ class Server:
         with open(self.out, "w") as out, open(self.log, "w") as log:
             self.process = subprocess.Popen(command, stdout=out, stderr=stderr or log, stdin=subprocess.DEVNULL, env=clean(env))
 
-    def wait(self, seconds=20):
+    def wait(self, seconds=60):
         """Waits until it says where it listens."""
         deadline = time.monotonic() + seconds
         while True:
