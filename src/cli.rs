@@ -22,11 +22,15 @@ use crate::{
         name::{Email, FreeText, ResourceName},
         secret::Secret,
     },
+    files,
     service::{
         Error, Service,
         bootstrap::{Founded, Founding},
     },
-    store::Store,
+    store::{
+        Store,
+        sizes::{CONNECTIONS, FEWEST},
+    },
 };
 
 /// A self-hosted API-token service that speaks the published Astra Control `core/v1` API.
@@ -68,6 +72,13 @@ struct Database {
         value_name = "URL"
     )]
     url: String,
+    /// The most connections to the database; on PostgreSQL fewer, if it allows no more. Two fifths read, two fifths write (SQLite: one
+    /// writes), the rest is for pages of collections.
+    #[arg(long = "database-connections", env = "TOKENWARD_DATABASE_CONNECTIONS", default_value_t = CONNECTIONS, value_parser = clap::value_parser!(u32).range(i64::from(FEWEST)..=1_000), value_name = "NUMBER")]
+    connections: u32,
+    /// Only warn of files that other users may read or own: the SQLite database, the key of the TLS certificate, the first token's secret.
+    #[arg(long, env = "TOKENWARD_ALLOW_READABLE_FILES")]
+    allow_readable_files: bool,
 }
 
 impl fmt::Debug for Database {
@@ -79,6 +90,23 @@ impl fmt::Debug for Database {
 impl Database {
     fn read(&self) -> Result<DatabaseUrl, Failure> {
         self.url.parse().map_err(|reason: String| fail(format!("--database is malformed: {reason}")))
+    }
+
+    /// Opens the database, if that is kept from others.
+    async fn open(&self, url: &DatabaseUrl) -> Result<Service, Failure> {
+        self.insist(files::check_database(url))?;
+        let store = Store::open_with(url, self.connections).await.map_err(|error| fail(format!("the database {url} {error}")))?;
+        Ok(Service::new(store, Arc::new(SystemClock), Arc::new(OsEntropy)).await?)
+    }
+
+    /// Fails where a file is open to others, or only says so.
+    fn insist(&self, checked: Result<(), String>) -> Result<(), Failure> {
+        match checked {
+            Err(sentence) if self.allow_readable_files => tracing::warn!("{sentence}"),
+            Err(sentence) => return Err(fail(format!("{sentence}, or allow it with --allow-readable-files"))),
+            Ok(()) => {}
+        }
+        Ok(())
     }
 }
 
@@ -209,8 +237,8 @@ impl Cli {
 impl Init {
     async fn run(self) -> Result<(), Failure> {
         let database = self.database.read()?;
-        let service = open(&database).await?;
-        let founded = if service.is_founded().await? { None } else { service.bootstrap(self.founding.read()?).await? };
+        let service = self.database.open(&database).await?;
+        let founded = if service.is_founded().await? { None } else { service.bootstrap(self.founding.read(&self.database)?).await? };
         service.close().await;
         let Some(Founded { account_id, user_id, token_id, secret }) = founded else {
             return Err(fail(format!("the database {database} has an account already; nothing was changed")));
@@ -257,7 +285,10 @@ impl First {
         }
     }
 
-    fn read(self) -> Result<Founding, Failure> {
+    fn read(self, database: &Database) -> Result<Founding, Failure> {
+        if let Some(path) = &self.bootstrap_token_file {
+            database.insist(files::check_secret(path, "bootstrap token"))?;
+        }
         let text = match &self.bootstrap_token_file {
             Some(path) => Some(Zeroizing::new(
                 std::fs::read_to_string(path)
@@ -275,11 +306,6 @@ impl First {
             secret: secret.map_err(|refused| fail(format!("the bootstrap token {refused}")))?,
         })
     }
-}
-
-async fn open(url: &DatabaseUrl) -> Result<Service, Failure> {
-    let store = Store::open(url).await.map_err(|error| fail(format!("the database {url} {error}")))?;
-    Ok(Service::new(store, Arc::new(SystemClock), Arc::new(OsEntropy)).await?)
 }
 
 /// Prints to standard output. A reader that went away is no reason to stop serving.

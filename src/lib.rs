@@ -6,7 +6,7 @@
 //! - [`store`]: the two databases; one file of SQL per noun.
 //! - [`service`]: the use cases: authorise, check, write.
 //! - [`api`]: HTTP; wire types and handlers per noun, and what concerns all of them once each.
-//! - [`server`], [`tls`], [`cli`] and [`config`]: the process around it.
+//! - [`server`], [`background`], [`tls`], [`log`], [`files`], [`cli`] and [`config`]: the process around it.
 //!
 //! To follow a request: [`server`] accepts it, the gate in [`api`] authenticates it and finds its operation, a handler calls one method of
 //! [`service::Service`], which asks the [`store`]; what comes back becomes an answer, or a problem, and passes the gate again.
@@ -16,6 +16,8 @@ pub mod background;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod files;
+pub mod log;
 pub mod server;
 pub mod service;
 pub mod store;

@@ -14,7 +14,7 @@ async fn run(given: Given) -> ExitCode {
     match Cli::read(given).run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("tokenward: {failure}");
+            tokenward::log::last_words(format!("tokenward: {failure}"));
             ExitCode::FAILURE
         }
     }

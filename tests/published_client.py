@@ -76,6 +76,7 @@ def main():
         path = lambda name: os.path.join(folder, name)
         ca.cert_pem.write_to_path(path("ca.pem"))
         certificate.private_key_pem.write_to_path(path("key.pem"))
+        os.chmod(path("key.pem"), 0o600)
         with open(path("cert.pem"), "wb") as file:
             file.writelines(blob.bytes() for blob in certificate.cert_chain_pems)
         os.environ["REQUESTS_CA_BUNDLE"] = path("ca.pem")

@@ -19,7 +19,9 @@ use poem_openapi::{
 };
 
 use super::{
-    Shared, json,
+    Shared,
+    admission::Place,
+    json,
     negotiation::JSON,
     problem::{Problem, quoted},
 };
@@ -39,6 +41,7 @@ pub(super) trait Draft: ParseFromJSON {
 /// A body that hasn't been read: whether the caller may do what it asks for comes first (CONTRACT.md §2).
 pub(super) struct Body<T> {
     content: poem::Body,
+    place: Place,
     shared: Shared,
     draft: PhantomData<fn() -> T>,
 }
@@ -59,7 +62,7 @@ impl<'a, T: Draft> ApiExtractor<'a> for Body<T> {
     }
 
     async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        Ok(Self { content: body.take()?, shared: Shared::of(request)?, draft: PhantomData })
+        Ok(Self { content: body.take()?, place: Place::of(request), shared: Shared::of(request)?, draft: PhantomData })
     }
 }
 
@@ -80,7 +83,7 @@ impl<T: Draft> Body<T> {
     /// # Errors
     /// When it is too large, isn't JSON or doesn't conform to the schema.
     pub async fn read(self) -> Result<T, Problem> {
-        let bytes = read_whole(self.content).await?;
+        let bytes = self.place.leave_for(read_whole(self.content)).await?;
         let value = json::parse(&bytes).ok_or(Problem::NotJson)?;
         let schema = self.shared.schemas.get(&*T::name()).ok_or_else(|| Error::internal(format!("no schema for {}", T::name())))?;
         if let Some(error) = schema.iter_errors(&value).next() {

@@ -59,9 +59,9 @@ fn buckets() -> Histogram {
 }
 
 impl Metrics {
-    /// Measures what happens to this service from now on.
+    /// Measures what happens to this service from now on. How many lines of the log were dropped is counted elsewhere, and told here.
     #[must_use]
-    pub fn of(service: Service) -> Self {
+    pub fn of(service: Service, dropped: Counter) -> Self {
         let (requests, verifications, connections) = (Family::default(), Family::default(), Family::default());
         let durations = Family::new_with_constructor(buckets as fn() -> Histogram);
         let mut registry = Registry::with_prefix("tokenward");
@@ -72,6 +72,7 @@ impl Metrics {
         registry.register("verifications", "Answers to whether a token is good, by operation and outcome", verifications.clone());
         let help = "From asking for a connection to the database until it is done with";
         registry.register_with_unit("store_access_duration", help, Unit::Seconds, service.store_latency().clone());
+        registry.register("log_lines_dropped", "Lines of the log that couldn't be written", dropped);
         registry.register("store_connections", "Connections to the database", Connections::clone(&connections));
         Self(Arc::new(Parts { service, registry, requests, durations, verifications, connections }))
     }
@@ -121,7 +122,7 @@ fn outcome(response: &Response) -> &'static str {
         Some(Problem::InvalidToken) => "refused",
         Some(Problem::Forbidden) => "forbidden",
         Some(Problem::TooManyFailures(_)) => "limited",
-        Some(Problem::Internal(_) | Problem::Unavailable(_)) => "failed",
+        Some(Problem::Internal(_) | Problem::Unavailable(_) | Problem::Busy) => "failed",
         Some(_) => "malformed",
     }
 }

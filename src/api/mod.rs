@@ -4,6 +4,7 @@
 //! and handlers, and the gate is driven by it.
 
 mod account;
+mod admission;
 mod body;
 mod caller;
 mod client;
@@ -138,6 +139,7 @@ struct Parts {
     budgets: client::Budgets,
     credential_header: Option<HeaderName>,
     metrics: Option<metrics::Metrics>,
+    admission: admission::Admission,
     routes: route::Routes,
     schemas: body::Schemas,
 }
@@ -175,6 +177,7 @@ pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Ou
         budgets: client::Budgets::new(settings.failure_budget, settings.trusted_proxies),
         credential_header: settings.credential_header,
         metrics: settings.metrics,
+        admission: admission::Admission::default(),
         routes: route::Routes::of(&document),
         schemas: document::schemas(&document)?,
     }));

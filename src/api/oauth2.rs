@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Tag,
+    admission::Place,
     body::read_whole,
     caller::{Anyone, Presented},
     exchange::base_url,
@@ -133,7 +134,7 @@ impl OAuthError {
             Problem::InvalidToken => ("invalid_token", "The caller's own token is unknown, revoked, or not to be used now."),
             Problem::Forbidden => ("insufficient_scope", "Only admins and owners of an account may ask about tokens of others."),
             Problem::TooManyFailures(_) => ("temporarily_unavailable", "Too many tokens from this address were refused."),
-            Problem::Unavailable(_) => ("temporarily_unavailable", "The service can't answer now."),
+            Problem::Unavailable(_) | Problem::Busy => ("temporarily_unavailable", "The service can't answer now."),
             Problem::Internal(_) => ("server_error", "The server was unable to process this request."),
             Problem::NotFound => ("invalid_request", "There is nothing here."),
             _ => ("invalid_request", "The request is malformed."),
@@ -156,6 +157,7 @@ pub(super) fn render(problem: &Problem, method: &Method, correlation_id: &str) -
 pub(super) struct Form {
     is_form: bool,
     content: poem::Body,
+    place: Place,
 }
 
 impl<'a> ApiExtractor<'a> for Form {
@@ -173,7 +175,7 @@ impl<'a> ApiExtractor<'a> for Form {
     }
 
     async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        Ok(Self { is_form: is_form(request.headers()), content: body.take()? })
+        Ok(Self { is_form: is_form(request.headers()), content: body.take()?, place: Place::of(request) })
     }
 }
 
@@ -193,7 +195,7 @@ impl Form {
         if !self.is_form {
             return Err(Problem::InvalidHeaders(vec![]));
         }
-        let bytes = read_whole(self.content).await?;
+        let bytes = self.place.leave_for(read_whole(self.content)).await?;
         let form = std::str::from_utf8(&bytes).map(Query::parse).map_err(|_| malformed("The form must be UTF-8."))?;
         if form.repeats() {
             return Err(malformed("The form gives a parameter more than once."));

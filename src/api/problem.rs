@@ -64,6 +64,8 @@ pub enum Problem {
     PreconditionFailed,
     /// 41, with what the log shall say.
     Unavailable(Arc<Cause>),
+    /// 41: more is asked than can be done.
+    Busy,
     /// 69, with the methods that are allowed, comma-separated.
     MethodNotAllowed(String),
     /// 85
@@ -145,7 +147,7 @@ impl Problem {
             Self::PreconditionFailed => {
                 facts(38, StatusCode::PRECONDITION_FAILED, "Precondition not met", "The conditional headers aren't satisfied.")
             }
-            Self::Unavailable(_) | Self::Crowded => {
+            Self::Unavailable(_) | Self::Crowded | Self::Busy => {
                 facts(41, StatusCode::SERVICE_UNAVAILABLE, "Service not ready", "Currently, the service can't respond to this request.")
             }
             Self::MethodNotAllowed(_) => facts(
@@ -260,7 +262,7 @@ impl Problem {
             Self::MissingToken => set(header::WWW_AUTHENTICATE, "Bearer realm=\"tokenward\""),
             Self::InvalidToken => set(header::WWW_AUTHENTICATE, INVALID_TOKEN),
             Self::MethodNotAllowed(allowed) => set(header::ALLOW, allowed),
-            Self::Unavailable(_) | Self::Crowded => set(header::RETRY_AFTER, RETRY_AFTER),
+            Self::Unavailable(_) | Self::Crowded | Self::Busy => set(header::RETRY_AFTER, RETRY_AFTER),
             Self::BodyTooSlow => set(header::CONNECTION, "close"),
             Self::TooManyFailures(seconds) => set(header::RETRY_AFTER, &seconds.to_string()),
             _ => {}

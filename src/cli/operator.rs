@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Database, Failure, OutputFormat, fail, open, print};
+use super::{Database, Failure, OutputFormat, fail, print};
 use crate::{
     config::DatabaseUrl,
     domain::{
@@ -156,7 +156,7 @@ async fn existing(database: &Database) -> Result<Service, Failure> {
     {
         return Err(fail(format!("the database {url} isn't there")));
     }
-    open(&url).await
+    database.open(&url).await
 }
 
 fn explain(error: Error, what: &str) -> Failure {

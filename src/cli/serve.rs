@@ -1,18 +1,18 @@
-//! Serving: its settings, the process's log and signals, and what a first start says.
+//! Serving: its settings, the process's signals, and what a first start says.
 
-use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use poem::http::{HeaderName, header};
 use tokio::net::TcpListener;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use super::{Database, Failure, First, connections::Connections, fail, open, print};
+use super::{Database, Failure, First, connections::Connections, fail};
 use crate::{
     api::{self, Settings, metrics::Metrics},
     background::{Background, Retention},
     config::{DatabaseUrl, PublicUrl, TrustedProxy},
+    files,
+    log::{self, Outlet},
     server,
     service::{bootstrap::Founded, quota::Quotas},
     tls::{Files, Tls},
@@ -69,41 +69,41 @@ pub(super) struct Serve {
     /// A header in which proxies may be sent a secret instead of `Authorization`, such as `X-API-Key`; for `/verify`.
     #[arg(long, env = "TOKENWARD_CREDENTIAL_HEADER", value_parser = credential_header, value_name = "HEADER")]
     credential_header: Option<HeaderName>,
-    /// How log lines are written, to standard error.
-    #[arg(long, env = "TOKENWARD_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
-    log_format: LogFormat,
-    /// What is logged: off, error, warn, info or debug.
-    #[arg(long, env = "TOKENWARD_LOG", default_value = "info", value_name = "LEVEL")]
-    log: LevelFilter,
+    #[command(flatten)]
+    log: log::Options,
     #[command(flatten)]
     pub(super) founding: First,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
-}
-
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        log_to_stderr(self.log_format, self.log);
+        let no_thread = |error| fail(format!("the system gives no thread to write with: {error}"));
+        let log = self.log.start().map_err(no_thread)?;
+        let out = Outlet::to(io::stdout()).map_err(no_thread)?;
+        let served = self.serve(&log, &out).await;
+        // What can't be written now is nobody's loss that waits for it.
+        let _ = (out.flush(), log.flush());
+        served
+    }
+
+    async fn serve(self, log: &Outlet, out: &Outlet) -> Result<(), Failure> {
+        let print = |text: &str| out.put(format!("{text}\n").as_bytes());
         let database = if self.demo { DatabaseUrl::Memory } else { self.database.read()? };
-        let files = self.tls_cert.clone().zip(self.tls_key.clone()).map(|(certificate, key)| Files { certificate, key });
-        let tls = match files {
-            Some(files) => Some(Arc::new(Tls::load(files).await.map_err(fail)?)),
+        self.tls_key.as_ref().map_or(Ok(()), |key| self.database.insist(files::check_secret(key, "TLS key")))?;
+        let tls = match self.tls_cert.clone().zip(self.tls_key.clone()) {
+            Some((certificate, key)) => Some(Arc::new(Tls::load(Files { certificate, key }).await.map_err(fail)?)),
             None => None,
         };
         let connections = self.connections.clone().fit_descriptors(self.metrics_listen.is_some()).map_err(fail)?;
-        let service = open(&database).await?;
+        let service = self.database.open(&database).await?;
         service.set_quotas(Quotas { tokens_per_user: self.max_tokens_per_user, users_per_account: self.max_users_per_account });
         // Read only where it's needed: a secret that was given once need not stay around.
         let secret_from = self.founding.secret_from();
         let founding = if self.demo || service.is_founded().await? { None } else { Some(self.founding) };
-        let founding = founding.map(super::First::read).transpose()?;
+        let founding = founding.map(|first| first.read(&self.database)).transpose()?;
         let (listener, local) = listen(self.listen).await?;
         let metrics = match self.metrics_listen {
-            Some(address) => Some((listen(address).await?, Metrics::of(service.clone()))),
+            Some(address) => Some((listen(address).await?, Metrics::of(service.clone(), log.dropped()))),
             None => None,
         };
         let stop = stop_signal()?;
@@ -128,9 +128,9 @@ impl Serve {
         };
         let endpoint = api::endpoint(service.clone(), settings).map_err(|error| fail(error.to_string()))?;
         let for_clients = if has_public_url { format!(", for clients {base}") } else { String::new() };
-        print(&format!("tokenward listens on {scheme}://{local}{for_clients}"))?;
+        print(&format!("tokenward listens on {scheme}://{local}{for_clients}"));
         if let Some(((listener, local), metrics)) = metrics {
-            print(&format!("Metrics: http://{local}/metrics"))?;
+            print(&format!("Metrics: http://{local}/metrics"));
             // It is cut off with the process: nobody waits for the end of it.
             tokio::spawn(server::serve(
                 listener,
@@ -139,9 +139,12 @@ impl Serve {
                 std::future::pending(),
             ));
         }
-        print(&format!("Swagger UI: {base}/swagger-ui/"))?;
+        print(&format!("Swagger UI: {base}/swagger-ui/"));
         if let Some(founded) = founded {
-            print(&if self.demo { founded.invitation(&base) } else { founded.greeting(&base, secret_from.as_deref()) })?;
+            print(&if self.demo { founded.invitation(&base) } else { founded.greeting(&base, secret_from.as_deref()) });
+        }
+        if !out.flush() || out.dropped().get() > 0 {
+            tracing::warn!("what a start says couldn't be printed: nobody reads standard output, or it can't be written to");
         }
         tracing::info!(%database, listen = %local, "ready");
         if let Some(tls) = tls.clone() {
@@ -201,17 +204,6 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failur
     let listener = TcpListener::bind(address).await.map_err(cannot)?;
     let local = listener.local_addr().map_err(cannot)?;
     Ok((listener, local))
-}
-
-/// Libraries tell of warnings only: what they trace may hold a request's head, and with it a secret.
-fn log_to_stderr(format: LogFormat, level: LevelFilter) {
-    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(env!("CARGO_CRATE_NAME"), level);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry().with(filter);
-    match format {
-        LogFormat::Text => registry.with(layer.with_ansi(std::io::stderr().is_terminal()).with_target(false)).init(),
-        LogFormat::Json => registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).init(),
-    }
 }
 
 /// Resolves when the process is asked to end.

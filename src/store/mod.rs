@@ -20,6 +20,7 @@ pub mod meter;
 mod postgres;
 mod query;
 pub mod role_binding;
+pub mod sizes;
 mod sqlite;
 pub mod token;
 pub mod user;
@@ -196,10 +197,18 @@ impl Store {
     /// # Errors
     /// One sentence: it can't be opened, isn't one of ours, is in use or was written by a newer version.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, OpenError> {
+        Self::open_with(url, sizes::CONNECTIONS).await
+    }
+
+    /// Opens the database as above, with at most so many connections; on PostgreSQL with fewer, if it allows no more.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn open_with(url: &DatabaseUrl, connections: u32) -> Result<Self, OpenError> {
         match url {
-            DatabaseUrl::Sqlite(path) => sqlite::open(path).await,
+            DatabaseUrl::Sqlite(path) => sqlite::open(path, sizes::Sizes::of(connections)).await,
             DatabaseUrl::Memory => sqlite::in_memory().await,
-            DatabaseUrl::Postgres(options) => postgres::open(options).await,
+            DatabaseUrl::Postgres(options) => postgres::open(options, connections).await,
         }
     }
 

@@ -16,12 +16,11 @@ use super::{
     error::is_another_database,
     health::{Health, Place, Trust},
     lister::{CLIENT_CHECK, STATEMENT_TIMEOUT},
+    sizes,
 };
 
-/// Of the pools of readers and of writers.
-const CONNECTIONS: u32 = 8;
-/// Of those that read pages of collections.
-const LISTERS: u32 = 4;
+/// What PostgreSQL calls it when the role, the database or the server has no more connections to give.
+const TOO_MANY_CONNECTIONS: &str = "53300";
 /// How long a start waits for the server.
 const START_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a request waits for a connection before it is told to come back. An attempt to connect while the network is away holds up
@@ -72,9 +71,12 @@ const KEY: &str = "SELECT continue_key FROM instance WHERE id = 1";
 const DURABLE: &str = "SELECT set_config('synchronous_commit', \
     CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
 
-pub(super) async fn open(options: &PgConnectOptions) -> Result<Store, OpenError> {
+pub(super) async fn open(options: &PgConnectOptions, connections: u32) -> Result<Store, OpenError> {
     let options = options.clone().application_name("tokenward").disable_statement_logging().options(ALWAYS);
-    let unreachable = |error| OpenError(format!("can't be reached: {error}"));
+    let unreachable = |error| match error {
+        sqlx::Error::Database(error) if error.code().as_deref() == Some(TOO_MANY_CONNECTIONS) => sizes::too_few(0),
+        error => OpenError(format!("can't be reached: {error}")),
+    };
     // Migrations take as long as they take, so none of the timeouts for requests.
     let start = PgPoolOptions::new().max_connections(1).acquire_timeout(START_TIMEOUT).connect_with(options.clone());
     let start = start.await.map_err(unreachable)?;
@@ -85,12 +87,13 @@ pub(super) async fn open(options: &PgConnectOptions) -> Result<Store, OpenError>
     // Servers that start together wait here for the one that migrates; no lock timeout yet.
     sqlx::query(DOMAIN).execute(&start).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
     MIGRATIONS.run(&start).await?;
+    let sizes = sizes::allowed(&mut *start.acquire().await.map_err(unreachable)?, connections).await?;
     start.close().await;
 
     let health = Arc::new(Health::new());
-    let read = pool(Access::Read, CONNECTIONS, options.clone().options(READING), &health);
-    let list = pool(Access::List, LISTERS, options.clone().options(LISTING), &health);
-    let write = pool(Access::Write, CONNECTIONS, options.clone().options(WRITING), &health);
+    let read = pool(Access::Read, sizes.read, options.clone().options(READING), &health);
+    let list = pool(Access::List, sizes.list, options.clone().options(LISTING), &health);
+    let write = pool(Access::Write, sizes.write, options.clone().options(WRITING), &health);
     Ok(Store::new(Pools::Postgres { read, list, write, options: Box::new(options) }, LIMITS, health))
 }
 

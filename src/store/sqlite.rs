@@ -20,14 +20,13 @@ use super::{
     Limits, MIGRATIONS, OpenError, Pools, Store,
     error::is_another_database,
     health::{Health, Place},
+    sizes::Sizes,
 };
 
 /// Marks a SQLite file as ours: "tkwd" in ASCII.
 const APPLICATION_ID: i32 = 0x746b_7764;
 /// Versions before this one can corrupt a log that is written while it is checkpointed (<https://sqlite.org/wal.html#walresetbug>).
 const LEAST_VERSION: [u32; 3] = [3, 51, 3];
-const READERS: u32 = 8;
-const LISTERS: u32 = 4;
 /// How long a request waits for a connection before it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A log beyond this many bytes is written back into the database and cut.
@@ -47,7 +46,7 @@ const LIMITS: Limits = Limits {
     closes: true,
 };
 
-pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
+pub(super) async fn open(path: &Path, sizes: Sizes) -> Result<Store, OpenError> {
     let handle = owner_only(path).map_err(|error| OpenError(format!("can't be opened for writing: {error}")))?;
     // Locked by its real name, so that two spellings of one file meet.
     let path = path.canonicalize().map_err(|error| OpenError(format!("can't be found: {error}")))?;
@@ -65,7 +64,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
     claim(&write).await?;
     MIGRATIONS.run(&write).await?;
     let options = options.pragma("query_only", "ON");
-    let (read, list) = (pool(READERS, options.clone()), pool(LISTERS, options));
+    let (read, list) = (pool(sizes.read, options.clone()), pool(sizes.list, options));
     Ok(Store::new(Pools::Sqlite { read, list, write, file: Some(Arc::new(file)) }, LIMITS, Arc::new(Health::new())))
 }
 

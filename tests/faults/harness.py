@@ -125,6 +125,17 @@ class Case:
         self.stack.callback(proxy.close)
         return proxy, f"postgres://postgres@127.0.0.1:{proxy.port}/{self.database}"
 
+    def program(self, name):
+        """Compiles a C file beside this one into a program."""
+        program = os.path.join(self.folder, name.replace(".c", ""))
+        subprocess.run(["cc", "-O1", "-o", program, os.path.join(HERE, name)], check=True)
+        return program
+
+    def knows(self, option):
+        """Whether this binary has that option: those of before a fault was mended lack what mends it."""
+        helped = subprocess.run([self.settings.binary, "serve", "--help"], capture_output=True, text=True)
+        return option in helped.stdout
+
     def shared_library(self, name):
         """Compiles a C file beside this one into a library for LD_PRELOAD."""
         library = os.path.join(self.folder, name.replace(".c", ".so"))
@@ -174,7 +185,7 @@ class Server:
         with open(self.out, "w") as out, open(self.log, "w") as log:
             self.process = subprocess.Popen(command, stdout=out, stderr=stderr or log, stdin=subprocess.DEVNULL, env=clean(env))
 
-    def wait(self, seconds=20):
+    def wait(self, seconds=60):
         """Waits until it says where it listens."""
         deadline = time.monotonic() + seconds
         while True:

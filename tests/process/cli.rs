@@ -4,7 +4,7 @@ use std::{fs, net::TcpListener, process::Stdio};
 
 use serde_json::Value;
 
-use crate::program::{Database, Server, call, failure, init, printed, run, sqlite_url, tokenward};
+use crate::program::{Database, Server, call, failure, init, keep_to_owner, printed, run, sqlite_url, tokenward};
 
 #[test]
 fn init_founds_once() {
@@ -80,6 +80,7 @@ fn the_first_secret_can_be_given() {
     let file = Database::sqlite();
     let path = file.path().with_extension("secret");
     fs::write(&path, format!("{secret}\n")).unwrap();
+    keep_to_owner(&path);
     let mut command = tokenward(&["--database", &file.url(), "--listen", "127.0.0.1:0"]);
     let server = Server::spawn(command.env("TOKENWARD_BOOTSTRAP_TOKEN_FILE", &path));
     assert_eq!(call(&server.address, "GET", "/accounts/x", &secret, "").0, 403);
@@ -208,6 +209,8 @@ fn unusable_databases_are_one_sentence() {
         foreign.execute("CREATE TABLE notes (text TEXT)").await.unwrap();
         foreign.close().await.unwrap();
     });
+    keep_to_owner(&at("text.db"));
+    keep_to_owner(&at("foreign.db"));
     for (name, wanted) in [
         ("text.db", "is not a SQLite database"),
         ("folder.db", "can't be opened for writing"),
@@ -266,6 +269,43 @@ fn a_port_in_use_is_one_sentence() {
     assert!(said.contains("can't listen on") && said.lines().count() == 1, "{said}");
     // Nothing was founded by a server that never came up, so no secret is lost.
     init(&database.url());
+}
+
+/// Files that others may read are refused, or only warned of, where the operator says so.
+#[test]
+#[cfg(unix)]
+fn files_that_are_open_to_others_are_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let database = Database::sqlite();
+    let url = database.url();
+    init(&url);
+    let open_to = |mode| fs::set_permissions(database.path(), fs::Permissions::from_mode(mode)).unwrap();
+    open_to(0o640);
+    for arguments in [&["serve", "--database", &url, "--listen", "127.0.0.1:0"][..], &["user", "list", "--database", &url]] {
+        let said = failure(arguments);
+        assert!(said.contains("is open to others (its mode is 0640): chmod 600") && said.lines().count() == 1, "{said}");
+    }
+    let (_, err) = Server::start(&url, &["--allow-readable-files"]).stop();
+    assert!(err.contains("WARN") && err.contains("is open to others"), "{err}");
+    open_to(0o600);
+    Server::start(&url, &[]).stop();
+}
+
+/// Of fewer connections than three nothing can be made.
+#[test]
+fn connections_are_as_many_as_asked_for() {
+    for database in Database::all() {
+        let url = database.url();
+        let first = init(&url);
+        let server = Server::start(&url, &["--database-connections", "3", "--metrics-listen", "127.0.0.1:0"]);
+        for _ in 0..3 {
+            assert_eq!(call(&server.address, "GET", &first.mine(), &first.secret, "").0, 200);
+            assert_eq!(call(&server.address, "GET", &first.tokens(), &first.secret, "").0, 200);
+            assert_eq!(call(&server.address, "DELETE", &first.tokens(), &first.secret, "").0, 405);
+        }
+    }
+    let said = failure(&["--database-connections", "2"]);
+    assert!(said.contains("2 is not in 3..=1000"), "{said}");
 }
 
 #[test]

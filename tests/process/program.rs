@@ -100,6 +100,12 @@ fn execute(server: &str, sql: &str) {
     });
 }
 
+/// Takes a file from all other users.
+pub fn keep_to_owner(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 pub fn sqlite_url(path: &Path) -> String {
     format!("sqlite:{}", path.display())
 }

@@ -16,13 +16,14 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, ServerName},
 };
 
-use crate::program::{Database, First, Server, failure, init};
+use crate::program::{Database, First, Server, failure, init, keep_to_owner};
 
 /// Writes a new certificate and its key, and returns the certificate.
 fn certify(folder: &Path) -> CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
     fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    keep_to_owner(&folder.join("key.pem"));
     made.cert.der().clone()
 }
 

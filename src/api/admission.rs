@@ -1,0 +1,176 @@
+//! How many requests are worked on at a time. What goes beyond that is refused at once, before it costs anything (problem 41): a server
+//! that lets all of them wait answers each too late, and spends on those that give up what the others need.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use poem::{Request, http::Method};
+
+use super::{problem::Problem, route::Routes, surface::Surface};
+
+/// How often the log says that requests are refused.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
+
+/// What kinds of requests there are: those of one kind keep none of another from being worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Of one thing, or of a token: is it good?
+    Read,
+    /// Of a page of a collection.
+    List,
+    /// What creates or modifies.
+    Write,
+    /// What takes something away, tokens before all: also while others create as fast as they can.
+    Revoke,
+}
+
+impl Kind {
+    /// `None`: asks nothing of the store, or is how its health is found out.
+    fn of(request: &Request, surface: Surface, routes: &Routes) -> Option<Self> {
+        let path = request.uri().path();
+        let is_delete = request.method() == Method::DELETE;
+        Some(match surface {
+            Surface::Open => return None,
+            Surface::OAuth | Surface::Tokens if is_delete || path == "/oauth2/revoke" || path == "/leaks" => Self::Revoke,
+            Surface::Accounts if is_delete => Self::Revoke,
+            Surface::Accounts if matches!(*request.method(), Method::POST | Method::PUT) => Self::Write,
+            Surface::Accounts if routes.find(path).is_some_and(|route| !route.template.ends_with('}')) => Self::List,
+            Surface::Verify | Surface::OAuth | Surface::Tokens | Surface::Accounts => Self::Read,
+        })
+    }
+
+    /// How many are worked on at a time. Enough to keep the store's connections busy and to take a burst, few enough that those that wait
+    /// are still waited for: a database that makes 500 writes a second makes these in half a second.
+    fn most(self) -> usize {
+        match self {
+            Self::Read => 1_024,
+            Self::List => 64,
+            Self::Write | Self::Revoke => 256,
+        }
+    }
+}
+
+/// The requests that are worked on.
+#[derive(Debug)]
+pub(super) struct Admission {
+    present: [Arc<AtomicUsize>; 4],
+    /// How many were refused since the log said so last, and when that was.
+    refused: Mutex<(u64, Option<Instant>)>,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self { present: std::array::from_fn(|_| Arc::default()), refused: Mutex::default() }
+    }
+}
+
+impl Admission {
+    /// Gives the request a place, which it has as long as it is there, or refuses it.
+    ///
+    /// # Errors
+    /// [`Problem::Busy`].
+    pub fn admit(&self, request: &mut Request, surface: Surface, routes: &Routes) -> Result<(), Problem> {
+        let Some(kind) = Kind::of(request, surface, routes) else { return Ok(()) };
+        let [read, list, write, revoke] = &self.present;
+        let present = match kind {
+            Kind::Read => read,
+            Kind::List => list,
+            Kind::Write => write,
+            Kind::Revoke => revoke,
+        };
+        if present.fetch_add(1, Ordering::Relaxed) >= kind.most() {
+            present.fetch_sub(1, Ordering::Relaxed);
+            self.tell();
+            return Err(Problem::Busy);
+        }
+        request.set_data(Place(Some(Arc::new(Held { present: Arc::clone(present), waits: AtomicBool::new(false) }))));
+        Ok(())
+    }
+
+    fn tell(&self) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.0 += 1;
+        if refused.1.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+            tracing::warn!(requests = refused.0, "more is asked than can be done: requests were refused");
+            *refused = (0, Some(Instant::now()));
+        }
+    }
+}
+
+/// The place of a request among those that are worked on, if it needs one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place(Option<Arc<Held>>);
+
+#[derive(Debug)]
+struct Held {
+    present: Arc<AtomicUsize>,
+    /// Its client is waited for; another may have the place meanwhile.
+    waits: AtomicBool,
+}
+
+impl Place {
+    /// The place that the request was given.
+    pub fn of(request: &Request) -> Self {
+        request.data().cloned().unwrap_or_default()
+    }
+
+    /// Waits for something that the client sends: however long it takes, it keeps no other request out.
+    pub async fn leave_for<T>(self, sent: impl Future<Output = T>) -> T {
+        let Self(Some(held)) = self else { return sent.await };
+        if !held.waits.swap(true, Ordering::Relaxed) {
+            held.present.fetch_sub(1, Ordering::Relaxed);
+        }
+        let sent = sent.await;
+        // It has been admitted once; to refuse it now would waste what was done for it.
+        if held.waits.swap(false, Ordering::Relaxed) {
+            held.present.fetch_add(1, Ordering::Relaxed);
+        }
+        sent
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !*self.waits.get_mut() {
+            self.present.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::document::document;
+
+    #[tokio::test]
+    async fn places_are_bounded_for_each_kind_and_given_up_while_a_client_is_waited_for() {
+        let (routes, admission) = (Routes::of(&document(None).unwrap()), Admission::default());
+        let ask = |path: &str, surface| {
+            let mut request = Request::builder().method(Method::POST).uri_str(path).finish();
+            admission.admit(&mut request, surface, &routes).map(|()| request)
+        };
+        let revoke = || ask("/oauth2/revoke", Surface::OAuth);
+        let mut held: Vec<_> = (0..Kind::Revoke.most()).map(|_| revoke().unwrap()).collect();
+        assert!(matches!(revoke(), Err(Problem::Busy)));
+        assert!(ask("/verify", Surface::Verify).is_ok() && ask("/accounts", Surface::Accounts).is_ok());
+        let sent = async {
+            let another = revoke().unwrap();
+            assert!(revoke().is_err());
+            another
+        };
+        drop(Place::of(&held[0]).leave_for(sent).await);
+        assert!(revoke().is_err());
+        // Also when the client is given up while it is waited for.
+        let given_up = held.pop().unwrap();
+        let never = Place::of(&given_up).leave_for(std::future::pending::<()>());
+        assert!(tokio::time::timeout(Duration::from_millis(10), never).await.is_err());
+        drop(given_up);
+        held.push(revoke().unwrap());
+        assert!(revoke().is_err());
+    }
+}
