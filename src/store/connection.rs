@@ -261,7 +261,7 @@ impl DerefMut for Writer {
 mod tests {
     use std::time::Duration;
 
-    use crate::store::{Store, StoreError};
+    use crate::store::{Store, StoreError, on};
 
     /// Whatever happens to a transaction, the only writing connection is good for the next one.
     #[tokio::test]

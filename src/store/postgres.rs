@@ -23,9 +23,10 @@ use super::{
 const TOO_MANY_CONNECTIONS: &str = "53300";
 /// How long a start waits for the server.
 const START_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a request waits for a connection before it is told to come back. An attempt to connect while the network is away holds up
-/// those that come after by as much.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long a request waits for a connection before it is told to come back.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one attempt at that may take: a connection that is being made while the network is away keeps its place in the pool as long.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long a connection may take to say that it is alive.
 const PING_TIMEOUT: Duration = Duration::from_millis(400);
 
@@ -33,7 +34,7 @@ const PING_TIMEOUT: Duration = Duration::from_millis(400);
 const LIMITS: Limits = Limits {
     read: Duration::from_millis(1500),
     list: Duration::from_millis(4500),
-    write: Duration::from_millis(1800),
+    write: Duration::from_millis(1900),
     bulk: Duration::from_secs(25),
     commit: Duration::from_secs(5),
     returns_in_time: true,
@@ -43,7 +44,7 @@ const LIMITS: Limits = Limits {
 /// What the server is told on every connection. A session that was left within a transaction holds locks that others wait for: it ends
 /// before long.
 const ALWAYS: [(&str, &str); 5] = [
-    ("idle_in_transaction_session_timeout", "1500ms"),
+    ("idle_in_transaction_session_timeout", "1900ms"),
     ("tcp_keepalives_idle", "5"),
     ("tcp_keepalives_interval", "2"),
     ("tcp_keepalives_count", "3"),
@@ -57,7 +58,7 @@ const LISTING: [(&str, &str); 3] = [("enable_bitmapscan", "off"), ("jit", "off")
 /// How long a write waits for its turn in an account before the client is told to come back: less than a session that was left may hold
 /// the turn, so that those who wait end together, not one after the other. No statement timeout: a commit that is cancelled while it
 /// waits for a standby reports success.
-const WRITING: [(&str, &str); 1] = [("lock_timeout", "1200ms")];
+const WRITING: [(&str, &str); 1] = [("lock_timeout", "1600ms")];
 
 /// Text that collates by code point, as the contract compares it and as SQLite does by itself. Two servers may start at once.
 const DOMAIN: &str = r#"
@@ -101,7 +102,7 @@ fn pool(access: Access, connections: u32, options: PgConnectOptions, health: &Ar
     let (new, idle) = (Arc::clone(health), Arc::clone(health));
     PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(ATTEMPT_TIMEOUT)
         .after_connect(move |conn, _| {
             let health = Arc::clone(&new);
             Box::pin(async move {
@@ -135,7 +136,10 @@ pub(super) async fn acquire(pool: &PgPool, health: &Health) -> Result<PoolConnec
     let alive = TRUST.scope(Cell::new(Trust::Use), async {
         loop {
             TRUST.with(|trust| trust.set(Trust::Use));
-            let mut conn = pool.acquire().await?;
+            let mut conn = match pool.acquire().await {
+                Err(sqlx::Error::PoolTimedOut) => continue,
+                acquired => acquired?,
+            };
             match TRUST.with(Cell::get) {
                 Trust::Use => return Ok(conn),
                 Trust::Close => {}
@@ -179,7 +183,7 @@ pub(super) async fn look(store: &Store, options: &PgConnectOptions) {
             let mut conn = PgConnection::connect_with(options).await?;
             sqlx::query_scalar(KEY).fetch_optional(&mut conn).await
         };
-        let Ok(key) = tokio::time::timeout(ACQUIRE_TIMEOUT, asked).await else { return };
+        let Ok(key) = tokio::time::timeout(ATTEMPT_TIMEOUT, asked).await else { return };
         key
     };
     let _ = recognise(&store.health, key);

@@ -235,7 +235,7 @@ def silent_connections(case):
         answers += end()
         assert set(answers) <= {200, 201, 503}, answers
     reading, writing = max(row[0] for row in took), max(row[1] for row in took)
-    assert reading < SETTLED + 0.3 and writing < SETTLED + 1, (reading, writing)
+    assert reading < SETTLED + 0.3 and writing < SETTLED + 2, (reading, writing)
     recovers(server, first)
     return f"reads again after {reading:.1f} s, writes after {writing:.1f} s"
 
@@ -564,23 +564,24 @@ def a_reader_from_outside(case):
     return f"{high >> 20} MiB cut after {cut:.1f} s, writes meanwhile within {slowest * 1000:.0f} ms; none left at the end"
 
 
+# What was seen at the first assertion that failed, on a machine under heavy load.
 BEFORE = {
-    "one_failed_write sqlite": "every write 500 until a restart; /readyz 200",
-    "every_call_fails_once sqlite": "every write 500 after the first that failed",
-    "the_disk_fails_for_a_while sqlite": "/readyz 200 while no write works; 500 until a restart",
-    "the_disk_is_full sqlite": "every write 500 until a restart",
-    "a_lock_from_outside sqlite": "/readyz 200 while no write works",
-    "silent_connections postgres": "503 after 10 s still",
-    "silent_idle_connections postgres": "16 of 16 are 503, and so on",
-    "a_frozen_network postgres": "503 within 3.0 s, works again after 0.4 s",
-    "dropped_requests postgres": "DROPPED",
-    "read_only_for_a_while postgres": "writes 503 for good; /readyz 200",
-    "ended_sessions postgres": "works again after 0.8 s",
-    "a_server_that_stops postgres": "fsync = off is served",
+    "one_failed_write sqlite": "500 for a write after the fault had ended",
+    "every_call_fails_once sqlite": "500",
+    "the_disk_fails_for_a_while sqlite": "/readyz 200 while writes fail",
+    "the_disk_is_full sqlite": "500",
+    "a_lock_from_outside sqlite": "/readyz 200 while writes fail",
+    "silent_connections postgres": "writes 503 after 10 s still",
+    "silent_idle_connections postgres": "16 of 16 are 503",
+    "a_frozen_network postgres": "held: 503 within 3.0 s, works again after 0.4 s",
+    "dropped_requests postgres": "held: none is left",
+    "read_only_for_a_while postgres": "/readyz 200 while writes fail",
+    "ended_sessions postgres": "held: works again after 0.8 s",
+    "a_server_that_stops postgres": "fsync = off is accepted",
     "a_peer_that_hangs_up postgres": "500",
-    "slow_statements postgres": "a read waits for the lock as long as it is held",
-    "a_file_that_goes sqlite": "writes 201 into a file without a name; /readyz 200",
-    "a_file_that_is_overwritten sqlite": "/readyz 200",
+    "slow_statements postgres": "a read waits until the lock is free",
+    "a_file_that_goes sqlite": "/readyz 200 after 10 s still",
+    "a_file_that_is_overwritten sqlite": "/readyz 200 after 10 s still",
     "a_database_that_is_replaced postgres": "500",
-    "a_reader_from_outside sqlite": "6 MiB stay",
+    "a_reader_from_outside sqlite": "6 MiB stay for 8 s",
 }
