@@ -145,6 +145,7 @@ def filters(case):
 
     # Of those that are answered, the dearest, over and over, by clients that don't wait for it.
     query = queries["16 texts"]
+    quiet = median(server.call("GET", "/verify", secret).seconds for _ in range(20))
     before, seconds, statuses = cpu(case, server), [], []
     for _ in range(3):
         clients = [server.client(secret) for _ in range(8)]
@@ -160,7 +161,7 @@ def filters(case):
                 seconds.append(answer.seconds)
                 statuses.append(answer.status)
     assert set(statuses) == {200}, f"{sum(status != 200 for status in statuses)} of {len(statuses)} answers weren't 200"
-    assert median(seconds) < 0.1, f"a median of {median(seconds):.3f} s"
+    assert median(seconds) < max(0.05, 5 * quiet), f"a median of {median(seconds):.3f} s, {quiet:.3f} s without lists"
     time.sleep(0.5)
     before = cpu(case, server)
     time.sleep(1)
@@ -232,8 +233,17 @@ def quota(case):
     first = case.init()
     tokens(case, first, 9_990, [])
     server = case.serve()
-    statuses = in_parallel(16, lambda n: server.status("POST", first.tokens, first.token, token_body(f"x{n}")))
-    assert sorted(statuses) == [201] * 9 + [403] * 7, statuses
+
+    def make(n):
+        # On a machine with much to do, writers that wait for one account may be told to come back.
+        for _ in range(20):
+            status = server.status("POST", first.tokens, first.token, token_body(f"x{n}"))
+            if status != 503:
+                return status
+
+    statuses = in_parallel(16, make)
+    assert set(statuses) == {201, 403}, statuses
+    assert case.sql("SELECT count(*) FROM tokens") == [["10000"]], statuses
     answer = server.call("POST", first.tokens, first.token, token_body())
     assert "10000" in answer.json()["reason"], answer
     return "403 with the reason from 10,000 on"
@@ -275,4 +285,14 @@ def statements(case):
     return f"{grown / MIB:.1f} MiB after {count} filters"
 
 
-BEFORE = {}
+BEFORE = {
+    "filters sqlite": "63 label conditions: 3.2 s of CPU over 50,000 users",
+    "filters postgres": "63 label conditions: 6.5 s of CPU over 50,000 users",
+    "pages sqlite": "one page of 56 MB",
+    "pages postgres": "one page of 56 MB",
+    "quota sqlite": "201 without end",
+    "quota postgres": "201 without end",
+    "amplification sqlite": "233,364 bytes for 20,489",
+    "statements sqlite": "19.0 MiB after 400 filters",
+    "statements postgres": "12.9 MiB after 400 filters, for each connection",
+}
