@@ -80,13 +80,12 @@ impl Tls {
     /// Takes over what the files hold, if they have changed or the operator asks for it.
     async fn reload(&self, asked: bool) {
         let mut reading = std::pin::pin!(read(&self.files));
-        let read = match tokio::time::timeout(PATIENCE, &mut reading).await {
-            Ok(read) => read,
-            Err(_) => {
-                tracing::error!(error = slow(&self.files), "the TLS certificate stays as it was");
-                // Nothing is read beside what hangs.
-                reading.await
-            }
+        let read = if let Ok(read) = tokio::time::timeout(PATIENCE, &mut reading).await {
+            read
+        } else {
+            tracing::error!(error = slow(&self.files), "the TLS certificate stays as it was");
+            // Nothing is read beside what hangs.
+            reading.await
         };
         match read {
             Ok((config, digest)) => {

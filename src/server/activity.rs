@@ -28,6 +28,7 @@ pub struct Activity {
     evicted: Notify,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct State {
     /// Requests, until their answers are sent.
     under_way: usize,
@@ -188,11 +189,16 @@ impl Activity {
         .await;
     }
 
+    /// Whether so much waits to be read that a further answer has to wait.
+    pub fn is_full(&self) -> bool {
+        self.state().unread >= MOST_UNREAD
+    }
+
     /// Resolves when there is room for the answer to a further request.
     pub async fn room(&self) {
         loop {
             let released = self.released.notified();
-            if self.state().unread < MOST_UNREAD {
+            if !self.is_full() {
                 return;
             }
             released.await;
@@ -425,7 +431,9 @@ mod tests {
         waiting.waits(true);
         let rank = |n: usize| connections[n].rank(Instant::now());
         assert!(rank(0).is_none() && rank(1).is_none() && rank(2).is_some());
-        connections.iter().for_each(|connection| connection.age(3));
+        for connection in &connections {
+            connection.age(3);
+        }
         assert!(rank(0).is_none() && rank(1).is_some() && rank(2) < rank(1));
         drop((working, waiting));
         assert!(rank(2) < rank(0));

@@ -175,18 +175,17 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
             let addresses = (LocalAddr(Addr::SocketAddr(self.local)), RemoteAddr(Addr::SocketAddr(remote)), scheme.clone());
             async move {
                 let fault = refusal::fault(&request).or_else(|| (!is_served && !is_about_health(&request)).then_some(Refusal::Crowded));
-                let response = match fault {
-                    Some(fault) => {
-                        under_way.activity().leave_unread();
-                        fault.answer(request.method(), request.uri().path(), request.headers())
-                    }
-                    None => {
+                let response = if let Some(fault) = fault {
+                    under_way.activity().leave_unread();
+                    fault.answer(request.method(), request.uri().path(), request.headers())
+                } else {
+                    if under_way.activity().is_full() {
                         under_way.waits(true);
                         under_way.activity().room().await;
                         under_way.waits(false);
-                        let request = Request::from((request, addresses.0, addresses.1, addresses.2));
-                        answer::answer(&*endpoint, request, places.limits().body_timeout, &under_way).await
                     }
+                    let request = Request::from((request, addresses.0, addresses.1, addresses.2));
+                    answer::answer(&*endpoint, request, places.limits().body_timeout, &under_way).await
                 };
                 Ok::<_, io::Error>(hyper::Response::<Content>::from(response).map(|body| Answer::new(body, &places, under_way)))
             }

@@ -196,6 +196,7 @@ pub struct Place {
 
 impl Place {
     /// All places.
+    #[must_use]
     pub fn places(&self) -> &Arc<Places> {
         &self.places
     }

@@ -140,15 +140,15 @@ fn while_all_places_are_taken_only_health_is_answered() {
     for arguments in [["--max-connections", "2"], ["--max-connections-per-client", "2"]] {
         let server = Server::start(&database.url(), &arguments);
         let (half, rest) = BODY.split_at(20);
-        let head = format!(
+        let request = format!(
             "POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{half}",
             first.tokens(),
             first.secret,
             BODY.len()
         );
-        let mut held = [Client::connect(&server.address).unwrap(), Client::connect(&server.address).unwrap()];
-        for client in &mut held {
-            client.send(head.as_bytes()).unwrap();
+        let mut waiting = [Client::connect(&server.address).unwrap(), Client::connect(&server.address).unwrap()];
+        for client in &mut waiting {
+            client.send(request.as_bytes()).unwrap();
         }
         let begun = Instant::now();
         thread::sleep(Duration::from_millis(200));
@@ -160,7 +160,7 @@ fn while_all_places_are_taken_only_health_is_answered() {
         let [healthy, ready, (status, problem)] = answers;
         assert_eq!((healthy.0, ready.0, status), (200, 200, 503), "{problem}");
         assert!(problem.contains("problems/41"), "{problem}");
-        for client in &mut held {
+        for client in &mut waiting {
             client.send(rest.as_bytes()).unwrap();
             assert_eq!(client.receive().unwrap().0, 201);
         }
@@ -174,7 +174,7 @@ fn whatever_is_refused_is_a_problem() {
     let database = Database::sqlite();
     init(&database.url());
     let server = Server::start(&database.url(), &[]);
-    let many: String = (0..150).map(|n| format!("X-{n}: y\r\n")).collect();
+    let many = "X: y\r\n".repeat(150);
     for (request, wanted) in [
         ("nonsense\r\n\r\n".to_owned(), "400"),
         (format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(70_000)), "414"),
