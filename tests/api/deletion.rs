@@ -88,7 +88,7 @@ async fn many_outgrown_tokens_are_refused_at_once() {
         for secret in &secrets {
             app.get("/whoami").secret(secret).expect(401).await;
         }
-        let page = app.get(app.tokens(member).to_string() + "?count=true").secret(&own).expect(200).await.json();
+        let page = app.get(app.tokens(member) + "?count=true").secret(&own).expect(200).await.json();
         assert_eq!(page["metadata"]["count"], 1);
         app.pause_background(false);
         app.settle().await;
