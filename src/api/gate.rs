@@ -181,7 +181,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
 impl<O, P> Gate<O, P> {
     /// Lets a request through to its handler, with what it has learned of it.
     async fn admit(&self, request: &mut Request, surface: Surface, correlation_id: &str, record: &mut Record) -> Result<(), Problem> {
-        self.shared.admission.admit(request, surface, &self.shared.routes)?;
+        self.shared.admission.admit(request, surface)?;
         let path = request.uri().path().to_owned();
         let occasion = || Arc::new(self.occasion(request, surface, &path, correlation_id));
         match surface {
