@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn connections_are_asked_after_a_silence_and_closed_after_a_funeral() {
         let health = Health::new();
-        let (young, long) = (Duration::ZERO, Duration::from_secs(60));
+        let (young, long) = (Duration::ZERO, Duration::from_mins(1));
         assert_eq!(health.trust(Access::Read, young, young), Trust::Use);
         assert_eq!(health.trust(Access::Read, long, long), Trust::Ask, "it was idle for long");
         assert_eq!(health.trust(Access::Read, LIFETIME * 2, young), Trust::Close, "it is old");
