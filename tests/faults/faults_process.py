@@ -186,7 +186,8 @@ def overload(case):
     server = case.serve("--max-connections", "9000", *more)
     create = server.client(first.token).request("POST", first.tokens, token_body())
     seconds = 30 if case.long else 3
-    peak = load(case, server, create, 200, seconds)["201"]["count"] / seconds
+    # What it can do: before and after, for the tables grow meanwhile, and the machine may have other work.
+    peaks = [load(case, server, create, 200, seconds)["201"]["count"] / seconds]
     doomed = [issue(server, first) for _ in range(40)]
     # Those that must get through all the same, meanwhile: revocations, verifications, and who asks whether it is ready.
     seen, done = [], threading.Event()
@@ -205,6 +206,8 @@ def overload(case):
     done.set()
     time.sleep(0.1)
     others.join()
+    peaks.append(load(case, server, create, 200, seconds)["201"]["count"] / seconds)
+    peak = sum(peaks) / 2
     made = answers.get("201", {"count": 0})
     goodput, refused = made["count"] / seconds, answers.get("503", {"count": 0, "median": 0, "p99": 0})
     figure = (
