@@ -8,6 +8,7 @@ use super::{
     change::Others,
     error::Faults,
     policy::Action,
+    token,
 };
 use crate::{
     domain::{
@@ -65,6 +66,8 @@ impl Service {
         change.writer.insert_role_binding(&binding).await?;
         change.record(account.id, Deed::Created, Subject::Account(account.id)).await?;
         change.record(account.id, Deed::Created, Subject::RoleBinding(binding.id, binding.user_id)).await?;
+        // Nobody else has a role there: whoever knows a token's secret beside the caller would own the account with it.
+        token::revoke_outgrown(&mut change, &binding).await?;
         change.commit().await?;
         Ok(account)
     }

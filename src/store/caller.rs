@@ -74,7 +74,7 @@ pub struct Grant {
 rows!(Grant { account_id, role, role_constraints, account_is_enabled });
 
 /// Of the tokens, the one of the digest, or else the one whose digest comes next: what is known and what isn't costs the same work, until it
-/// is compared in [`usable!`], last.
+/// is compared in `usable!`, last.
 macro_rules! nearest {
     () => {
         "(SELECT id, name, created_at, refused_at, user_id, digest FROM tokens WHERE digest >= $1 ORDER BY digest LIMIT 1)"

@@ -56,9 +56,9 @@ const READING: [(&str, &str); 2] = [("enable_bitmapscan", "off"), ("statement_ti
 /// A page is read once, from plans that are made for it: to compile them would take longer than most of them run.
 const LISTING: [(&str, &str); 3] = [("enable_bitmapscan", "off"), ("jit", "off"), ("statement_timeout", STATEMENT_TIMEOUT)];
 /// How long a write waits for its turn in an account before the client is told to come back: less than a session that was left may hold
-/// the turn, so that those who wait end together, not one after the other. No statement timeout: a commit that is cancelled while it
-/// waits for a standby reports success.
-const WRITING: [(&str, &str); 1] = [("lock_timeout", "1600ms")];
+/// the turn, so that those who wait end together, not one after the other. No statement timeout, whatever is set for role or database: a
+/// commit that is cancelled while it waits for a standby reports success.
+const WRITING: [(&str, &str); 2] = [("lock_timeout", "1600ms"), ("statement_timeout", "0")];
 
 /// Text that collates by code point, as the contract compares it and as SQLite does by itself. Two servers may start at once.
 const DOMAIN: &str = r#"

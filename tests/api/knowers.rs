@@ -204,3 +204,21 @@ async fn a_role_without_scope_is_no_rank() {
     ];
     on_every_database(async |app| story(app, &steps).await).await;
 }
+
+/// Whoever has made a token for somebody has no role in the account that this one creates with it: there it would speak as an owner.
+#[tokio::test]
+async fn a_further_account_is_not_shared_with_whoever_knows_a_token() {
+    on_every_database(async |app| {
+        let grace = app.user("grace@example.com", Some(Role::Admin)).await;
+        let (own_id, own) = app.token_of(grace, "own").await;
+        let made = app.issue(grace, "made by Ada").await;
+        let known = made["token"].as_str().unwrap();
+        app.sabotage(&format!("UPDATE role_bindings SET role = 'owner' WHERE user_id = '{grace}'")).await;
+        let body = json!({ "type": "application/astra-account", "version": "1.0", "name": "second" });
+        let second = app.call("POST", "/accounts").secret(known).json(&body).expect(201).await.json()["id"].as_str().unwrap().to_owned();
+        app.get(format!("/accounts/{second}")).secret(known).problem(4).await;
+        app.get(format!("/accounts/{second}")).secret(&own).expect(200).await;
+        app.get(app.item(grace, &own_id)).secret(&own).expect(200).await;
+    })
+    .await;
+}
