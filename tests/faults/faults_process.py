@@ -294,7 +294,7 @@ def too_few_connections(case):
     return "refused in a sentence that says what to raise"
 
 
-@fault("17.3", "files that others may read: the database, the key, the first token", databases=("sqlite",))
+@fault("17.5", "files that others may read: the database, the key, the first token", databases=("sqlite",))
 def readable_files(case):
     first = case.init()
     key, certificate, token = (os.path.join(case.folder, name) for name in ("key.pem", "cert.pem", "token"))
