@@ -25,7 +25,7 @@ impl Change {
     /// [`Error::QuotaReached`].
     pub async fn has_room_for_token(&mut self, user: UserId) -> Result<()> {
         let most = self.quotas().tokens_per_user;
-        let reached = most > 0 && self.writer.has_tokens(user, most).await?;
+        let reached = most > 0 && self.writer.count_tokens(&user.to_string(), most).await? >= i64::from(most);
         if reached { Err(refusal("user", "tokens", most, "revoke some")) } else { Ok(()) }
     }
 

@@ -75,18 +75,6 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_all(c).await)?)
     }
 
-    /// Whether the user has at least that many tokens.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn has_tokens(&mut self, user: UserId, many: u32) -> Result<bool, StoreError> {
-        const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM tokens WHERE user_id = $1 LIMIT $2) AS counted";
-        let many = i64::from(many);
-        let count: i64 = on!(self, c => sqlx::query_scalar(COUNT).bind(user).bind(many).fetch_one(c).await)?;
-        Ok(count >= many)
-    }
-
-    /// Who else may know the secret of what is made with that token.
     /// Who may know the secret of a token beside its user.
     ///
     /// # Errors
