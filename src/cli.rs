@@ -8,7 +8,6 @@ mod serve;
 use std::{fmt, io::Write as _, path::PathBuf, sync::Arc};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-
 use zeroize::Zeroizing;
 
 pub use self::given::Given;
@@ -101,12 +100,7 @@ impl Database {
 
     /// Fails where a file is open to others, or only says so.
     fn insist(&self, checked: Result<(), String>) -> Result<(), Failure> {
-        match checked {
-            Err(sentence) if self.allow_readable_files => tracing::warn!("{sentence}"),
-            Err(sentence) => return Err(fail(format!("{sentence}, or allow it with --allow-readable-files"))),
-            Ok(()) => {}
-        }
-        Ok(())
+        files::insist(checked, self.allow_readable_files).map_err(fail)
     }
 }
 
@@ -129,7 +123,8 @@ struct First {
     /// The first token's name.
     #[arg(long, env = "TOKENWARD_TOKEN_NAME", default_value = "bootstrap", value_parser = ResourceName::parse, value_name = "NAME")]
     token_name: ResourceName,
-    /// A file that holds the first token's secret, as `tokenward secret` makes it. `TOKENWARD_BOOTSTRAP_TOKEN` may hold it instead.
+    /// A file that holds the first token's secret, as `tokenward secret` makes it; or a pipe, such as `/dev/stdin`, that brings it within
+    /// 5 seconds. `TOKENWARD_BOOTSTRAP_TOKEN` may hold it instead.
     /// Without either, one is made and shown.
     #[arg(long, env = "TOKENWARD_BOOTSTRAP_TOKEN_FILE", value_name = "FILE")]
     bootstrap_token_file: Option<PathBuf>,
@@ -244,7 +239,7 @@ impl Init {
             return Err(fail(format!("the database {database} has an account already; nothing was changed")));
         };
         let secret = secret.expose();
-        print(&match self.format {
+        print(&Zeroizing::new(match self.format {
             OutputFormat::Text => format!("account {account_id}\nuser    {user_id}\ntoken   {token_id}\nsecret  {secret}"),
             OutputFormat::Json => serde_json::json!({
                 "accountID": account_id.to_string(),
@@ -253,7 +248,7 @@ impl Init {
                 "token": secret,
             })
             .to_string(),
-        })
+        }))
     }
 }
 
@@ -290,10 +285,7 @@ impl First {
             database.insist(files::check_secret(path, "bootstrap token"))?;
         }
         let text = match &self.bootstrap_token_file {
-            Some(path) => Some(Zeroizing::new(
-                std::fs::read_to_string(path)
-                    .map_err(|error| fail(format!("the bootstrap token's file {} can't be read: {error}", path.display())))?,
-            )),
+            Some(path) => Some(files::read_secret(path, "bootstrap token").map_err(fail)?),
             None => self.given.0,
         };
         let secret = text.map(|text| Secret::parse(text.trim())).transpose();

@@ -1,8 +1,21 @@
 //! Who else may read or replace the files that hold what must be kept from others.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::mpsc,
+    time::Duration,
+};
+
+use zeroize::Zeroizing;
 
 use crate::config::DatabaseUrl;
+
+/// How long a secret may be in coming: a pipe's other end may be slow, a file system may hang.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many bytes a file may have that holds the first token's secret.
+const MOST: u64 = 4 << 10;
 
 /// What SQLite and this server put beside a database, by the end of its name.
 const BESIDE: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
@@ -33,6 +46,72 @@ pub fn check_database(url: &DatabaseUrl) -> Result<(), String> {
 pub fn check_secret(path: &Path, what: &str) -> Result<(), String> {
     let is_of_root = facts(path).is_some_and(|facts| facts.owner == 0);
     check(path, what, if is_of_root { 0o037 } else { 0o077 })
+}
+
+/// Fails where a file is open to others, or only says so.
+///
+/// # Errors
+/// The sentence, and how to allow it.
+pub fn insist(checked: Result<(), String>, allowed: bool) -> Result<(), String> {
+    match checked {
+        Err(sentence) if allowed => {
+            tracing::warn!("{sentence}");
+            Ok(())
+        }
+        Err(sentence) => Err(or_allow(&sentence)),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The sentence, and how to allow it.
+#[must_use]
+pub fn or_allow(sentence: &str) -> String {
+    format!("{sentence}, or allow it with --allow-readable-files")
+}
+
+/// What a file holds in which a secret is given: a regular file, or a pipe such as `/dev/stdin` or a shell's `<(…)`, which somebody has to
+/// write to within seconds. Whoever may wait for it is a thread of its own: an open or a read that hangs can't be ended.
+///
+/// # Errors
+/// One sentence that says why it can't be read. It doesn't quote it.
+pub fn read_secret(path: &Path, what: &str) -> Result<Zeroizing<String>, String> {
+    let (done, read) = mpsc::sync_channel(1);
+    let file = path.to_path_buf();
+    let cannot = |reason: String| format!("the {what}'s file {} {reason}", path.display());
+    let reader = std::thread::Builder::new().name("secret".to_owned()).spawn(move || done.send(read_bounded(&file)).is_ok());
+    reader.map_err(|error| cannot(format!("can't be read: {error}")))?;
+    match read.recv_timeout(PATIENCE) {
+        Ok(read) => read.map_err(cannot),
+        Err(_) => Err(cannot(format!("can't be read within {} s: nobody writes to it, or its file system hangs", PATIENCE.as_secs()))),
+    }
+}
+
+fn read_bounded(path: &Path) -> Result<Zeroizing<String>, String> {
+    let cannot = |error: io::Error| format!("can't be read: {error}");
+    let kind = path.metadata().map_err(cannot)?.file_type();
+    if !kind.is_file() && !is_pipe(kind) {
+        return Err("is neither a regular file nor a pipe".to_owned());
+    }
+    // Of this capacity it is never copied elsewhere as it grows.
+    let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(2 * MOST).unwrap_or_default()));
+    File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut text)).map_err(cannot)?;
+    if text.len() as u64 > MOST {
+        return Err(format!("is longer than {MOST} bytes"));
+    }
+    match std::str::from_utf8(&text) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err("isn't text".to_owned()),
+    }
+}
+
+#[cfg(unix)]
+fn is_pipe(kind: std::fs::FileType) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&kind)
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: std::fs::FileType) -> bool {
+    false
 }
 
 struct Facts {

@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 use prometheus_client::metrics::counter::Counter;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use zeroize::Zeroize as _;
 
 /// The most bytes that wait to be written. As many may be in the hands of the thread that writes.
 const MOST_WAITING: usize = 1024 * 1024;
@@ -106,6 +107,14 @@ impl Outlet {
             self.0.dropped.inc_by(count(lines));
             return;
         }
+        // A start's lines may show a secret: what grows leaves no copy behind.
+        let room = queue.waiting.capacity().saturating_sub(queue.waiting.len());
+        if room < lines.len() {
+            let mut grown = Vec::with_capacity(queue.waiting.len().saturating_add(lines.len()).next_power_of_two());
+            grown.extend_from_slice(&queue.waiting);
+            queue.waiting.zeroize();
+            queue.waiting = grown;
+        }
         queue.waiting.extend_from_slice(lines);
         if std::mem::take(&mut queue.asleep) {
             self.0.changed.notify_all();
@@ -136,10 +145,18 @@ impl Outlet {
         let (mut rest, mut works, mut said): (Vec<u8>, bool, u64) = (vec![], true, 0);
         loop {
             let is_begun = !rest.is_empty();
-            rest.append(&mut self.take());
+            let mut taken = self.take();
+            if rest.is_empty() {
+                rest = taken;
+            } else {
+                rest.append(&mut taken);
+                taken.zeroize();
+            }
             // Before and after: where the queue is full there is no room for this line either, until what waits was taken.
             self.say(works, &mut said);
-            (rest, works) = write(&mut writer, &rest, is_begun, &self.0.dropped);
+            let (left, all) = write(&mut writer, &rest, is_begun, &self.0.dropped);
+            rest.zeroize();
+            (rest, works) = (left, all);
             self.say(works, &mut said);
             self.queue().writing = false;
             self.0.changed.notify_all();

@@ -1,6 +1,7 @@
 //! TLS: a certificate and its key, read again when the operator says so or the files change.
 
 use std::{
+    io::Read as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -16,11 +17,19 @@ use tokio_rustls::{
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     },
 };
+use zeroize::Zeroizing;
+
+use crate::files;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long the files may take to be read.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many bytes either of them may have.
+const MOST: u64 = 1 << 20;
+/// How many are usual: as it grows beyond that, a key leaves copies of itself in memory.
+const ROOM: usize = 32 << 10;
 
 /// Where certificate and key lie.
 #[derive(Debug, Clone)]
@@ -29,6 +38,8 @@ pub struct Files {
     pub certificate: PathBuf,
     /// The private key in PEM.
     pub key: PathBuf,
+    /// Whether a key that others may read is only warned about.
+    pub allow_readable: bool,
 }
 
 /// What connections are secured with. What was read last and fits together stays until something better comes.
@@ -109,11 +120,15 @@ impl Tls {
     }
 }
 
-fn acceptor(config: ServerConfig) -> TlsAcceptor {
+fn acceptor((config, warning): (ServerConfig, Option<String>)) -> TlsAcceptor {
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
     TlsAcceptor::from(Arc::new(config))
 }
 
-type Configured = Result<ServerConfig, String>;
+/// With what is wrong with the key's file, where that is allowed.
+type Configured = Result<(ServerConfig, Option<String>), String>;
 
 /// What the files make, and a digest of them; an error where they can't be read.
 ///
@@ -129,11 +144,14 @@ async fn read(files: &Files) -> Result<(Configured, [u8; 32]), String> {
 
 fn read_now(files: &Files) -> Result<(Configured, [u8; 32]), String> {
     let certificate = read_file(&files.certificate, "TLS certificate")?;
-    let key = read_file(&files.key, "TLS key")?;
+    let key = Zeroizing::new(read_file(&files.key, "TLS key")?);
+    let checked = files::check_secret(&files.key, "TLS key");
     let mut digest = Sha256::new_with_prefix(certificate.len().to_be_bytes());
     digest.update(&certificate);
-    digest.update(&key);
-    Ok((configure(files, &certificate, &key), digest.finalize().into()))
+    digest.update(&*key);
+    // Whoever closes it to others, or opens it, is heard as well.
+    digest.update(checked.as_ref().err().map_or("", String::as_str));
+    Ok((configure(files, &certificate, &key, checked), digest.finalize().into()))
 }
 
 /// A regular file only: a pipe would have to be written to, and could be read just once.
@@ -142,7 +160,12 @@ fn read_file(path: &Path, what: &str) -> Result<Vec<u8>, String> {
     if !std::fs::metadata(path).map_err(cannot)?.is_file() {
         return Err(format!("the {what} {} is no regular file", path.display()));
     }
-    std::fs::read(path).map_err(cannot)
+    let mut content = Vec::with_capacity(ROOM);
+    std::fs::File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut content)).map_err(cannot)?;
+    if content.len() as u64 > MOST {
+        return Err(format!("the {what} {} is longer than {MOST} bytes", path.display()));
+    }
+    Ok(content)
 }
 
 fn slow(files: &Files) -> String {
@@ -150,7 +173,11 @@ fn slow(files: &Files) -> String {
     format!("the TLS certificate {} and the key {} can't be read within {seconds} s", files.certificate.display(), files.key.display())
 }
 
-fn configure(files: &Files, certificate: &[u8], key: &[u8]) -> Configured {
+fn configure(files: &Files, certificate: &[u8], key: &[u8], checked: Result<(), String>) -> Configured {
+    let warning = match checked {
+        Err(sentence) if !files.allow_readable => return Err(files::or_allow(&sentence)),
+        checked => checked.err(),
+    };
     // All or nothing: without a damaged one in between, clients would find no way to their trust.
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
     let chain = chain.map_err(|_| format!("the TLS certificate {} is damaged", files.certificate.display()))?;
@@ -163,5 +190,5 @@ fn configure(files: &Files, certificate: &[u8], key: &[u8]) -> Configured {
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions();
     let mut config = builder.and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key)).map_err(unusable)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    Ok((config, warning))
 }

@@ -7,6 +7,9 @@ use zeroize::Zeroizing;
 
 /// The variable that may hold the first token's secret. Not an option of the command line, where other users of the machine would see it.
 pub(super) const BOOTSTRAP_TOKEN: &str = "TOKENWARD_BOOTSTRAP_TOKEN";
+/// No pipe is too small for so many bytes.
+#[cfg(unix)]
+const LONGEST: usize = 4_096;
 /// Says that the secret comes on standard input, to the process of this id.
 const HANDED_OVER: &str = "TOKENWARD_BOOTSTRAP_TOKEN_HANDED_OVER";
 
@@ -28,8 +31,9 @@ impl Given {
         if secret.is_empty() {
             return Self(None);
         }
+        // What is longer than any secret is refused in a moment, and a pipe may not take it.
         #[cfg(unix)]
-        {
+        if secret.len() <= LONGEST {
             let error = hand_over(&secret);
             eprintln!("tokenward: {BOOTSTRAP_TOKEN} stays in the environment of this process: {error}");
         }

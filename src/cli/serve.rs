@@ -5,13 +5,13 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use clap::Args;
 use poem::http::{HeaderName, header};
 use tokio::net::TcpListener;
+use zeroize::Zeroizing;
 
 use super::{Database, Failure, First, connections::Connections, fail};
 use crate::{
     api::{self, Settings, metrics::Metrics},
     background::{Background, Retention},
     config::{DatabaseUrl, PublicUrl, TrustedProxy},
-    files,
     log::{self, Outlet},
     server,
     service::{bootstrap::Founded, quota::Quotas},
@@ -87,11 +87,11 @@ impl Serve {
     }
 
     async fn serve(self, log: &Outlet, out: &Outlet) -> Result<(), Failure> {
-        let print = |text: &str| out.put(format!("{text}\n").as_bytes());
+        let print = |text: &str| out.put(Zeroizing::new([text, "\n"].concat()).as_bytes());
         let database = if self.demo { DatabaseUrl::Memory } else { self.database.read()? };
-        self.tls_key.as_ref().map_or(Ok(()), |key| self.database.insist(files::check_secret(key, "TLS key")))?;
+        let allow_readable = self.database.allow_readable_files;
         let tls = match self.tls_cert.clone().zip(self.tls_key.clone()) {
-            Some((certificate, key)) => Some(Arc::new(Tls::load(Files { certificate, key }).await.map_err(fail)?)),
+            Some((certificate, key)) => Some(Arc::new(Tls::load(Files { certificate, key, allow_readable }).await.map_err(fail)?)),
             None => None,
         };
         let connections = self.connections.clone().fit_descriptors(self.metrics_listen.is_some()).map_err(fail)?;
@@ -166,29 +166,34 @@ impl Serve {
 
 impl Founded {
     /// What a first start says. A secret that the operator has brought isn't repeated; the line says where the shell finds it.
-    fn greeting(&self, base: &str, given: Option<&str>) -> String {
+    fn greeting(&self, base: &str, given: Option<&str>) -> Zeroizing<String> {
         let told = if given.is_some() {
             "The first token's secret is the one that you have given. To retrieve the token:"
         } else {
             "The first token's secret is in the line below, and is never shown again. To retrieve the token:"
         };
-        format!("\n{told}\n\n{}\n", self.curl(base, given.unwrap_or_else(|| self.secret.expose())))
+        joined(&["\n", told, "\n\n", &self.curl(base, given.unwrap_or_else(|| self.secret.expose())), "\n"])
     }
 
     /// What a demonstration says.
-    fn invitation(&self, base: &str) -> String {
+    fn invitation(&self, base: &str) -> Zeroizing<String> {
         let secret = self.secret.expose();
-        format!(
+        Zeroizing::new(format!(
             "\nTHIS IS A DEMONSTRATION. It lives in memory: when it ends, everything in it is gone.\n\n\
              Its token, an owner's:\n\n{secret}\n\nSwagger UI, signed in with it:\n\n{base}/swagger-ui/#token={secret}\n\n{}\n",
-            self.curl(base, secret)
-        )
+            *self.curl(base, secret)
+        ))
     }
 
-    fn curl(&self, base: &str, secret: &str) -> String {
+    fn curl(&self, base: &str, secret: &str) -> Zeroizing<String> {
         let path = format!("accounts/{}/core/v1/users/{}/tokens/{}", self.account_id, self.user_id, self.token_id);
-        format!("curl -H \"Authorization: Bearer {secret}\" {base}/{path}")
+        joined(&["curl -H \"Authorization: Bearer ", secret, "\" ", base, "/", &path])
     }
+}
+
+/// One text of several, one of them a secret: made at its full length, so that none is left behind as it grows, and overwritten in the end.
+fn joined(parts: &[&str]) -> Zeroizing<String> {
+    Zeroizing::new(parts.concat())
 }
 
 fn credential_header(text: &str) -> Result<HeaderName, String> {

@@ -110,7 +110,12 @@ impl Health {
 
     /// Whether any key was seen yet.
     pub fn knows_one(&self) -> bool {
-        self.key.get().is_some()
+        self.key().is_some()
+    }
+
+    /// The key of the database that was opened, once it was seen.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.key.get().map(Vec::as_slice)
     }
 
     fn set(&self, change: impl FnOnce(&mut State)) -> bool {

@@ -35,14 +35,17 @@ pub(super) async fn keep(parts: Weak<Parts>) {
 impl Store {
     async fn look(&self) {
         match &self.pools {
-            Pools::Sqlite { file: Some(file), write, .. } => file.look(&self.health, write).await,
+            Pools::Sqlite { file: Some(file), log, .. } => file.look(&self.health, log).await,
             Pools::Sqlite { .. } => {}
             Pools::Postgres { options, .. } => postgres::look(self, options).await,
         }
     }
 
-    /// A write like any other, as small as can be.
+    /// A write like any other, as small as can be, where there is room for greater ones.
     async fn touch(&self) -> Result<(), StoreError> {
+        if let Pools::Sqlite { file: Some(file), .. } = &self.pools {
+            file.insist_on_room().await.map_err(|error| StoreError::Unavailable(sqlx::Error::Io(error)))?;
+        }
         let mut writer = self.write().await?;
         writer.touch_instance().await?;
         writer.commit().await

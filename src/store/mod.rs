@@ -12,6 +12,7 @@ mod connection;
 pub mod deletion;
 mod error;
 pub mod event;
+mod file;
 mod health;
 pub mod instance;
 mod keeper;
@@ -19,6 +20,7 @@ pub mod lister;
 pub mod meter;
 mod postgres;
 mod query;
+mod raw;
 pub mod role_binding;
 pub mod sizes;
 mod sqlite;
@@ -148,7 +150,8 @@ impl Deref for Store {
 #[derive(Debug)]
 enum Pools {
     /// SQLite has one writer; giving it one connection queues writers here, in order, instead of in its busy handler.
-    Sqlite { read: SqlitePool, list: SqlitePool, write: SqlitePool, file: Option<Arc<sqlite::DatabaseFile>> },
+    /// The log is written back on a connection of its own.
+    Sqlite { read: SqlitePool, list: SqlitePool, write: SqlitePool, log: SqlitePool, file: Option<Arc<file::DatabaseFile>> },
     /// Writers that queue for one account must not keep readers from their connections.
     Postgres { read: PgPool, list: PgPool, write: PgPool, options: Box<PgConnectOptions> },
 }
@@ -285,14 +288,16 @@ impl Store {
     pub async fn close(&self) {
         self.health.close();
         match &self.pools {
-            Pools::Sqlite { read, list, write, file } => {
+            Pools::Sqlite { read, list, write, log, file } => {
                 if let Some(file) = file
-                    && !file.tidy_up(&self.health, write).await
+                    && !file.tidy_up(&self.health, log).await
                 {
-                    // Closing would write into what is another's now.
-                    return;
+                    // Closing would write into what is another's now. They end with the process, and must not be dropped before.
+                    return std::mem::forget([read, list, write, log].map(Clone::clone));
                 }
-                tokio::join!(read.close(), list.close(), write.close());
+                // What only reads leaves the log and its index lying: the others go last.
+                tokio::join!(read.close(), list.close());
+                tokio::join!(write.close(), log.close());
             }
             Pools::Postgres { read, list, write, .. } => {
                 tokio::join!(read.close(), list.close(), write.close());

@@ -2,24 +2,20 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use sqlx::{
-    ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    ConnectOptions as _, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
 use super::{
     Limits, MIGRATIONS, OpenError, Pools, Store,
-    error::is_another_database,
-    health::{Health, Place},
+    file::{CUT_PATIENCE, DatabaseFile},
+    health::Health,
     sizes::Sizes,
 };
 
@@ -29,12 +25,6 @@ const APPLICATION_ID: i32 = 0x746b_7764;
 const LEAST_VERSION: [u32; 3] = [3, 51, 3];
 /// How long a request waits for a connection before it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// A log beyond this many bytes is written back into the database and cut.
-const LONG_LOG: u64 = 4 << 20;
-/// Pages of the log that are few enough to be written back while a writer waits.
-const FEW_PAGES: i64 = 500;
-/// How long cutting the log holds up a writer at most.
-const CUT_PATIENCE: Duration = Duration::from_millis(20);
 
 const LIMITS: Limits = Limits {
     read: Duration::from_secs(5),
@@ -52,27 +42,30 @@ pub(super) async fn open(path: &Path, sizes: Sizes) -> Result<Store, OpenError> 
     let path = path.canonicalize().map_err(|error| OpenError(format!("can't be found: {error}")))?;
     let lock = lock(&path)?;
 
-    let options = options()
-        .filename(&path)
-        .create_if_missing(false)
-        .journal_mode(SqliteJournalMode::Wal)
-        // NORMAL loses acknowledged commits in a power cut; a revocation that comes undone is a breach.
-        .synchronous(SqliteSynchronous::Full);
-    let file = DatabaseFile::new(path, options.clone(), handle, lock);
+    let file = DatabaseFile::new(path.clone(), handle, lock).map_err(|error| OpenError(format!("can't be looked at: {error}")))?;
+    let file = Arc::new(file);
+    // None of these settings makes SQLite look into the file.
+    let options = options().filename(&path).create_if_missing(false);
     // Writing the log back is the keeper's business: a commit that had to do it would keep everybody waiting.
-    let write = pool(1, options.clone().pragma("wal_autocheckpoint", "0"));
+    let writing = options.clone().pragma("wal_autocheckpoint", "0");
+    let write = pool_on(&file, 1, writing.clone());
     claim(&write).await?;
     MIGRATIONS.run(&write).await?;
-    let options = options.pragma("query_only", "ON");
-    let (read, list) = (pool(sizes.read, options.clone()), pool(sizes.list, options));
-    Ok(Store::new(Pools::Sqlite { read, list, write, file: Some(Arc::new(file)) }, LIMITS, Arc::new(Health::new())))
+    // Open from the beginning, and for good: what is in the log can be saved whatever the file is called later.
+    let log = pool_on(&file, 1, writing.busy_timeout(CUT_PATIENCE));
+    let health = Arc::new(Health::new());
+    file.look(&health, &log).await;
+    // What only reads can't write the log into the file, or remove it, when it is closed.
+    let options = options.read_only(true);
+    let (read, list) = (pool_on(&file, sizes.read, options.clone()), pool_on(&file, sizes.list, options));
+    Ok(Store::new(Pools::Sqlite { read, list, write, log, file: Some(file) }, LIMITS, health))
 }
 
 /// A database that ends with the process: readers and the writer take turns on its one connection.
 pub(super) async fn in_memory() -> Result<Store, OpenError> {
-    let pool = pool(1, options().in_memory(true));
+    let pool = pool(1).connect_lazy_with(options().in_memory(true));
     MIGRATIONS.run(&pool).await?;
-    let pools = Pools::Sqlite { read: pool.clone(), list: pool.clone(), write: pool, file: None };
+    let pools = Pools::Sqlite { read: pool.clone(), list: pool.clone(), log: pool.clone(), write: pool, file: None };
     Ok(Store::new(pools, Limits { closes: false, ..LIMITS }, Arc::new(Health::new())))
 }
 
@@ -80,18 +73,29 @@ fn options() -> SqliteConnectOptions {
     SqliteConnectOptions::new().foreign_keys(true).busy_timeout(Duration::from_secs(2)).disable_statement_logging()
 }
 
-fn pool(connections: u32, options: SqliteConnectOptions) -> SqlitePool {
+fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_lazy_with(options)
+}
+
+/// Connections to this file, and to no other that has got its name.
+fn pool_on(file: &Arc<DatabaseFile>, connections: u32, options: SqliteConnectOptions) -> SqlitePool {
+    // The file's lock ends with the store, not with the last connection.
+    let file = Arc::downgrade(file);
+    let insist = move || file.upgrade().map_or(Err(sqlx::Error::PoolClosed), |file| file.insist());
+    let pool = pool(connections).after_connect(move |_, _| {
+        let insisted = insist();
+        Box::pin(async move { insisted })
+    });
+    pool.connect_lazy_with(options)
 }
 
 /// Makes the file if need be, readable by its owner only; SQLite gives its side files the same mode.
-fn owner_only(path: &Path) -> std::io::Result<File> {
+pub(super) fn owner_only(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -111,169 +115,6 @@ fn lock(database: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// The file behind the connections, and the two beside it.
-#[derive(Debug)]
-pub(super) struct DatabaseFile {
-    path: PathBuf,
-    options: SqliteConnectOptions,
-    /// Which file was opened.
-    identity: Option<Identity>,
-    /// Which files were beside it when the writing connection last settled; `None` while a new one is expected.
-    beside: Mutex<Option<[Option<Identity>; 2]>>,
-    /// Whether the last look found another database in the file.
-    was_strange: AtomicBool,
-    /// Whether something was copied over the file. That can't be mended: what is in the log belongs to what was there before.
-    is_overwritten: AtomicBool,
-    /// Keeps the file's identity from being given to another. Closed with the process only: closing it drops SQLite's own locks.
-    _handle: File,
-    /// Keeps a second process out.
-    _lock: File,
-}
-
-/// Device and number of a file.
-type Identity = (u64, u64);
-
-#[cfg(unix)]
-fn identity(path: &Path) -> io::Result<Option<Identity>> {
-    use std::os::unix::fs::MetadataExt as _;
-    path.metadata().map(|file| Some((file.dev(), file.ino())))
-}
-
-#[cfg(not(unix))]
-fn identity(path: &Path) -> io::Result<Option<Identity>> {
-    path.metadata().map(|_| None)
-}
-
-impl DatabaseFile {
-    fn new(path: PathBuf, options: SqliteConnectOptions, handle: File, lock: File) -> Self {
-        let identity = identity(&path).ok().flatten();
-        let (was_strange, is_overwritten) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { path, options, identity, beside: Mutex::new(None), was_strange, is_overwritten, _handle: handle, _lock: lock }
-    }
-
-    fn beside(&self, ending: &str) -> PathBuf {
-        let mut name = self.path.as_os_str().to_owned();
-        name.push(ending);
-        name.into()
-    }
-
-    fn identities_beside(&self) -> Option<[Option<Identity>; 2]> {
-        Some([identity(&self.beside("-wal")).ok()?, identity(&self.beside("-shm")).ok()?])
-    }
-
-    /// Looks whether the files still have their names. Where they don't, what is written is lost at the next start.
-    pub fn check(&self, health: &Health) {
-        // A database has a header from its beginning.
-        if self.path.metadata().is_ok_and(|file| file.len() == 0) {
-            self.is_overwritten.store(true, Ordering::Relaxed);
-        }
-        if self.is_overwritten.load(Ordering::Relaxed) {
-            return health.found(Place::Replaced);
-        }
-        let beside = *self.beside.lock().unwrap_or_else(PoisonError::into_inner);
-        health.found(match identity(&self.path) {
-            Ok(identity) if identity != self.identity => Place::Replaced,
-            Ok(_) if beside.is_some() && beside != self.identities_beside() => Place::Removed,
-            Ok(_) => Place::Here,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Place::Removed,
-            // Nobody knows.
-            Err(_) => health.place(),
-        });
-    }
-
-    /// The writing connection goes.
-    pub fn expect_new_writer(&self) {
-        *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Called by a writing connection within a transaction. The first time after it was opened, writes the log again and waits until it is
-    /// on the disk: the connection may have read commits from it that only the system's memory holds, because their fsync failed. Nobody
-    /// may go by these before they last.
-    pub async fn settle(self: Arc<Self>) -> Result<(), sqlx::Error> {
-        if self.beside.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
-            return Ok(());
-        }
-        let settled = tokio::task::spawn_blocking(move || {
-            write_again(&self.beside("-wal"))?;
-            *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = self.identities_beside();
-            Ok(())
-        });
-        settled.await.unwrap_or_else(|_| Err(io::ErrorKind::Other.into())).map_err(sqlx::Error::Io)
-    }
-
-    /// Looks at the file through a connection of its own, which has nothing in its memory; and cuts a long log.
-    pub async fn look(&self, health: &Health, writers: &SqlitePool) {
-        self.check(health);
-        if health.place() != Place::Here {
-            return self.save_log(writers).await;
-        }
-        let options = self.options.clone().busy_timeout(CUT_PATIENCE).pragma("wal_autocheckpoint", "0");
-        let looked = async {
-            let mut conn = SqliteConnection::connect_with(&options).await?;
-            let key: Vec<u8> = sqlx::query_scalar("SELECT continue_key FROM instance WHERE id = 1").fetch_one(&mut conn).await?;
-            let is_ours = health.knows(&key);
-            // Where writes fail, the disk may be full of it.
-            let most = if health.doubts_writes() { 0 } else { LONG_LOG };
-            if is_ours && self.beside("-wal").metadata().is_ok_and(|log| log.len() > most) {
-                cut_log(&mut conn).await?;
-            }
-            conn.close().await?;
-            Ok(is_ours)
-        };
-        let is_strange = match looked.await {
-            Ok(is_ours) => !is_ours,
-            Err(error) => is_another_database(&error),
-        };
-        // Twice, since what is found so is final.
-        if self.was_strange.swap(is_strange, Ordering::Relaxed) && is_strange {
-            self.is_overwritten.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Writes the log back through a connection that is open, whatever the file is called now, and cuts it: it would be taken for that of
-    /// another file of the same name. Not where something was copied over the file that is open.
-    async fn save_log(&self, writers: &SqlitePool) {
-        if !self.is_overwritten.load(Ordering::Relaxed)
-            && let Some(mut writer) = writers.try_acquire()
-        {
-            let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *writer).await;
-        }
-    }
-
-    /// Writes the log back a last time, also while somebody else reads. Says whether connections may be closed.
-    pub async fn tidy_up(&self, health: &Health, writers: &SqlitePool) -> bool {
-        self.check(health);
-        let _ = tokio::time::timeout(Duration::from_millis(500), self.save_log(writers)).await;
-        !self.is_overwritten.load(Ordering::Relaxed)
-    }
-}
-
-/// Writes the log back into the database while others read and write, and then, if hardly anything is left to do, cuts it.
-async fn cut_log(conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    for _ in 0..3 {
-        let (_, pages, done): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut *conn).await?;
-        // Else somebody still reads what was there before, or much was written meanwhile.
-        if pages - done <= FEW_PAGES {
-            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *conn).await?;
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Writes a file over with what it holds, and waits until that is on the disk.
-fn write_again(path: &Path) -> io::Result<()> {
-    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let at = file.stream_position()?;
-        let length = file.read(&mut buffer)?;
-        let Some(read) = buffer.get(..length).filter(|read| !read.is_empty()) else { return file.sync_all() };
-        file.seek(SeekFrom::Start(at))?;
-        file.write_all(read)?;
-    }
-}
-
 /// Refuses a file that is something else's; marks an empty one as ours.
 async fn claim(pool: &SqlitePool) -> Result<(), OpenError> {
     let cannot = |error: sqlx::Error| match &error {
@@ -286,13 +127,25 @@ async fn claim(pool: &SqlitePool) -> Result<(), OpenError> {
     }
     let application: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(pool).await.map_err(cannot)?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(pool).await.map_err(cannot)?;
-    if application == APPLICATION_ID {
-        return Ok(());
+    if application != APPLICATION_ID {
+        if tables > 0 || application != 0 {
+            return Err(OpenError("is a SQLite database of another application".to_owned()));
+        }
+        sqlx::query("PRAGMA application_id = 1953199972").execute(pool).await.map_err(cannot)?;
     }
-    if tables > 0 || application != 0 {
-        return Err(OpenError("is a SQLite database of another application".to_owned()));
+    // Stays with the file.
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(pool).await.map_err(cannot)?;
+    if journal != "wal" {
+        return Err(OpenError(format!("can't have a write-ahead log where it lies (its journal is {journal:?})")));
     }
-    sqlx::query("PRAGMA application_id = 1953199972").execute(pool).await.map_err(cannot)?;
+    // What each connection begins with is built in. NORMAL, which is 1, loses acknowledged commits in a power cut; a revocation that comes
+    // undone is a breach.
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(pool).await.map_err(cannot)?;
+    if synchronous < 2 {
+        return Err(OpenError(
+            "would lose commits in a power cut: this program was built with a SQLite that isn't fully synchronous".to_owned(),
+        ));
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ import random
 import re
 import resource
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -337,6 +338,80 @@ def readable_files(case):
     return "each refused in a sentence, served with a warning where that is allowed"
 
 
+@fault("17.6", "a certificate's key becomes readable to others while it is served", databases=("sqlite",))
+def key_that_is_opened(case):
+    case.init()
+    key, certificate = (os.path.join(case.folder, name) for name in ("key.pem", "cert.pem"))
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
+    subprocess.run([*made, "-days", "2", "-subj", "/CN=old"], check=True, capture_output=True)
+    server = case.serve("--tls-cert", certificate, "--tls-key", key)
+
+    def served():
+        return ssl.get_server_certificate(("127.0.0.1", server.port))
+
+    old = served()
+    subprocess.run([*made, "-days", "2", "-subj", "/CN=new"], check=True, capture_output=True)
+    os.chmod(key, 0o644)
+    server.process.send_signal(signal.SIGHUP)
+    server.until(True, lambda: re.search(rf"ERROR.*{re.escape(key)} is open to others", server.logged()) is not None, 5)
+    time.sleep(3)
+    assert served() == old, "a key that others may read is served with"
+    os.chmod(key, 0o600)
+    took = server.until(True, lambda: served() != old, 5)
+    return f"the old certificate stays until the key is closed to others; {took:.1f} s later the new one is served"
+
+
+@fault("18", "the first token's file blocks, is endless, or huge", databases=("sqlite",))
+def blocking_secret(case):
+    fifo, huge, secret = (os.path.join(case.folder, name) for name in ("fifo", "huge", "secret"))
+    os.mkfifo(fifo, 0o600)
+    with open(huge, "w") as file:
+        os.chmod(huge, 0o600)
+        file.truncate(8 << 30)
+    text = subprocess.run([case.settings.binary, "secret"], capture_output=True, text=True, check=True).stdout.strip()
+    slowest = 0
+    for path in [fifo, huge, "/dev/zero", case.folder]:
+        begun = time.monotonic()
+        allowed = ["--allow-readable-files"] if path == "/dev/zero" else []
+        server = case.serve("--bootstrap-token-file", path, *allowed, wait=False)
+        try:
+            assert server.process.wait(10) == 1
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{path} holds up the start for ever") from None
+        slowest = max(slowest, time.monotonic() - begun)
+        said = server.logged().strip().splitlines()[-1]
+        assert path in said, said
+    threading.Thread(target=lambda: open(fifo, "w").write(text + "\n"), daemon=True).start()
+    server = case.serve("--bootstrap-token-file", fifo)
+    assert server.verify(text) == 200
+    return f"each refused within {slowest:.1f} s; a pipe that brings a secret is taken"
+
+
+def copies(pid, secret):
+    """How often a process holds that text in its memory."""
+    found = 0
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            begin, end = (int(part, 16) for part in line.split()[0].split("-"))
+            if " r" in line[:40] and "[v" not in line:
+                with contextlib.suppress(OSError, OverflowError):
+                    memory.seek(begin)
+                    found += memory.read(end - begin).count(secret.encode())
+    return found
+
+
+@fault("18", "the first secret in memory, after a start has shown it", databases=("sqlite",))
+def secret_in_memory(case):
+    server = case.serve()
+    server.until(True, lambda: "Bearer " in server.printed(), 5)
+    secret = re.search(r"Bearer (\w+)", server.printed())[1]
+    time.sleep(1)
+    left = copies(server.process.pid, secret)
+    assert left == 0, f"{left} copies of it are left"
+    assert server.verify(secret) == 200
+    return "no copy of it is left"
+
+
 class Writers:
     """Clients that create tokens and delete every other one, and keep account of what was acknowledged, and when."""
 
@@ -514,6 +589,9 @@ BEFORE = {
     "fewer_connections postgres": "503 with none, 201 0.5 s after there are some",
     "too_few_connections postgres": "\"pool timed out while waiting for an open connection\"",
     "readable_files sqlite": "served without a word",
+    "key_that_is_opened sqlite": "failed: served with",
+    "blocking_secret sqlite": "failed: the start hangs for ever",
+    "secret_in_memory sqlite": "failed: copies are left",
     "killed sqlite": "held",
     "killed postgres": "held",
     "power_cut_on_ext4 sqlite": "held",
