@@ -150,7 +150,7 @@ enum Pools {
     /// SQLite has one writer; giving it one connection queues writers here, in order, instead of in its busy handler.
     Sqlite { read: SqlitePool, list: SqlitePool, write: SqlitePool, file: Option<Arc<sqlite::DatabaseFile>> },
     /// Writers that queue for one account must not keep readers from their connections.
-    Postgres { read: PgPool, list: PgPool, write: PgPool, options: Box<PgConnectOptions> },
+    Postgres { read: PgPool, list: PgPool, write: PgPool, options: Box<PgConnectOptions>, distance: postgres::Distance },
 }
 
 /// What a connection is for.
@@ -252,8 +252,8 @@ impl Store {
         let timer = Timer::start(&self.latency, access.label());
         let held = match &self.pools {
             Pools::Sqlite { read, list, write, .. } => access.of([read, list, write]).acquire().await.map(Held::Sqlite),
-            Pools::Postgres { read, list, write, .. } => {
-                postgres::acquire(access.of([read, list, write]), &self.health).await.map(Held::Postgres)
+            Pools::Postgres { read, list, write, distance, .. } => {
+                postgres::acquire(access.of([read, list, write]), &self.health, *distance).await.map(Held::Postgres)
             }
         };
         match held {
