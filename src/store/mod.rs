@@ -229,6 +229,15 @@ impl Store {
         self.acquire(Access::Read).await
     }
 
+    /// A connection for an operator to read everything on, however long that takes: PostgreSQL sets no bound to statements of those that
+    /// write.
+    ///
+    /// # Errors
+    /// When none can be had in time.
+    pub async fn survey(&self) -> Result<Conn, StoreError> {
+        self.acquire(Access::Write).await
+    }
+
     /// A transaction. Dropped without [`Writer::commit`], it never happened.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ const PING_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// Each is a little longer than what the server is told: that one's word leaves the connection intact.
 const LIMITS: Limits = Limits {
-    read: Duration::from_millis(1500),
+    read: Duration::from_millis(1300),
     list: Duration::from_millis(4500),
     write: Duration::from_millis(1500),
     bulk: Duration::from_secs(25),
