@@ -10,7 +10,7 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres, Row as _,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, FromRow, PgConnection, PgPool, Postgres, Row as _,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -87,15 +87,12 @@ const DURABLE_AND_KEY: &str = "DO $$ BEGIN PERFORM set_config('synchronous_commi
 pub(super) struct Distance(Duration);
 
 impl Distance {
-    /// The shortest of a few round trips, so that a busy server isn't taken for a distant one.
-    async fn to(conn: &mut PgConnection) -> sqlx::Result<Self> {
-        let mut shortest = Duration::MAX;
-        for _ in 0..3 {
-            let begun = Instant::now();
-            conn.ping().await?;
-            shortest = shortest.min(begun.elapsed());
-        }
-        Ok(Self(shortest))
+    /// Notes how long one took, if it was the shortest: a busy server isn't a distant one.
+    async fn of<T>(&mut self, round_trip: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let outcome = round_trip.await;
+        self.0 = self.0.min(begun.elapsed());
+        outcome
     }
 
     /// With the time for one round trip.
@@ -123,24 +120,25 @@ pub(super) async fn open(options: &PgConnectOptions, connections: u32) -> Result
     };
     // Migrations take as long as they take, so none of the timeouts for requests.
     let start = PgPoolOptions::new().max_connections(1).acquire_timeout(START_TIMEOUT).connect_with(options.clone());
-    let start = start.await.map_err(unreachable)?;
-    let fsync: Option<String> = sqlx::query_scalar("SELECT current_setting('fsync', true)").fetch_one(&start).await.map_err(unreachable)?;
-    if fsync.as_deref() == Some("off") {
+    let mut conn = start.await.map_err(unreachable)?.acquire().await.map_err(unreachable)?.detach();
+    // As text, here and below: to prepare a statement would take a round trip more.
+    let mut distance = Distance(START_TIMEOUT);
+    let fsync = distance.of(sqlx::raw_sql("SELECT current_setting('fsync', true)").fetch_one(&mut conn)).await;
+    if fsync.and_then(|row| row.try_get::<Option<String>, _>(0)).map_err(unreachable)?.as_deref() == Some("off") {
         return Err(OpenError("runs with fsync = off: a power cut would undo revocations. Turn it on, and restart PostgreSQL".to_owned()));
     }
-    // Servers that start together wait here for the one that migrates; no lock timeout yet.
-    sqlx::query(DOMAIN).execute(&start).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
-    MIGRATIONS.run(&start).await?;
-    let mut conn = start.acquire().await.map_err(unreachable)?;
-    let sizes = sizes::allowed(&mut conn, connections).await?;
-    let distance = Distance::to(&mut conn).await.map_err(unreachable)?;
+    if !distance.of(is_up_to_date(&mut conn)).await {
+        // Servers that start together wait here for the one that migrates; no lock timeout yet.
+        sqlx::raw_sql(DOMAIN).execute(&mut conn).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
+        MIGRATIONS.run(&mut conn).await?;
+    }
+    let sizes = distance.of(sizes::allowed(&mut conn, connections)).await?;
     let mut listing = options.clone().options(LISTING);
-    match sqlx::query("SELECT set_config($1, $2, false)").bind(WATCHING.0).bind(WATCHING.1.to_string()).execute(&mut *conn).await {
+    match sqlx::raw_sql(AssertSqlSafe(format!("SET {} = {}", WATCHING.0, WATCHING.1))).execute(&mut conn).await {
         Ok(_) => listing = listing.options([WATCHING]),
         Err(error) => tracing::debug!(%error, "PostgreSQL doesn't look for clients that are gone"),
     }
-    drop(conn);
-    start.close().await;
+    let _ = conn.close().await;
 
     let health = Arc::new(Health::new());
     let pool = |access, size, options| pool(access, size, options, distance, &health);
@@ -149,6 +147,13 @@ pub(super) async fn open(options: &PgConnectOptions, connections: u32) -> Result
     let write = pool(Access::Write, sizes.write, options.clone().options(WRITING));
     let limits = distance.limits();
     Ok(Store::new(Pools::Postgres { read, list, write, options: Box::new(options), distance }, limits, health))
+}
+
+/// Whether all migrations are done, and no others: one question, where to bring a database up to date takes many.
+async fn is_up_to_date(conn: &mut PgConnection) -> bool {
+    let done = sqlx::raw_sql("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all(conn).await;
+    let done: Result<Vec<(i64, Vec<u8>)>, _> = done.and_then(|rows| rows.iter().map(FromRow::from_row).collect());
+    done.is_ok_and(|done| done.iter().map(|(version, sum)| (*version, &**sum)).eq(MIGRATIONS.iter().map(|m| (m.version, &*m.checksum))))
 }
 
 fn pool(access: Access, connections: u32, options: PgConnectOptions, distance: Distance, health: &Arc<Health>) -> PgPool {
@@ -160,7 +165,6 @@ fn pool(access: Access, connections: u32, options: PgConnectOptions, distance: D
             let health = Arc::clone(&new);
             Box::pin(async move {
                 let ask = if access == Access::Write { DURABLE_AND_KEY } else { KEY };
-                // As text: to prepare a statement would take a round trip more.
                 let row = sqlx::raw_sql(ask).fetch_optional(conn).await;
                 recognise(&health, row.and_then(|row| row.map(|row| row.try_get(0)).transpose()))
             })
