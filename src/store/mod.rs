@@ -275,6 +275,15 @@ impl Store {
         }
     }
 
+    /// How long to wait for what takes at most that time, if the network takes none.
+    #[must_use]
+    pub fn patience(&self, timeout: Duration) -> Duration {
+        match &self.pools {
+            Pools::Sqlite { .. } => timeout,
+            Pools::Postgres { distance, .. } => distance.connecting(timeout),
+        }
+    }
+
     /// Whether the database takes writes and still is the one that was opened: what the last writes have shown. Where one has failed, the
     /// answer waits for another attempt.
     ///

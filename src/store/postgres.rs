@@ -107,7 +107,7 @@ impl Distance {
     }
 
     /// With the time for what a new connection takes at most: TCP, the question whether there is TLS, TLS, a password's proof, and ours.
-    fn connecting(self, timeout: Duration) -> Duration {
+    pub fn connecting(self, timeout: Duration) -> Duration {
         timeout + 8 * self.0
     }
 }
