@@ -54,6 +54,7 @@ pub fn fault<B>(request: &Request<B>) -> Option<Refusal> {
 fn size<B>(request: &Request<B>) -> Option<Refusal> {
     // As HTTP/2 counts them (RFC 9113 §6.5.2).
     let fields: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    let fields = fields + request.uri().authority().map_or(0, |authority| authority.as_str().len());
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     match LARGEST_HEAD.checked_sub(fields) {
         None => Some(Refusal::HeadTooLarge),
@@ -148,6 +149,8 @@ mod tests {
             assert!(ask(1, LARGEST_HEAD - least - 1).is_none() && ask(LARGEST_HEAD - least - 2, 2).is_none());
             assert!(matches!(ask(LARGEST_HEAD - least - 1, 2), Some(Refusal::UriTooLong)));
             assert!(matches!(ask(1, LARGEST_HEAD - least + 1), Some(Refusal::HeadTooLarge)));
+            let half = "x".repeat(LARGEST_HEAD / 2);
+            assert!(matches!(refused(version, &format!("http://{half}/"), &[("host", &half)]), Some(Refusal::HeadTooLarge)));
         }
     }
 

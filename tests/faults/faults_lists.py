@@ -333,6 +333,9 @@ def statements(case):
 BEFORE = {
     "filters sqlite": "63 label conditions: 3.2 s of CPU over 50,000 users",
     "filters postgres": "63 label conditions: 6.5 s of CPU over 50,000 users",
+    "operators postgres": "failed after 7 s: the database didn't answer in time",
+    "unread_lists sqlite": "another's small lists: 11 of 100 were refused",
+    "unread_lists postgres": "another's small lists: some of 100 were refused",
     "pages sqlite": "one page of 56 MB",
     "pages postgres": "one page of 56 MB",
     "quota sqlite": "201 without end",

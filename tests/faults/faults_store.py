@@ -594,6 +594,7 @@ def a_reader_from_outside(case):
 
 # What was seen at the first assertion that failed, on a machine under heavy load.
 BEFORE = {
+    "a_distant_database postgres": "doesn't start",
     "one_failed_write sqlite": "500 for a write after the fault had ended",
     "every_call_fails_once sqlite": "500",
     "the_disk_fails_for_a_while sqlite": "/readyz 200 while writes fail",
