@@ -225,8 +225,9 @@ fn recognise(health: &Health, key: Result<Option<Vec<u8>>, sqlx::Error>) -> Resu
 /// Looks whether the database still is the one that was opened.
 pub(super) async fn look(store: &Store, options: &PgConnectOptions, distance: Distance) {
     let key = if store.health.place() == Place::Here {
-        // Through a connection that is there: tables may be replaced below it.
-        let asked = async { store.read().await?.find_continue_key().await };
+        // Through a connection that is there: tables may be replaced below it. Not through one that authenticates: it would be taken to be
+        // alive for a while after.
+        let asked = async { store.acquire(Access::List).await?.find_continue_key().await };
         match asked.await {
             Ok(key) => Ok(key),
             Err(StoreError::Unavailable(error) | StoreError::Failed(error)) => Err(error),
