@@ -2,6 +2,7 @@
 //! that lets all of them wait answers each too late, and spends on those that give up what the others need.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,12 +13,15 @@ use std::{
 use poem::{Request, http::Method};
 
 use super::{problem::Problem, surface::Surface};
+use crate::domain::id::UserId;
 
 /// How often the log says that requests are refused.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
+/// How many users' requests are counted before those that have none are forgotten.
+const MANY_USERS: usize = 1_024;
 
 /// What kinds of requests there are: those of one kind keep none of another from being worked on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     /// Of one thing, or of a token: is it good?
     Read,
@@ -60,36 +64,68 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Admission {
     present: [Arc<AtomicUsize>; 4],
+    /// How many are whose.
+    users: Mutex<HashMap<(UserId, Kind), Arc<AtomicUsize>>>,
     /// How many were refused since the log said so last, and when that was.
     refused: Mutex<(u64, Option<Instant>)>,
 }
 
 impl Default for Admission {
     fn default() -> Self {
-        Self { present: std::array::from_fn(|_| Arc::default()), refused: Mutex::default() }
+        Self { present: std::array::from_fn(|_| Arc::default()), users: Mutex::default(), refused: Mutex::default() }
     }
 }
 
 impl Admission {
+    fn present(&self, kind: Kind) -> &Arc<AtomicUsize> {
+        let [read, list, write, revoke] = &self.present;
+        match kind {
+            Kind::Read => read,
+            Kind::List => list,
+            Kind::Write => write,
+            Kind::Revoke => revoke,
+        }
+    }
+
+    fn present_of(&self, user: UserId, kind: Kind) -> Arc<AtomicUsize> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if users.len() >= MANY_USERS {
+            users.retain(|_, present| Arc::strong_count(present) > 1);
+        }
+        Arc::clone(users.entry((user, kind)).or_default())
+    }
+
     /// Gives the request a place, which it has as long as it is there, or refuses it.
     ///
     /// # Errors
     /// [`Problem::Busy`].
     pub fn admit(&self, request: &mut Request, surface: Surface) -> Result<(), Problem> {
         let Some(kind) = Kind::of(request, surface) else { return Ok(()) };
-        let [read, list, write, revoke] = &self.present;
-        let present = match kind {
-            Kind::Read => read,
-            Kind::List => list,
-            Kind::Write => write,
-            Kind::Revoke => revoke,
-        };
-        if present.fetch_add(1, Ordering::Relaxed) >= kind.most() {
+        // Whose page is asked for is found out first: that is a read.
+        let kind = if kind == Kind::List { Kind::Read } else { kind };
+        self.place(request, self.present(kind), kind.most())
+    }
+
+    /// Gives the user's request a place among those of its own, half of what there is: nobody keeps others' from being worked on by asking
+    /// for much of what takes long. Revocations aren't counted, whoever asks for them.
+    ///
+    /// # Errors
+    /// [`Problem::Busy`].
+    pub fn admit_of(&self, user: UserId, request: &mut Request, surface: Surface) -> Result<(), Problem> {
+        let Some(kind @ (Kind::List | Kind::Write)) = Kind::of(request, surface) else { return Ok(()) };
+        self.place(request, &self.present_of(user, kind), kind.most() / 2)?;
+        if kind == Kind::List { self.place(request, self.present(kind), kind.most()) } else { Ok(()) }
+    }
+
+    fn place(&self, request: &mut Request, present: &Arc<AtomicUsize>, most: usize) -> Result<(), Problem> {
+        if present.fetch_add(1, Ordering::Relaxed) >= most {
             present.fetch_sub(1, Ordering::Relaxed);
             self.tell();
             return Err(Problem::Busy);
         }
-        request.set_data(Place(Some(Arc::new(Held { present: Arc::clone(present), waits: AtomicBool::new(false) }))));
+        let mut place = Place::of(request);
+        place.0.push(Arc::new(Held { present: Arc::clone(present), waits: AtomicBool::new(false) }));
+        request.set_data(place);
         Ok(())
     }
 
@@ -103,9 +139,9 @@ impl Admission {
     }
 }
 
-/// The place of a request among those that are worked on, if it needs one.
+/// The place of a request among those that are worked on, if it needs one, and among its user's.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Place(Option<Arc<Held>>);
+pub(super) struct Place(Vec<Arc<Held>>);
 
 #[derive(Debug)]
 struct Held {
@@ -122,14 +158,17 @@ impl Place {
 
     /// Waits for something that the client sends: however long it takes, it keeps no other request out.
     pub async fn leave_for<T>(self, sent: impl Future<Output = T>) -> T {
-        let Self(Some(held)) = self else { return sent.await };
-        if !held.waits.swap(true, Ordering::Relaxed) {
-            held.present.fetch_sub(1, Ordering::Relaxed);
+        for held in &self.0 {
+            if !held.waits.swap(true, Ordering::Relaxed) {
+                held.present.fetch_sub(1, Ordering::Relaxed);
+            }
         }
         let sent = sent.await;
         // It has been admitted once; to refuse it now would waste what was done for it.
-        if held.waits.swap(false, Ordering::Relaxed) {
-            held.present.fetch_add(1, Ordering::Relaxed);
+        for held in &self.0 {
+            if held.waits.swap(false, Ordering::Relaxed) {
+                held.present.fetch_add(1, Ordering::Relaxed);
+            }
         }
         sent
     }
@@ -172,5 +211,29 @@ mod tests {
         drop(given_up);
         held.push(revoke().unwrap());
         assert!(revoke().is_err());
+    }
+
+    #[test]
+    fn a_user_has_half_of_the_places_for_what_takes_long() {
+        let admission = Admission::default();
+        let ask = |user: u32, method: Method, path: &str| {
+            let mut request = Request::builder().method(method).uri_str(path).finish();
+            admission.admit(&mut request, Surface::Accounts)?;
+            let user = format!("00000000-0000-4000-8000-{user:012}").parse().unwrap();
+            admission.admit_of(user, &mut request, Surface::Accounts).map(|()| request)
+        };
+        let mut held = vec![];
+        for (method, path, kind) in [(Method::GET, "/accounts/a/core/v1/users", Kind::List), (Method::POST, "/accounts", Kind::Write)] {
+            for user in [1, 2] {
+                held.extend((0..kind.most() / 2).map(|_| ask(user, method.clone(), path).unwrap()));
+                assert!(matches!(ask(user, method.clone(), path), Err(Problem::Busy)));
+            }
+            assert!(ask(3, method.clone(), path).is_err(), "all are taken");
+            held.pop();
+            assert!(ask(3, method.clone(), path).is_ok() && ask(1, method.clone(), path).is_err());
+            assert!(ask(1, Method::DELETE, "/accounts/a").is_ok() && ask(1, Method::GET, "/accounts/a").is_ok());
+        }
+        drop(held);
+        assert!(admission.present.iter().all(|present| present.load(Ordering::Relaxed) == 0));
     }
 }

@@ -1,8 +1,9 @@
 //! Request bodies: documented by their type, read when the handler says so, held against the very schema in the document.
 
-use std::marker::PhantomData;
+use std::{io, marker::PhantomData};
 
-use hyper::body::Bytes;
+use http_body_util::combinators::BoxBody;
+use hyper::body::{Body as _, Bytes};
 use jsonschema::{
     JsonType, Validator,
     error::{TypeKind, ValidationErrorKind as Kind},
@@ -93,16 +94,20 @@ impl<T: Draft> Body<T> {
     }
 }
 
-/// Reads a body to its end.
+/// Reads a body to its end; nothing of it if its length, where that is told, is too much.
 ///
 /// # Errors
 /// When it is too large, or doesn't come whole.
 pub(super) async fn read_whole(content: poem::Body) -> Result<Bytes, Problem> {
-    match content.into_bytes_limit(LARGEST).await {
+    let content = BoxBody::<Bytes, io::Error>::from(content);
+    if content.size_hint().lower() > LARGEST as u64 {
+        return Err(Problem::TooLarge);
+    }
+    match poem::Body::from(content).into_bytes_limit(LARGEST).await {
         Ok(bytes) => Ok(bytes),
         Err(ReadBodyError::PayloadTooLarge) => Err(Problem::TooLarge),
         // The server has set it a deadline.
-        Err(ReadBodyError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => Err(Problem::BodyTooSlow),
+        Err(ReadBodyError::Io(error)) if error.kind() == io::ErrorKind::TimedOut => Err(Problem::BodyTooSlow),
         // The client went away: what came is a torso.
         Err(_) => Err(Problem::NotJson),
     }

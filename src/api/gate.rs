@@ -200,6 +200,7 @@ impl<O, P> Gate<O, P> {
                 }
                 let identity = identity?;
                 record.identity = Some(identity.clone());
+                self.shared.admission.admit_of(identity.user_id, request, surface)?;
                 if account.is_some() {
                     request.set_data(identity.caller()?);
                 } else {
@@ -224,6 +225,8 @@ impl<O, P> Gate<O, P> {
         record.route = Some(route.template.clone());
         let operation = route.operation(request.method()).ok_or_else(|| Problem::MethodNotAllowed(route.allowed()))?;
         if surface != Surface::Accounts {
+            // What is no resource has one representation or none, and is answered whatever `Accept` says (CONTRACT.md §4, RFC 9110
+            // §12.5.1): above all no revocation is refused for it.
             request.set_data(Admitted { path, ..Admitted::default() });
             return Ok(());
         }

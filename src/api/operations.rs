@@ -80,7 +80,7 @@ impl Operations {
     /// Asks the database, and tells whether it takes writes. While it doesn't, send requests elsewhere; `reason` says which.
     #[oai(path = "/readyz", method = "get", operation_id = "check_readiness")]
     async fn check_readiness(&self, shared: Data<&Shared>) -> poem::Result<Answer<Check<true>>> {
-        let outcome = match tokio::time::timeout(PATIENCE, shared.service.readiness()).await {
+        let outcome = match tokio::time::timeout(shared.service.patience(PATIENCE), shared.service.readiness()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Unready::Unfit(Unfit::NoWrites))) => Err("the database takes no writes"),
             Ok(Err(Unready::Unfit(Unfit::Misplaced(Place::Removed)))) => Err("the database's file was removed"),

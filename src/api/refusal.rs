@@ -39,7 +39,12 @@ impl Refusal {
             Self::Crowded => Problem::Crowded,
         };
         let correlation_id = correlation_id(headers, &OsEntropy);
-        let mut response = Surface::of(path).render(&problem, method, &correlation_id, None);
+        // A request that can't be understood asks nothing of any part of the surface; what a proxy is told, or an OAuth client, answers a
+        // question.
+        let mut response = match self {
+            Self::Crowded => Surface::of(path).render(&problem, method, &correlation_id, None),
+            _ => problem.render(method, &correlation_id, None),
+        };
         if *method == Method::HEAD {
             response.set_body(());
         }

@@ -11,8 +11,9 @@ use tokio::{sync::Notify, time::Instant};
 pub const IDLE: Duration = Duration::from_secs(30);
 /// How long requests may wait for their client without anything being sent or received: their answers aren't being read.
 pub const STUCK: Duration = Duration::from_secs(30);
-/// How long a client that has closed its side may wait for an answer: whoever hangs up looks just like that.
-const HALF_CLOSED: Duration = Duration::from_secs(2);
+/// How long a client that has closed its side may wait for an answer: whoever hangs up looks just like that, and for so long is worked for
+/// in vain.
+const HALF_CLOSED: Duration = Duration::from_secs(1);
 /// How long a request waits for its client before its connection may have to make room for another.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many bytes of unread answers a connection may have before it is given another one.
@@ -103,14 +104,17 @@ impl Activity {
     }
 
     /// Bytes have come. `is_head` says whether they end within a request's head, where the protocol tells: else they do while no request
-    /// is under way.
-    pub fn received(&self, is_head: Option<bool>) {
+    /// is under way. Returns whether a head begins with them.
+    pub fn received(&self, is_head: Option<bool>) -> bool {
         let mut state = self.state();
+        let is_first = state.head.is_none();
         if is_head.unwrap_or(state.under_way == 0) {
             state.head = state.head.or_else(|| Some(Instant::now()));
+            return is_first;
         } else if is_head.is_some() {
             state.head = None;
         }
+        false
     }
 
     /// From here on the connection speaks HTTP/2.
@@ -143,6 +147,11 @@ impl Activity {
     /// Whether something of the client's won't be read.
     pub fn leaves_unread(&self) -> bool {
         self.state().leaves_unread
+    }
+
+    /// Whether the client has closed its side.
+    pub fn is_closed(&self) -> bool {
+        self.state().closed.is_some()
     }
 
     /// Until when the connection may stay as it is, and whether that is for sure: else it is only to be looked at again then.
@@ -412,12 +421,12 @@ mod tests {
     }
 
     #[test]
-    fn who_closes_its_side_has_two_seconds_and_who_goes_has_none() {
+    fn who_closes_its_side_has_a_second_and_who_goes_has_none() {
         let activity = Arc::new(Activity::default());
         let _request = activity.begin();
         activity.age(5);
         activity.closed(false);
-        assert_eq!(left(&activity), Some(2));
+        assert_eq!(left(&activity), Some(1));
         assert!(!activity.may_finish(false) && activity.may_finish(true));
         activity.closed(true);
         assert_eq!(left(&activity), Some(0));

@@ -1,5 +1,5 @@
-//! Whether what has come ends within a request's head. HTTP/1.1 is left to the library; of HTTP/2 the frames are counted off, because
-//! there a head may dribble in while other requests are under way.
+//! Whether what has come ends within a request's head. Of HTTP/1.1 only the end of the first line is looked for; of HTTP/2 the frames are
+//! counted off, because there a head may dribble in while other requests are under way.
 
 use super::activity::Activity;
 
@@ -14,7 +14,8 @@ const END_HEADERS: u8 = 0x4;
 pub enum Frames {
     /// So many bytes were those that begin HTTP/2.
     Beginning(usize),
-    Http1,
+    /// Whether a request's first line hasn't ended.
+    Http1(bool),
     Http2(Frame),
 }
 
@@ -42,7 +43,7 @@ impl Frames {
             let wanted = PREFACE.get(*matched..).unwrap_or_default();
             let common = wanted.len().min(bytes.len());
             if wanted.get(..common) != bytes.get(..common) {
-                *self = Self::Http1;
+                *self = Self::Http1(true);
             } else if common < wanted.len() {
                 *matched += common;
             } else {
@@ -52,9 +53,22 @@ impl Frames {
             }
         }
         match self {
-            Self::Beginning(_) | Self::Http1 => activity.received(None),
-            Self::Http2(frame) => activity.received(Some(frame.read(bytes))),
+            Self::Beginning(_) => {
+                activity.received(None);
+            }
+            Self::Http1(in_first_line) => {
+                let begins = activity.received(None);
+                *in_first_line = (begins || *in_first_line) && !bytes.contains(&b'\n');
+            }
+            Self::Http2(frame) => {
+                activity.received(Some(frame.read(bytes)));
+            }
         }
+    }
+
+    /// Whether what has come ends within the first line of an HTTP/1.1 request.
+    pub fn in_first_line(&self) -> bool {
+        matches!(self, Self::Http1(true))
     }
 }
 
@@ -114,6 +128,23 @@ mod tests {
             assert_eq!(read(&whole[..9 + 10]), Some(true), "within the payload");
             assert_eq!(read(&whole[..whole.len() - 1]), Some(false), "within a body");
         }
+    }
+
+    #[test]
+    fn the_first_line_of_a_request_is_told_from_the_rest() {
+        let activity = std::sync::Arc::new(Activity::default());
+        let mut frames = Frames::default();
+        let mut reads = |bytes: &[u8], activity: &Activity| {
+            frames.read(bytes, activity);
+            frames.in_first_line()
+        };
+        assert!(reads(b"P", &activity) || reads(b"OST /x", &activity), "from the byte on that tells it from HTTP/2");
+        assert!(reads(b"yz", &activity));
+        assert!(!reads(b" HTTP/1.1\r\nHost", &activity) && !reads(b": x\r\n\r\n", &activity));
+        let request = activity.begin();
+        assert!(!reads(b"a body", &activity));
+        drop(request);
+        assert!(reads(b"GET /", &activity) && !reads(b" HTTP/1.1\r\n", &activity) && !reads(b"X", &activity));
     }
 
     #[test]

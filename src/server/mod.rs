@@ -6,11 +6,12 @@
 //! - [`activity`]: what goes on on a connection, and until when it may
 //! - [`wire`] and `frames`: what comes and goes on it, watched
 //! - [`answer`]: the bodies of requests and answers
-//! - [`refusal`]: what is answered before a request comes to the API
+//! - [`refusal`] and `host`: what is answered before a request comes to the API
 
 pub mod activity;
 pub mod answer;
 mod frames;
+mod host;
 pub mod places;
 pub mod refusal;
 pub mod wire;
@@ -44,9 +45,10 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const STREAMS: u32 = 32;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
-/// How many bytes of heads and answers an HTTP/1.1 connection buffers at most; how large the headers of an HTTP/2 request are.
+/// How many bytes of heads and answers an HTTP/1.1 connection buffers at most; how large the head of an HTTP/2 request is. Heads that are
+/// smaller and yet too large are refused by us, in a way that tells why: the library has no words for it.
 const BUFFER: usize = 128 * 1024;
-const HEADERS: u32 = 64 * 1024;
+const HEADERS: u32 = 128 * 1024;
 /// How often HTTP/2 clients are asked whether they are there.
 const PING: Duration = Duration::from_secs(30);
 /// How long requests that are under way may take to finish when their connection is to end, or the server is told to stop.
@@ -198,6 +200,9 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
             _ = stopped.wait_for(|stopped| *stopped) => {}
             () = activity.evicted() => {}
             () = activity.quiet(head_timeout) => {}
+        }
+        if activity.is_closed() && !*self.stopped.borrow() {
+            return Err("its client has gone".into());
         }
         connection.as_mut().graceful_shutdown();
         let farewell = if activity.may_finish(*self.stopped.borrow()) { GRACE } else { FAREWELL };

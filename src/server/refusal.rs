@@ -1,4 +1,4 @@
-//! What is refused by the look of its head (RFC 9112 §3.2, §6.1), and what is answered in the place of the HTTP library.
+//! What is refused by the look of its head, and what is answered in the place of the HTTP library.
 
 use std::{
     pin::pin,
@@ -10,11 +10,14 @@ use http_body_util::BodyExt as _;
 use hyper::body::Bytes;
 use poem::http::{HeaderMap, Method, Request, Version, header, uri::Authority};
 
-use super::answer::Content;
+use super::{answer::Content, host::is_host};
 use crate::{
     api::refusal::Refusal,
     domain::clock::{Clock as _, SystemClock},
 };
+
+/// How large the head of a request may be.
+const LARGEST_HEAD: usize = 64 * 1024;
 
 /// An answer in the place of the library's own with that status, as it goes over the wire.
 #[must_use]
@@ -44,22 +47,43 @@ pub fn malformed(status: u16) -> Vec<u8> {
 
 /// What is wrong with how a request says to be understood.
 pub fn fault<B>(request: &Request<B>) -> Option<Refusal> {
-    let headers = request.headers();
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        // HTTP/1.0 has none; HTTP/2 has it among what comes before the headers.
-        (None, _) if request.version() == Version::HTTP_11 => return Some(Refusal::Header("Host", "must be sent")),
-        (None, _) => None,
-        (Some(host), None) => Some(host),
-        (Some(_), Some(_)) => return Some(Refusal::Header("Host", "must be sent once")),
-    };
-    let is_host = |value: &str| {
-        let authority = value.parse::<Authority>().ok();
-        authority.is_some_and(|authority| !authority.host().is_empty() && !value.contains('@') && has_port_or_none(&authority))
-    };
-    if host.is_some_and(|host| !host.to_str().is_ok_and(is_host)) {
-        return Some(Refusal::Header("Host", "must be a host, and perhaps a port"));
+    size(request).or_else(|| host(request)).or_else(|| transfer_encoding(request.headers()))
+}
+
+/// Whether the head is too large, and what of it.
+fn size<B>(request: &Request<B>) -> Option<Refusal> {
+    // As HTTP/2 counts them (RFC 9113 §6.5.2).
+    let fields: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    let fields = fields + request.uri().authority().map_or(0, |authority| authority.as_str().len());
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    match LARGEST_HEAD.checked_sub(fields) {
+        None => Some(Refusal::HeadTooLarge),
+        Some(left) => (target > left).then_some(Refusal::UriTooLong),
     }
+}
+
+/// What is wrong with the name by which the server is called (RFC 9110 §7.2, RFC 9112 §3.2, RFC 9113 §8.3.1).
+fn host<B>(request: &Request<B>) -> Option<Refusal> {
+    const WANTED: &str = "must be a host, and perhaps a port";
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    let authority = request.uri().authority().map(Authority::as_str);
+    let is_http2 = request.version() == Version::HTTP_2;
+    match (host, authority) {
+        _ if second.is_some() => Some(Refusal::Header("Host", "must be sent once")),
+        (None, None) if is_http2 => Some(Refusal::Header(":authority", "must be sent")),
+        (None, _) if request.version() == Version::HTTP_11 => Some(Refusal::Header("Host", "must be sent")),
+        (_, Some(authority)) if !is_host(authority) => Some(Refusal::Header(if is_http2 { ":authority" } else { "Host" }, WANTED)),
+        (Some(host), _) if !host.to_str().is_ok_and(is_host) => Some(Refusal::Header("Host", WANTED)),
+        // In HTTP/1.1 the target's host goes before the other.
+        (Some(host), Some(authority)) if is_http2 && !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()) => {
+            Some(Refusal::Header("Host", "must be the same as :authority"))
+        }
+        _ => None,
+    }
+}
+
+fn transfer_encoding(headers: &HeaderMap) -> Option<Refusal> {
     let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (encodings.next(), encodings.next()) {
         (None, _) => None,
@@ -68,31 +92,66 @@ pub fn fault<B>(request: &Request<B>) -> Option<Refusal> {
     }
 }
 
-fn has_port_or_none(authority: &Authority) -> bool {
-    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
-    port.is_empty() || port == ":" || authority.port_u16().is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn refused(version: Version, uri: &str, headers: &[(&str, &str)]) -> Option<Refusal> {
+        let request = Request::builder().version(version).uri(uri);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        fault(&request.body(()).unwrap())
+    }
+
     fn is_refused(version: Version, headers: &[(&str, &str)]) -> bool {
-        let request = headers.iter().fold(Request::builder().version(version), |request, (name, value)| request.header(*name, *value));
-        fault(&request.body(()).unwrap()).is_some()
+        refused(version, "/", headers).is_some()
     }
 
     #[test]
     fn hosts() {
-        for good in ["example.com", "example.com:8080", "127.0.0.1:1", "[::1]", "[::1]:8080", "x", "a_b", "x:"] {
-            assert!(!is_refused(Version::HTTP_11, &[("host", good)]), "{good}");
+        for (host, is_bad) in [("example.com:8080", false), ("[::1]", false), ("", true), ("[zz]", true), ("a@b", true), ("\u{e9}", true)] {
+            for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+                assert_eq!(is_refused(version, &[("host", host)]), is_bad, "{host} {version:?}");
+                assert!(is_refused(version, &[("host", host), ("host", host)]), "{host} twice {version:?}");
+            }
         }
-        for bad in ["", " ", "a b", "a/b", "a@b", "a:b", "a:99999", ":80", "[::1", "::1", "a\\b", "http://a", "a?b", "a#b", "\u{e9}"] {
-            assert!(is_refused(Version::HTTP_11, &[("host", bad)]), "{bad}");
-            assert!(is_refused(Version::HTTP_10, &[("host", bad)]), "{bad}");
+        assert!(!is_refused(Version::HTTP_10, &[]) && is_refused(Version::HTTP_11, &[]) && is_refused(Version::HTTP_2, &[]));
+    }
+
+    #[test]
+    fn authorities() {
+        for (uri, host, bad_in_http1, bad_in_http2) in [
+            ("http://x/", None, true, false),
+            ("http://x/", Some("x"), false, false),
+            ("http://x/", Some("X"), false, false),
+            ("http://x/", Some("y"), false, true),
+            ("http://x/", Some("[zz]"), true, true),
+            ("http://a@x/", Some("x"), true, true),
+            ("http://[zz]/", None, true, true),
+            ("http://[zz]/", Some("x"), true, true),
+            ("http://x:99999/", Some("x"), true, true),
+        ] {
+            let headers: Vec<_> = host.map(|host| ("host", host)).into_iter().collect();
+            for (version, is_bad) in [(Version::HTTP_11, bad_in_http1), (Version::HTTP_2, bad_in_http2)] {
+                assert_eq!(refused(version, uri, &headers).is_some(), is_bad, "{uri} {host:?} {version:?}");
+            }
         }
-        assert!(is_refused(Version::HTTP_11, &[]) && is_refused(Version::HTTP_11, &[("host", "x"), ("host", "x")]));
-        assert!(!is_refused(Version::HTTP_10, &[]) && !is_refused(Version::HTTP_2, &[]));
+    }
+
+    #[test]
+    fn sizes() {
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            let ask = |target: usize, value: usize| {
+                let (uri, value) = (format!("/{}", "x".repeat(target - 1)), "y".repeat(value));
+                refused(version, &uri, &[("host", "x"), ("y", &value)])
+            };
+            // The names and values of both fields, and 32 for each.
+            let least = 4 + 1 + 1 + 2 * 32;
+            assert!(ask(1, LARGEST_HEAD - least - 1).is_none() && ask(LARGEST_HEAD - least - 2, 2).is_none());
+            assert!(matches!(ask(LARGEST_HEAD - least - 1, 2), Some(Refusal::UriTooLong)));
+            assert!(matches!(ask(1, LARGEST_HEAD - least + 1), Some(Refusal::HeadTooLarge)));
+            let half = "x".repeat(LARGEST_HEAD / 2);
+            assert!(matches!(refused(version, &format!("http://{half}/"), &[("host", &half)]), Some(Refusal::HeadTooLarge)));
+        }
     }
 
     #[test]

@@ -106,6 +106,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     fn poll_instead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<bool>> {
         if self.instead.is_none() {
             let Some((before, status)) = own_answer(bytes) else { return Poll::Ready(Ok(false)) };
+            // The library doesn't tell a first line that fills its buffer from other heads that do.
+            let status = if status == 431 && self.frames.in_first_line() { 414 } else { status };
             self.activity.leave_unread();
             self.instead = Some(([before, &refusal::malformed(status)].concat(), 0));
         }

@@ -17,7 +17,10 @@ pub mod token;
 pub mod user;
 pub mod verification;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::sync::Notify;
 
@@ -75,12 +78,18 @@ impl Service {
     /// # Errors
     /// When the store or the source of randomness fails.
     pub async fn new(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self> {
-        let mut key = [0; 32];
-        entropy.fill(&mut key)?;
-        let mut writer = store.write().await?;
-        writer.offer_continue_key(&key).await?;
-        let continue_key = writer.continue_key().await?;
-        writer.commit().await?;
+        let known = store.read().await?.find_continue_key().await?;
+        let continue_key = if let Some(key) = known {
+            key
+        } else {
+            let mut key = [0; 32];
+            entropy.fill(&mut key)?;
+            let mut writer = store.write().await?;
+            writer.offer_continue_key(&key).await?;
+            let key = writer.continue_key().await?;
+            writer.commit().await?;
+            key
+        };
         let (activity, deletions, quotas) = (Activity::default(), Notify::new(), OnceLock::new());
         Ok(Self(Arc::new(Parts { store, clock, entropy, continue_key, activity, deletions, quotas })))
     }
@@ -132,6 +141,12 @@ impl Service {
             place => return Err(Unready::Unfit(Unfit::Misplaced(place))),
         };
         self.store.fitness().await.map_err(Unready::Unfit)
+    }
+
+    /// How long to wait for the store where it usually answers within that time: longer if it is far away.
+    #[must_use]
+    pub fn patience(&self, usual: Duration) -> Duration {
+        self.store.patience(usual)
     }
 
     /// How long the store takes.

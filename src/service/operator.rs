@@ -20,7 +20,7 @@ impl Service {
     /// # Errors
     /// When the store fails.
     pub async fn operator_list_users(&self) -> Result<Vec<User>> {
-        Ok(self.store.list(UserId::nil()).await?.all_users().await?)
+        Ok(self.store.survey().await?.all_users().await?)
     }
 
     /// All tokens, or those of the user of that email.
@@ -32,7 +32,7 @@ impl Service {
             Some(email) => vec![self.user_of(email, account).await?],
             None => self.operator_list_users().await?,
         };
-        let mut conn = self.store.list(UserId::nil()).await?;
+        let mut conn = self.store.survey().await?;
         let mut tokens = vec![];
         for user in users {
             tokens.extend(conn.tokens_of(user.id).await?.into_iter().map(|token| (user.clone(), token)));

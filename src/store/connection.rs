@@ -81,6 +81,11 @@ impl Conn {
         self.fitness = Fitness::Broken;
     }
 
+    /// The next statement is an operator's, who waits for it however long it takes.
+    pub(super) fn next_is_awaited(&mut self) {
+        self.limit = Some(Duration::MAX);
+    }
+
     /// The next statement touches many rows, and may take as long as that takes.
     pub(super) fn next_is_bulk(&mut self) {
         self.limit = Some(self.store.limits.bulk);

@@ -152,8 +152,12 @@ impl Health {
         }
     }
 
-    /// Notes that a statement had no answer in time. Where one connection is silent, the others may be as well.
+    /// Notes that a statement had no answer in time. Where one connection is silent, the others may be as well. One that reads is silent
+    /// for longer than the server lets it read: then the others are dead, and asking each would take time once more.
     pub fn note_silence(&self, access: Access) {
+        if access == Access::Read {
+            self.bury(&[Access::Read, Access::List, Access::Write]);
+        }
         self.doubt_connections();
         self.doubt_writes(access);
     }

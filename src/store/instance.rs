@@ -48,7 +48,10 @@ impl Writer {
 
 impl Conn {
     /// The same, if there is one yet.
-    pub(super) async fn find_continue_key(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_continue_key(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         const FIND: &str = "SELECT continue_key FROM instance WHERE id = 1";
         on!(self, c => sqlx::query_scalar(FIND).fetch_optional(c).await)
     }

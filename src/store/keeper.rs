@@ -37,7 +37,7 @@ impl Store {
         match &self.pools {
             Pools::Sqlite { file: Some(file), log, .. } => file.look(&self.health, log).await,
             Pools::Sqlite { .. } => {}
-            Pools::Postgres { options, .. } => postgres::look(self, options).await,
+            Pools::Postgres { options, distance, .. } => postgres::look(self, options, *distance).await,
         }
     }
 

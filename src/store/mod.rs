@@ -153,7 +153,7 @@ enum Pools {
     /// The log is written back on a connection of its own.
     Sqlite { read: SqlitePool, list: SqlitePool, write: SqlitePool, log: SqlitePool, file: Option<Arc<file::DatabaseFile>> },
     /// Writers that queue for one account must not keep readers from their connections.
-    Postgres { read: PgPool, list: PgPool, write: PgPool, options: Box<PgConnectOptions> },
+    Postgres { read: PgPool, list: PgPool, write: PgPool, options: Box<PgConnectOptions>, distance: postgres::Distance },
 }
 
 /// What a connection is for.
@@ -232,6 +232,15 @@ impl Store {
         self.acquire(Access::Read).await
     }
 
+    /// A connection for an operator to read everything on, however long that takes: PostgreSQL sets no bound to statements of those that
+    /// write.
+    ///
+    /// # Errors
+    /// When none can be had in time.
+    pub async fn survey(&self) -> Result<Conn, StoreError> {
+        self.acquire(Access::Write).await
+    }
+
     /// A transaction. Dropped without [`Writer::commit`], it never happened.
     ///
     /// # Errors
@@ -255,8 +264,8 @@ impl Store {
         let timer = Timer::start(&self.latency, access.label());
         let held = match &self.pools {
             Pools::Sqlite { read, list, write, .. } => access.of([read, list, write]).acquire().await.map(Held::Sqlite),
-            Pools::Postgres { read, list, write, .. } => {
-                postgres::acquire(access.of([read, list, write]), &self.health).await.map(Held::Postgres)
+            Pools::Postgres { read, list, write, distance, .. } => {
+                postgres::acquire(access.of([read, list, write]), &self.health, *distance).await.map(Held::Postgres)
             }
         };
         match held {
@@ -266,6 +275,15 @@ impl Store {
                 // Whatever layer says it: there is no connection now.
                 Err(StoreError::Unavailable(error))
             }
+        }
+    }
+
+    /// How long to wait for what takes at most that time, if the network takes none.
+    #[must_use]
+    pub fn patience(&self, timeout: Duration) -> Duration {
+        match &self.pools {
+            Pools::Sqlite { .. } => timeout,
+            Pools::Postgres { distance, .. } => distance.connecting(timeout),
         }
     }
 

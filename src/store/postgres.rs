@@ -3,10 +3,14 @@
 //! The driver has no socket options, so nothing on this side keeps connections alive or ends them: statements have deadlines instead, and
 //! connections that were idle are asked whether they are alive. The server is told to do its part.
 
-use std::{cell::Cell, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, FromRow, PgConnection, PgPool, Postgres, Row as _,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -22,8 +26,9 @@ use super::{
 /// What PostgreSQL calls it when the role, the database or the server has no more connections to give.
 const TOO_MANY_CONNECTIONS: &str = "53300";
 /// How long a start waits for the server.
-const START_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a request waits for a connection before it is told to come back.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a request waits for a connection before it is told to come back. This and what follows hold where the network takes no time:
+/// where it does, [`Distance`] is added.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one attempt at that may take: a connection that is being made while the network is away keeps its place in the pool as long.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -32,9 +37,9 @@ const PING_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// Each is a little longer than what the server is told: that one's word leaves the connection intact.
 const LIMITS: Limits = Limits {
-    read: Duration::from_millis(1500),
+    read: Duration::from_millis(1300),
     list: Duration::from_millis(4500),
-    write: Duration::from_millis(1900),
+    write: Duration::from_millis(1500),
     bulk: Duration::from_secs(25),
     commit: Duration::from_secs(5),
     returns_in_time: true,
@@ -44,7 +49,7 @@ const LIMITS: Limits = Limits {
 /// What the server is told on every connection. A session that was left within a transaction holds locks that others wait for: it ends
 /// before long.
 const ALWAYS: [(&str, &str); 5] = [
-    ("idle_in_transaction_session_timeout", "1900ms"),
+    ("idle_in_transaction_session_timeout", "1500ms"),
     ("tcp_keepalives_idle", "5"),
     ("tcp_keepalives_interval", "2"),
     ("tcp_keepalives_count", "3"),
@@ -55,10 +60,13 @@ const ALWAYS: [(&str, &str); 5] = [
 const READING: [(&str, &str); 2] = [("enable_bitmapscan", "off"), ("statement_timeout", "1s")];
 /// A page is read once, from plans that are made for it: to compile them would take longer than most of them run.
 const LISTING: [(&str, &str); 3] = [("enable_bitmapscan", "off"), ("jit", "off"), ("statement_timeout", STATEMENT_TIMEOUT)];
+/// Makes PostgreSQL end queries whose client has gone. Before version 14, and on systems that can't tell, it has no such setting: there
+/// they end by their timeout.
+const WATCHING: (&str, u64) = ("client_connection_check_interval", CLIENT_CHECK);
 /// How long a write waits for its turn in an account before the client is told to come back: less than a session that was left may hold
 /// the turn, so that those who wait end together, not one after the other. No statement timeout, whatever is set for role or database: a
 /// commit that is cancelled while it waits for a standby reports success.
-const WRITING: [(&str, &str); 2] = [("lock_timeout", "1600ms"), ("statement_timeout", "0")];
+const WRITING: [(&str, &str); 2] = [("lock_timeout", "1300ms"), ("statement_timeout", "0")];
 
 /// Text that collates by code point, as the contract compares it and as SQLite does by itself. Two servers may start at once.
 const DOMAIN: &str = r#"
@@ -68,9 +76,41 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$"#;
 
 const KEY: &str = "SELECT continue_key FROM instance WHERE id = 1";
-/// A commit is on the server's disk before it is acknowledged, whatever is set for role or database; who asks for more gets it.
-const DURABLE: &str = "SELECT set_config('synchronous_commit', \
-    CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
+/// The same, on a connection that writes: a commit is on the server's disk before it is acknowledged, whatever is set for role or database;
+/// who asks for more gets it. Both are one round trip.
+const DURABLE_AND_KEY: &str = "DO $$ BEGIN PERFORM set_config('synchronous_commit', \
+    CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false); END $$; \
+    SELECT continue_key FROM instance WHERE id = 1";
+
+/// How far away the server is: how long a round trip takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Distance(Duration);
+
+impl Distance {
+    /// Notes how long one took, if it was the shortest: a busy server isn't a distant one.
+    async fn of<T>(&mut self, round_trip: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let outcome = round_trip.await;
+        self.0 = self.0.min(begun.elapsed());
+        outcome
+    }
+
+    /// With the time for one round trip.
+    fn ping(self) -> Duration {
+        PING_TIMEOUT + self.0
+    }
+
+    /// With the time for two: a statement that is new to a connection is prepared first.
+    fn limits(self) -> Limits {
+        let [read, list, write, commit] = [LIMITS.read, LIMITS.list, LIMITS.write, LIMITS.commit].map(|limit| limit + 2 * self.0);
+        Limits { read, list, write, commit, ..LIMITS }
+    }
+
+    /// With the time for what a new connection takes at most: TCP, the question whether there is TLS, TLS, a password's proof, and ours.
+    pub fn connecting(self, timeout: Duration) -> Duration {
+        timeout + 8 * self.0
+    }
+}
 
 pub(super) async fn open(options: &PgConnectOptions, connections: u32) -> Result<Store, OpenError> {
     let options = options.clone().application_name("tokenward").disable_statement_logging().options(ALWAYS);
@@ -80,39 +120,53 @@ pub(super) async fn open(options: &PgConnectOptions, connections: u32) -> Result
     };
     // Migrations take as long as they take, so none of the timeouts for requests.
     let start = PgPoolOptions::new().max_connections(1).acquire_timeout(START_TIMEOUT).connect_with(options.clone());
-    let start = start.await.map_err(unreachable)?;
-    let fsync: Option<String> = sqlx::query_scalar("SELECT current_setting('fsync', true)").fetch_one(&start).await.map_err(unreachable)?;
-    if fsync.as_deref() == Some("off") {
+    let mut conn = start.await.map_err(unreachable)?.acquire().await.map_err(unreachable)?.detach();
+    // As text, here and below: to prepare a statement would take a round trip more.
+    let mut distance = Distance(START_TIMEOUT);
+    let fsync = distance.of(sqlx::raw_sql("SELECT current_setting('fsync', true)").fetch_one(&mut conn)).await;
+    if fsync.and_then(|row| row.try_get::<Option<String>, _>(0)).map_err(unreachable)?.as_deref() == Some("off") {
         return Err(OpenError("runs with fsync = off: a power cut would undo revocations. Turn it on, and restart PostgreSQL".to_owned()));
     }
-    // Servers that start together wait here for the one that migrates; no lock timeout yet.
-    sqlx::query(DOMAIN).execute(&start).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
-    MIGRATIONS.run(&start).await?;
-    let sizes = sizes::allowed(&mut *start.acquire().await.map_err(unreachable)?, connections).await?;
-    start.close().await;
+    if !distance.of(is_up_to_date(&mut conn)).await {
+        // Servers that start together wait here for the one that migrates; no lock timeout yet.
+        sqlx::raw_sql(DOMAIN).execute(&mut conn).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
+        MIGRATIONS.run(&mut conn).await?;
+    }
+    let sizes = distance.of(sizes::allowed(&mut conn, connections)).await?;
+    let mut listing = options.clone().options(LISTING);
+    match sqlx::raw_sql(AssertSqlSafe(format!("SET {} = {}", WATCHING.0, WATCHING.1))).execute(&mut conn).await {
+        Ok(_) => listing = listing.options([WATCHING]),
+        Err(error) => tracing::debug!(%error, "PostgreSQL doesn't look for clients that are gone"),
+    }
+    let _ = conn.close().await;
 
     let health = Arc::new(Health::new());
-    let read = pool(Access::Read, sizes.read, options.clone().options(READING), &health);
-    let list = pool(Access::List, sizes.list, options.clone().options(LISTING), &health);
-    let write = pool(Access::Write, sizes.write, options.clone().options(WRITING), &health);
-    Ok(Store::new(Pools::Postgres { read, list, write, options: Box::new(options) }, LIMITS, health))
+    let pool = |access, size, options| pool(access, size, options, distance, &health);
+    let read = pool(Access::Read, sizes.read, options.clone().options(READING));
+    let list = pool(Access::List, sizes.list, listing);
+    let write = pool(Access::Write, sizes.write, options.clone().options(WRITING));
+    let limits = distance.limits();
+    Ok(Store::new(Pools::Postgres { read, list, write, options: Box::new(options), distance }, limits, health))
 }
 
-fn pool(access: Access, connections: u32, options: PgConnectOptions, health: &Arc<Health>) -> PgPool {
+/// Whether all migrations are done, and no others: one question, where to bring a database up to date takes many.
+async fn is_up_to_date(conn: &mut PgConnection) -> bool {
+    let done = sqlx::raw_sql("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all(conn).await;
+    let done: Result<Vec<(i64, Vec<u8>)>, _> = done.and_then(|rows| rows.iter().map(FromRow::from_row).collect());
+    done.is_ok_and(|done| done.iter().map(|(version, sum)| (*version, &**sum)).eq(MIGRATIONS.iter().map(|m| (m.version, &*m.checksum))))
+}
+
+fn pool(access: Access, connections: u32, options: PgConnectOptions, distance: Distance, health: &Arc<Health>) -> PgPool {
     let (new, idle) = (Arc::clone(health), Arc::clone(health));
     PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(ATTEMPT_TIMEOUT)
+        .acquire_timeout(distance.connecting(ATTEMPT_TIMEOUT))
         .after_connect(move |conn, _| {
             let health = Arc::clone(&new);
             Box::pin(async move {
-                if access == Access::Write {
-                    sqlx::query(DURABLE).execute(&mut *conn).await?;
-                }
-                if access == Access::List {
-                    look_for_clients(&mut *conn).await?;
-                }
-                recognise(&health, sqlx::query_scalar(KEY).fetch_optional(conn).await)
+                let ask = if access == Access::Write { DURABLE_AND_KEY } else { KEY };
+                let row = sqlx::raw_sql(ask).fetch_optional(conn).await;
+                recognise(&health, row.and_then(|row| row.map(|row| row.try_get(0)).transpose()))
             })
         })
         // Asking before each use would be a round trip for every request; and the pool closes in a way that waits for the peer.
@@ -132,7 +186,7 @@ tokio::task_local! {
 }
 
 /// A connection that is alive, as far as can be told.
-pub(super) async fn acquire(pool: &PgPool, health: &Health) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+pub(super) async fn acquire(pool: &PgPool, health: &Health, distance: Distance) -> Result<PoolConnection<Postgres>, sqlx::Error> {
     let alive = TRUST.scope(Cell::new(Trust::Use), async {
         loop {
             TRUST.with(|trust| trust.set(Trust::Use));
@@ -143,7 +197,7 @@ pub(super) async fn acquire(pool: &PgPool, health: &Health) -> Result<PoolConnec
             match TRUST.with(Cell::get) {
                 Trust::Use => return Ok(conn),
                 Trust::Close => {}
-                Trust::Ask => match tokio::time::timeout(PING_TIMEOUT, conn.ping()).await {
+                Trust::Ask => match tokio::time::timeout(distance.ping(), conn.ping()).await {
                     Ok(Ok(())) => return Ok(conn),
                     Ok(Err(_)) => {}
                     // Silent: the others that have been idle will be as well, and asking each would take as long again.
@@ -153,7 +207,7 @@ pub(super) async fn acquire(pool: &PgPool, health: &Health) -> Result<PoolConnec
             drop(conn.detach());
         }
     });
-    tokio::time::timeout(ACQUIRE_TIMEOUT, alive).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    tokio::time::timeout(distance.connecting(ACQUIRE_TIMEOUT), alive).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Notes whether a key is that of the database that was opened. An empty database has none yet.
@@ -169,10 +223,11 @@ fn recognise(health: &Health, key: Result<Option<Vec<u8>>, sqlx::Error>) -> Resu
 }
 
 /// Looks whether the database still is the one that was opened.
-pub(super) async fn look(store: &Store, options: &PgConnectOptions) {
+pub(super) async fn look(store: &Store, options: &PgConnectOptions, distance: Distance) {
     let key = if store.health.place() == Place::Here {
-        // Through a connection that is there: tables may be replaced below it.
-        let asked = async { store.read().await?.find_continue_key().await };
+        // Through a connection that is there: tables may be replaced below it. Not through one that authenticates: it would be taken to be
+        // alive for a while after.
+        let asked = async { store.acquire(Access::List).await?.find_continue_key().await };
         match asked.await {
             Ok(key) => Ok(key),
             Err(StoreError::Unavailable(error) | StoreError::Failed(error)) => Err(error),
@@ -183,18 +238,8 @@ pub(super) async fn look(store: &Store, options: &PgConnectOptions) {
             let mut conn = PgConnection::connect_with(options).await?;
             sqlx::query_scalar(KEY).fetch_optional(&mut conn).await
         };
-        let Ok(key) = tokio::time::timeout(ATTEMPT_TIMEOUT, asked).await else { return };
+        let Ok(key) = tokio::time::timeout(distance.connecting(ATTEMPT_TIMEOUT), asked).await else { return };
         key
     };
     let _ = recognise(&store.health, key);
-}
-
-/// Makes PostgreSQL end queries whose client has gone. Before version 14, and on systems that can't tell, it has no such setting: there
-/// they end by their timeout.
-async fn look_for_clients(conn: &mut PgConnection) -> sqlx::Result<()> {
-    const SET: &str = "SELECT set_config('client_connection_check_interval', $1, false)";
-    if let Err(error) = sqlx::query(SET).bind(CLIENT_CHECK.to_string()).execute(conn).await {
-        tracing::debug!(%error, "PostgreSQL doesn't look for clients that are gone");
-    }
-    Ok(())
 }

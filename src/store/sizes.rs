@@ -1,6 +1,6 @@
 //! How many connections to the database there are, and what for.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Row as _};
 
 use super::OpenError;
 
@@ -44,7 +44,8 @@ const ALLOWED: &str = "SELECT CAST(least( \
 /// They are too few.
 pub(super) async fn allowed(conn: &mut PgConnection, wanted: u32) -> Result<Sizes, OpenError> {
     // What isn't quite PostgreSQL may not know its tables.
-    let allowed: Option<i64> = sqlx::query_scalar(ALLOWED).fetch_one(conn).await.unwrap_or_default();
+    let row = sqlx::raw_sql(ALLOWED).fetch_one(conn).await;
+    let allowed: Option<i64> = row.and_then(|row| row.try_get(0)).unwrap_or_default();
     let allowed = allowed.map_or(wanted, |allowed| u32::try_from(allowed).unwrap_or(0));
     if allowed < FEWEST {
         return Err(too_few(allowed));

@@ -65,13 +65,14 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(holder).bind(i64::from(most)).fetch_one(c).await)?)
     }
 
-    /// All tokens of a user, oldest first.
+    /// All tokens of a user, oldest first, for an operator.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn tokens_of(&mut self, user: UserId) -> Result<Vec<Token>, StoreError> {
         const FIND: &str = "SELECT id, user_id, name, labels, created_at, modified_at, created_by, modified_by FROM tokens \
              WHERE user_id = $1 ORDER BY created_at, id";
+        self.next_is_awaited();
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_all(c).await)?)
     }
 

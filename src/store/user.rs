@@ -132,7 +132,7 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(email.key()).fetch_all(c).await)?)
     }
 
-    /// All users, of all accounts, oldest first.
+    /// All users, of all accounts, oldest first, for an operator.
     ///
     /// # Errors
     /// When the store fails.
@@ -142,6 +142,7 @@ impl Conn {
             columns!(),
             " FROM users WHERE account_id IN (SELECT id FROM accounts WHERE NOT is_deleted) ORDER BY created_at, id"
         );
+        self.next_is_awaited();
         Ok(on!(self, c => sqlx::query_as(FIND).fetch_all(c).await)?)
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokenward::domain::role::Role;
 
 use crate::{
-    app::{Call, on_every_database},
+    app::{Call, DOCUMENT, on_every_database},
     operation::{self, Target},
 };
 
@@ -174,6 +174,30 @@ async fn negotiation() {
         app.get(app.tokens(app.owner)).header("accept", "application/astra-tokens+json").problem(32).await;
         app.call("PUT", app.mine()).json(&good()).header("accept", "text/html").expect(204).await;
         app.call("DELETE", app.mine()).header("accept", "text/html").expect(204).await;
+    })
+    .await;
+}
+
+/// What has no body when it succeeds isn't refused for want of an acceptable one.
+#[tokio::test]
+async fn negotiation_about_nothing() {
+    on_every_database(async |app| {
+        let without_body = [("POST", "/leaks", 204), ("POST", "/oauth2/revoke", 200), ("DELETE", "/whoami", 204), ("GET", "/verify", 200)];
+        for (method, path, status) in without_body {
+            let success = &DOCUMENT["paths"][path][method.to_lowercase()]["responses"][status.to_string()];
+            assert!(success.is_object() && success.get("content").is_none(), "{method} {path}");
+            for accept in ["text/html", "application/json;q=0, */*;q=0", "nonsense"] {
+                let secret = app.token_of(app.owner, "x").await.1;
+                let call = app.call(method, path).header("accept", accept);
+                match path {
+                    "/leaks" => call.anonymous().json(&json!({ "secrets": [secret] })).expect(status).await,
+                    "/oauth2/revoke" => call.anonymous().form(&[("token", &secret)]).expect(status).await,
+                    _ => call.secret(&secret).expect(status).await,
+                };
+                let is_good = app.get("/verify").secret(&secret).send().await.status == 200;
+                assert_eq!(is_good, path == "/verify", "{method} {path} {accept}");
+            }
+        }
     })
     .await;
 }

@@ -6,11 +6,13 @@ import json
 import os
 import random
 import re
+import socket
 import sqlite3
+import subprocess
 import time
 import urllib.parse
 
-from harness import fault, in_parallel, median, token_body
+from harness import clean, fault, in_parallel, median, token_body
 
 USER = {"type": "application/astra-user", "version": "1.2"}
 BINDING = {"type": "application/astra-roleBinding", "version": "1.1"}
@@ -196,6 +198,21 @@ def places(case):
     return f"another's list of ten: {slowest * 1000:.0f} ms in the median"
 
 
+@fault("2.2", "an operator lists more users than come within a request's time", databases=("postgres",))
+def operators(case):
+    first, count = case.init(), 100_000
+    users(case, first, count)
+    proxy, url = case.proxy()
+    # Each piece of the answer takes so long.
+    proxy.delay = 0.02
+    begun = time.monotonic()
+    listed = subprocess.run([case.settings.binary, "user", "list", "--database", url], capture_output=True, text=True, env=clean())
+    took, lines = time.monotonic() - begun, len(listed.stdout.splitlines())
+    assert listed.returncode == 0 and lines == count + 1, f"{lines} lines after {took:.1f} s: {listed.stderr}"
+    assert took > 5, f"{took:.1f} s are within a request's time"
+    return f"{lines} users after {took:.1f} s"
+
+
 @fault("3", "a page ends at 1 MiB")
 def pages(case):
     first = case.init()
@@ -226,6 +243,34 @@ def pages(case):
     grown = server.rss() - before
     assert grown < 100 * MIB, f"{grown / MIB:.0f} MiB for 16 pages"
     return f"56 MiB in pages of {largest / MIB:.2f} MiB; 16 at once take {grown / MIB:.0f} MiB"
+
+
+@fault("3.2", "200 connections of one token that read nothing of their lists")
+def unread_lists(case):
+    first = case.init()
+    tokens(case, first, 1_000, [{"name": f"n{n}", "value": "x" * 1_000} for n in range(58)])
+    server = case.serve(env={"TOKENWARD_MAX_CONNECTIONS_PER_CLIENT": "0"})
+    other = viewer(server, first)
+    statuses, seconds = [], []
+    for _ in range(5):
+        hoarders = [server.client(first.token) for _ in range(200)]
+        try:
+            for client in hoarders:
+                client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            for client in hoarders:
+                client.socket.sendall(client.request("GET", first.tokens))
+            for _ in range(20):
+                answer = server.call("GET", f"{first.users}?limit=10", other)
+                statuses.append(answer.status)
+                seconds.append(answer.seconds)
+                time.sleep(0.01)
+        finally:
+            for client in hoarders:
+                client.close()
+        time.sleep(1.5)
+    good = statuses.count(200)
+    assert good == len(statuses), f"another's small lists: {len(statuses) - good} of {len(statuses)} were refused"
+    return f"another's small lists: {good} of {len(statuses)} are 200, {median(seconds) * 1000:.0f} ms in the median, {max(seconds):.1f} s at most"
 
 
 @fault("3.1", "a user's tokens have a quota")
@@ -288,6 +333,9 @@ def statements(case):
 BEFORE = {
     "filters sqlite": "63 label conditions: 3.2 s of CPU over 50,000 users",
     "filters postgres": "63 label conditions: 6.5 s of CPU over 50,000 users",
+    "operators postgres": "failed after 7 s: the database didn't answer in time",
+    "unread_lists sqlite": "another's small lists: 11 of 100 were refused",
+    "unread_lists postgres": "another's small lists: some of 100 were refused",
     "pages sqlite": "one page of 56 MB",
     "pages postgres": "one page of 56 MB",
     "quota sqlite": "201 without end",

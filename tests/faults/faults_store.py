@@ -241,7 +241,7 @@ def silent_connections(case):
         answers += end()
         assert set(answers) <= {200, 201, 503}, answers
     reading, writing = max(row[0] for row in took), max(row[1] for row in took)
-    assert reading < SETTLED + 0.3 and writing < SETTLED + 2, (reading, writing)
+    assert reading < SETTLED and writing < SETTLED, (reading, writing)
     recovers(server, first)
     return f"reads again after {reading:.1f} s, writes after {writing:.1f} s"
 
@@ -257,7 +257,7 @@ def silent_idle_connections(case):
     begun = time.monotonic()
     statuses = in_parallel(16, lambda n: server.verify(first.token, timeout=60))
     reading = time.monotonic() - begun
-    assert set(statuses) <= {200, 503} and statuses.count(200) >= 8, statuses
+    assert statuses == [200] * 16, statuses
     writing = recovers(server, first)
     assert reading < SETTLED, reading
     return f"{statuses.count(200)} of 16 are 200, after {reading:.1f} s; writes after {writing:.1f} s"
@@ -284,6 +284,34 @@ def a_frozen_network(case):
     assert set(answers) <= {200, 201, 503}, answers
     assert slowest < BOUND, slowest
     return f"503 within {slowest:.1f} s, works again after {took:.2f} s"
+
+
+@fault("6.5", "PostgreSQL is far away: a round trip takes 300 ms", databases=("postgres",))
+def a_distant_database(case):
+    first = case.init()
+    proxy, url = case.proxy()
+    proxy.delay = 0.15
+    begun = time.monotonic()
+    server = case.serve(url=url)
+    started = time.monotonic() - begun
+    assert started < 10, f"serves after {started:.1f} s"
+    slowest = 0
+    for _ in range(3):
+        answers = [server.call("GET", path, first.token) for path in ("/verify", "/readyz", first.mine, first.tokens)]
+        answers.append(server.call("POST", first.tokens, first.token, token_body()))
+        answers.append(server.call("DELETE", f"{first.tokens}/{answers[-1].json().get('id')}", first.token))
+        assert [answer.status for answer in answers] == [200, 200, 200, 200, 201, 204], [answer.status for answer in answers]
+        slowest = max(slowest, *(answer.seconds for answer in answers))
+    assert in_parallel(16, lambda n: server.verify(first.token, timeout=60)) == [200] * 16
+    # It still is noticed who falls silent.
+    proxy.lose()
+    begun = time.monotonic()
+    server.until(200, lambda: server.verify(first.token, timeout=60), 10)
+    reading = time.monotonic() - begun
+    server.until(201, lambda: server.status("POST", first.tokens, first.token, token_body(), timeout=60), 10)
+    writing = time.monotonic() - begun
+    assert reading < 4 and writing < 8, (reading, writing)
+    return f"serves after {started:.1f} s, each answer within {slowest:.1f} s; silent connections: reads again after {reading:.1f} s, writes after {writing:.1f} s"
 
 
 @fault("6.4", "clients hang up in the middle: no session stays in a transaction", databases=("postgres",))
@@ -643,6 +671,7 @@ def a_reader_from_outside(case):
 
 # What was seen at the first assertion that failed, on a machine under heavy load.
 BEFORE = {
+    "a_distant_database postgres": "doesn't start",
     "one_failed_write sqlite": "500 for a write after the fault had ended",
     "every_call_fails_once sqlite": "500",
     "the_disk_fails_for_a_while sqlite": "/readyz 200 while writes fail",
