@@ -296,21 +296,21 @@ def a_distant_database(case):
     started = time.monotonic() - begun
     assert started < 10, f"serves after {started:.1f} s"
     slowest = 0
-    for _ in range(3):
+    for _ in range(3 if case.long else 1):
         answers = [server.call("GET", path, first.token) for path in ("/verify", "/readyz", first.mine, first.tokens)]
         answers.append(server.call("POST", first.tokens, first.token, token_body()))
         answers.append(server.call("DELETE", f"{first.tokens}/{answers[-1].json().get('id')}", first.token))
         assert [answer.status for answer in answers] == [200, 200, 200, 200, 201, 204], [answer.status for answer in answers]
         slowest = max(slowest, *(answer.seconds for answer in answers))
     assert in_parallel(16, lambda n: server.verify(first.token, timeout=60)) == [200] * 16
-    # It still is noticed who falls silent.
+    # It still is noticed who falls silent. A write takes about 25 round trips on a new connection, and may have to be sent twice.
     proxy.lose()
     begun = time.monotonic()
     server.until(200, lambda: server.verify(first.token, timeout=60), 10)
     reading = time.monotonic() - begun
     server.until(201, lambda: server.status("POST", first.tokens, first.token, token_body(), timeout=60), 10)
     writing = time.monotonic() - begun
-    assert reading < 4 and writing < 8, (reading, writing)
+    assert reading < SETTLED + 4 and writing < reading + 2 * slowest, (reading, writing, slowest)
     return f"serves after {started:.1f} s, each answer within {slowest:.1f} s; silent connections: reads again after {reading:.1f} s, writes after {writing:.1f} s"
 
 
