@@ -1,17 +1,24 @@
 //! How many requests are worked on at a time. What goes beyond that is refused at once, before it costs anything (problem 41): a server
 //! that lets all of them wait answers each too late, and spends on those that give up what the others need.
+//!
+//! Who is refused is told when to ask again. Who asks again sooner, on the same connection, is refused again only when that time has come:
+//! some thousand clients that retry at once would otherwise keep all processors busy with refusals.
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use poem::{Request, http::Method};
+use tokio::time::Instant;
 
-use super::{problem::Problem, surface::Surface};
+use super::{
+    problem::{Problem, RETRY_AFTER},
+    surface::Surface,
+};
 
 /// How often the log says that requests are refused.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
@@ -75,8 +82,23 @@ impl Admission {
     ///
     /// # Errors
     /// [`Problem::Busy`].
-    pub fn admit(&self, request: &mut Request, surface: Surface) -> Result<(), Problem> {
+    pub async fn admit(&self, request: &mut Request, surface: Surface) -> Result<(), Problem> {
         let Some(kind) = Kind::of(request, surface) else { return Ok(()) };
+        let mut place = self.place(kind);
+        if place.is_none() {
+            let told = request.data::<Told>().cloned().unwrap_or_default();
+            told.wait().await;
+            place = self.place(kind);
+            if place.is_none() {
+                told.now();
+                self.tell();
+            }
+        }
+        request.set_data(place.ok_or(Problem::Busy)?);
+        Ok(())
+    }
+
+    fn place(&self, kind: Kind) -> Option<Place> {
         let [read, list, write, revoke] = &self.present;
         let present = match kind {
             Kind::Read => read,
@@ -86,11 +108,9 @@ impl Admission {
         };
         if present.fetch_add(1, Ordering::Relaxed) >= kind.most() {
             present.fetch_sub(1, Ordering::Relaxed);
-            self.tell();
-            return Err(Problem::Busy);
+            return None;
         }
-        request.set_data(Place(Some(Arc::new(Held { present: Arc::clone(present), waits: AtomicBool::new(false) }))));
-        Ok(())
+        Some(Place(Some(Arc::new(Held { present: Arc::clone(present), waits: AtomicBool::new(false) }))))
     }
 
     fn tell(&self) {
@@ -99,6 +119,28 @@ impl Admission {
         if refused.1.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
             tracing::warn!(requests = refused.0, "more is asked than can be done: requests were refused");
             *refused = (0, Some(Instant::now()));
+        }
+    }
+}
+
+/// When a connection's client was last told to ask again later.
+#[derive(Debug, Clone, Default)]
+pub struct Told(Arc<Mutex<Option<Instant>>>);
+
+impl Told {
+    fn at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) {
+        *self.at() = Some(Instant::now());
+    }
+
+    /// Waits until the client may ask again, if it was told to wait.
+    async fn wait(&self) {
+        let until = self.at().map(|at| at + RETRY_AFTER);
+        if let Some(until) = until {
+            tokio::time::sleep_until(until).await;
         }
     }
 }
@@ -150,27 +192,54 @@ mod tests {
     #[tokio::test]
     async fn places_are_bounded_for_each_kind_and_given_up_while_a_client_is_waited_for() {
         let admission = Admission::default();
-        let ask = |path: &str, surface| {
+        let ask = async |path: &str, surface| {
             let mut request = Request::builder().method(Method::POST).uri_str(path).finish();
-            admission.admit(&mut request, surface).map(|()| request)
+            admission.admit(&mut request, surface).await.map(|()| request)
         };
-        let revoke = || ask("/oauth2/revoke", Surface::OAuth);
-        let mut held: Vec<_> = (0..Kind::Revoke.most()).map(|_| revoke().unwrap()).collect();
-        assert!(matches!(revoke(), Err(Problem::Busy)));
-        assert!(ask("/verify", Surface::Verify).is_ok() && ask("/accounts", Surface::Accounts).is_ok());
+        let revoke = async || ask("/oauth2/revoke", Surface::OAuth).await;
+        let mut held = vec![];
+        for _ in 0..Kind::Revoke.most() {
+            held.push(revoke().await.unwrap());
+        }
+        assert!(matches!(revoke().await, Err(Problem::Busy)));
+        assert!(ask("/verify", Surface::Verify).await.is_ok() && ask("/accounts", Surface::Accounts).await.is_ok());
         let sent = async {
-            let another = revoke().unwrap();
-            assert!(revoke().is_err());
+            let another = revoke().await.unwrap();
+            assert!(revoke().await.is_err());
             another
         };
         drop(Place::of(&held[0]).leave_for(sent).await);
-        assert!(revoke().is_err());
+        assert!(revoke().await.is_err());
         // Also when the client is given up while it is waited for.
         let given_up = held.pop().unwrap();
         let never = Place::of(&given_up).leave_for(std::future::pending::<()>());
         assert!(tokio::time::timeout(Duration::from_millis(10), never).await.is_err());
         drop(given_up);
-        held.push(revoke().unwrap());
-        assert!(revoke().is_err());
+        held.push(revoke().await.unwrap());
+        assert!(revoke().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_asks_again_too_soon_is_answered_when_it_may() {
+        let (admission, told) = (Admission::default(), Told::default());
+        let ask = async |told: Option<&Told>| {
+            let mut request = Request::builder().method(Method::POST).uri_str("/oauth2/revoke").finish();
+            if let Some(told) = told {
+                request.set_data(told.clone());
+            }
+            let begun = Instant::now();
+            (admission.admit(&mut request, Surface::OAuth).await.map(|()| request), begun.elapsed())
+        };
+        let mut held = vec![];
+        for _ in 0..Kind::Revoke.most() {
+            held.push(ask(None).await.0.unwrap());
+        }
+        let soon = RETRY_AFTER / 2;
+        assert!(matches!(ask(Some(&told)).await, (Err(_), took) if took < soon), "the first time");
+        assert!(matches!(ask(None).await, (Err(_), took) if took < soon), "on another connection");
+        assert!(matches!(ask(Some(&told)).await, (Err(_), took) if took > soon), "too soon");
+        // Once there is a place, nobody waits for it.
+        held.pop();
+        assert!(matches!(ask(Some(&told)).await, (Ok(_), took) if took < soon), "there is a place");
     }
 }

@@ -152,6 +152,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
         if let (Some(metrics), Some(route)) = (&self.shared.metrics, &record.route) {
             metrics.count_verification(route, &response);
         }
+        let is_busy = matches!(response.data(), Some(Problem::Busy));
         let mut response = match response.data::<Problem>() {
             Some(problem) => surface.render(problem, &method, &correlation_id, self.shared.public_url.as_ref()),
             None => response,
@@ -173,7 +174,10 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
             metrics.count(&method, record.route.as_deref(), response.status(), elapsed.as_secs_f64());
         }
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        record.log(&method, &response, micros, &correlation_id);
+        // Of those that are refused for want of a place there may be very many: the log says how many.
+        if !is_busy {
+            record.log(&method, &response, micros, &correlation_id);
+        }
         Ok(response)
     }
 }
@@ -181,7 +185,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
 impl<O, P> Gate<O, P> {
     /// Lets a request through to its handler, with what it has learned of it.
     async fn admit(&self, request: &mut Request, surface: Surface, correlation_id: &str, record: &mut Record) -> Result<(), Problem> {
-        self.shared.admission.admit(request, surface)?;
+        self.shared.admission.admit(request, surface).await?;
         let path = request.uri().path().to_owned();
         let occasion = || Arc::new(self.occasion(request, surface, &path, correlation_id));
         match surface {

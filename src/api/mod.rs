@@ -4,7 +4,7 @@
 //! and handlers, and the gate is driven by it.
 
 mod account;
-mod admission;
+pub mod admission;
 mod body;
 mod caller;
 mod client;

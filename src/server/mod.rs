@@ -33,7 +33,10 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use crate::{api::refusal::Refusal, tls::Tls};
+use crate::{
+    api::{admission::Told, refusal::Refusal},
+    tls::Tls,
+};
 use answer::{Answer, Content};
 use places::{Limits, Place, Places};
 use wire::Wire;
@@ -169,9 +172,11 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
         let (activity, places, is_served) = (&place.activity, place.places(), place.is_served);
         let head_timeout = places.limits().head_timeout;
         let head_timeout = if is_served { head_timeout } else { head_timeout.min(RESERVE_HEAD_TIMEOUT) };
+        let told = Told::default();
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let under_way = Arc::new(activity.begin());
             let (endpoint, places) = (Arc::clone(&self.endpoint), Arc::clone(places));
+            let told = told.clone();
             let addresses = (LocalAddr(Addr::SocketAddr(self.local)), RemoteAddr(Addr::SocketAddr(remote)), scheme.clone());
             async move {
                 let fault = refusal::fault(&request).or_else(|| (!is_served && !is_about_health(&request)).then_some(Refusal::Crowded));
@@ -184,7 +189,8 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
                         under_way.activity().room().await;
                         under_way.waits(false);
                     }
-                    let request = Request::from((request, addresses.0, addresses.1, addresses.2));
+                    let mut request = Request::from((request, addresses.0, addresses.1, addresses.2));
+                    request.set_data(told);
                     answer::answer(&*endpoint, request, places.limits().body_timeout, &under_way).await
                 };
                 Ok::<_, io::Error>(hyper::Response::<Content>::from(response).map(|body| Answer::new(body, &places, under_way)))
