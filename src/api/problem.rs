@@ -1,7 +1,6 @@
 //! The problems that clients can be told (CONTRACT.md §5), and the one conversion from service errors.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use poem::{
     IntoResponse, Response,

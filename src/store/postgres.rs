@@ -10,6 +10,7 @@ use sqlx::{
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     Access, Limits, MIGRATIONS, OpenError, Pools, Store, StoreError,
@@ -27,6 +28,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(3);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one attempt at that may take: a connection that is being made while the network is away keeps its place in the pool as long.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long it isn't tried to open one more connection than there are when that has failed. Those who wait take turns on these meanwhile.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
 /// How long a connection may take to say that it is alive.
 const PING_TIMEOUT: Duration = Duration::from_millis(400);
 
@@ -80,7 +83,11 @@ pub(super) async fn open(options: &PgConnectOptions, connections: u32) -> Result
     };
     // Migrations take as long as they take, so none of the timeouts for requests.
     let start = PgPoolOptions::new().max_connections(1).acquire_timeout(START_TIMEOUT).connect_with(options.clone());
-    let start = start.await.map_err(unreachable)?;
+    let start = match start.await {
+        // The pool keeps to itself what it was told.
+        Err(sqlx::Error::PoolTimedOut) => return Err(unreachable(refusal(&options).await)),
+        start => start.map_err(unreachable)?,
+    };
     let fsync: Option<String> = sqlx::query_scalar("SELECT current_setting('fsync', true)").fetch_one(&start).await.map_err(unreachable)?;
     if fsync.as_deref() == Some("off") {
         return Err(OpenError("runs with fsync = off: a power cut would undo revocations. Turn it on, and restart PostgreSQL".to_owned()));
@@ -95,7 +102,14 @@ pub(super) async fn open(options: &PgConnectOptions, connections: u32) -> Result
     let read = pool(Access::Read, sizes.read, options.clone().options(READING), &health);
     let list = pool(Access::List, sizes.list, options.clone().options(LISTING), &health);
     let write = pool(Access::Write, sizes.write, options.clone().options(WRITING), &health);
-    Ok(Store::new(Pools::Postgres { read, list, write, options: Box::new(options) }, LIMITS, health))
+    let turns = [sizes.read, sizes.list, sizes.write].map(|size| Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(usize::MAX))));
+    Ok(Store::new(Pools::Postgres { read, list, write, turns, options: Box::new(options) }, LIMITS, health))
+}
+
+/// Why no connection can be had.
+async fn refusal(options: &PgConnectOptions) -> sqlx::Error {
+    let attempt = tokio::time::timeout(START_TIMEOUT, PgConnection::connect_with(options)).await;
+    attempt.ok().and_then(Result::err).unwrap_or(sqlx::Error::PoolTimedOut)
 }
 
 fn pool(access: Access, connections: u32, options: PgConnectOptions, health: &Arc<Health>) -> PgPool {
@@ -131,20 +145,34 @@ tokio::task_local! {
     static TRUST: Cell<Trust>;
 }
 
-/// A connection that is alive, as far as can be told.
-pub(super) async fn acquire(pool: &PgPool, health: &Health) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+/// A connection that is alive, as far as can be told, and the turn of whoever has it.
+///
+/// Whoever gets a turn takes a connection that is free, or opens one. Where no more can be opened the pool would go on trying, while others
+/// are given back: so that turn rests, and there are no more turns than connections.
+pub(super) async fn acquire(
+    pool: &PgPool,
+    turns: &Arc<Semaphore>,
+    health: &Health,
+) -> Result<(PoolConnection<Postgres>, OwnedSemaphorePermit), sqlx::Error> {
     let alive = TRUST.scope(Cell::new(Trust::Use), async {
         loop {
             TRUST.with(|trust| trust.set(Trust::Use));
+            let turn = Arc::clone(turns).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
             let mut conn = match pool.acquire().await {
-                Err(sqlx::Error::PoolTimedOut) => continue,
+                Err(sqlx::Error::PoolTimedOut) => {
+                    tokio::spawn(async move {
+                        tokio::time::sleep(OPEN_AGAIN).await;
+                        drop(turn);
+                    });
+                    continue;
+                }
                 acquired => acquired?,
             };
             match TRUST.with(Cell::get) {
-                Trust::Use => return Ok(conn),
+                Trust::Use => return Ok((conn, turn)),
                 Trust::Close => {}
                 Trust::Ask => match tokio::time::timeout(PING_TIMEOUT, conn.ping()).await {
-                    Ok(Ok(())) => return Ok(conn),
+                    Ok(Ok(())) => return Ok((conn, turn)),
                     Ok(Err(_)) => {}
                     // Silent: the others that have been idle will be as well, and asking each would take as long again.
                     Err(_) => health.bury(&[Access::Read, Access::List, Access::Write]),
