@@ -78,12 +78,12 @@ impl Default for Admission {
 }
 
 impl Admission {
-    /// Gives the request a place, which it has as long as it is there, or refuses it.
+    /// Gives the request a place, which it has as long as it is there, or refuses it. Returns whether it changes something.
     ///
     /// # Errors
     /// [`Problem::Busy`].
-    pub async fn admit(&self, request: &mut Request, surface: Surface) -> Result<(), Problem> {
-        let Some(kind) = Kind::of(request, surface) else { return Ok(()) };
+    pub async fn admit(&self, request: &mut Request, surface: Surface) -> Result<bool, Problem> {
+        let Some(kind) = Kind::of(request, surface) else { return Ok(false) };
         let mut place = self.place(kind);
         if place.is_none() {
             let told = request.data::<Told>().cloned().unwrap_or_default();
@@ -95,7 +95,7 @@ impl Admission {
             }
         }
         request.set_data(place.ok_or(Problem::Busy)?);
-        Ok(())
+        Ok(matches!(kind, Kind::Write | Kind::Revoke))
     }
 
     fn place(&self, kind: Kind) -> Option<Place> {
@@ -194,7 +194,7 @@ mod tests {
         let admission = Admission::default();
         let ask = async |path: &str, surface| {
             let mut request = Request::builder().method(Method::POST).uri_str(path).finish();
-            admission.admit(&mut request, surface).await.map(|()| request)
+            admission.admit(&mut request, surface).await.map(|_| request)
         };
         let revoke = async || ask("/oauth2/revoke", Surface::OAuth).await;
         let mut held = vec![];
@@ -228,7 +228,7 @@ mod tests {
                 request.set_data(told.clone());
             }
             let begun = Instant::now();
-            (admission.admit(&mut request, Surface::OAuth).await.map(|()| request), begun.elapsed())
+            (admission.admit(&mut request, Surface::OAuth).await.map(|_| request), begun.elapsed())
         };
         let mut held = vec![];
         for _ in 0..Kind::Revoke.most() {

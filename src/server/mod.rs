@@ -30,7 +30,7 @@ use poem::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
 };
 
 use crate::{
@@ -38,7 +38,7 @@ use crate::{
     tls::Tls,
 };
 use answer::{Answer, Content};
-use places::{Limits, Place, Places};
+use places::{LEAVING, Limits, Place, Places, RESERVE};
 use wire::Wire;
 
 /// How long a client may take for a TLS handshake.
@@ -92,14 +92,18 @@ where
     let (stopping, stopped) = watch::channel(false);
     let endpoint = Arc::new(endpoint.map_to_response());
     let server = Arc::new(Server { builder: builder(), endpoint, local: listener.local_addr()?, tls: options.tls, stopped });
+    let sockets = Arc::new(Semaphore::new(options.limits.connections.saturating_add(RESERVE + LEAVING).min(Semaphore::MAX_PERMITS)));
     let places = Arc::new(Places::new(options.limits));
     // What each connection holds until it ends.
     let (open, mut all_ended) = mpsc::channel::<()>(1);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let accepted = tokio::select! {
+        let (accepted, socket) = tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => accepted,
+            accepted = async {
+                let socket = Arc::clone(&sockets).acquire_owned().await;
+                (listener.accept().await, socket)
+            } => accepted,
         };
         let (stream, remote) = match accepted {
             Ok(accepted) => accepted,
@@ -118,7 +122,7 @@ where
             if let Err(error) = server.welcome(stream, remote, place).await {
                 tracing::debug!(%error, "connection ended");
             }
-            drop(open);
+            drop((open, socket));
         });
     }
     drop((listener, open));
