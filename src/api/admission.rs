@@ -1,18 +1,25 @@
 //! How many requests are worked on at a time. What goes beyond that is refused at once, before it costs anything (problem 41): a server
 //! that lets all of them wait answers each too late, and spends on those that give up what the others need.
+//!
+//! Who is refused is told when to ask again. Who asks again sooner, on the same connection, is refused again only when that time has come:
+//! some thousand clients that retry at once would otherwise keep all processors busy with refusals.
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use poem::{Request, http::Method};
+use tokio::time::Instant;
 
-use super::{problem::Problem, surface::Surface};
+use super::{
+    problem::{Problem, RETRY_AFTER},
+    surface::Surface,
+};
 use crate::domain::id::UserId;
 
 /// How often the log says that requests are refused.
@@ -95,15 +102,16 @@ impl Admission {
         Arc::clone(users.entry((user, kind)).or_default())
     }
 
-    /// Gives the request a place, which it has as long as it is there, or refuses it.
+    /// Gives the request a place, which it has as long as it is there, or refuses it. Returns whether it changes something.
     ///
     /// # Errors
     /// [`Problem::Busy`].
-    pub fn admit(&self, request: &mut Request, surface: Surface) -> Result<(), Problem> {
-        let Some(kind) = Kind::of(request, surface) else { return Ok(()) };
+    pub async fn admit(&self, request: &mut Request, surface: Surface) -> Result<bool, Problem> {
+        let Some(kind) = Kind::of(request, surface) else { return Ok(false) };
         // Whose page is asked for is found out first: that is a read.
-        let kind = if kind == Kind::List { Kind::Read } else { kind };
-        self.place(request, self.present(kind), kind.most())
+        let first = if kind == Kind::List { Kind::Read } else { kind };
+        self.place(request, self.present(first), first.most()).await?;
+        Ok(matches!(kind, Kind::Write | Kind::Revoke))
     }
 
     /// Gives the user's request a place among those of its own, half of what there is: nobody keeps others' from being worked on by asking
@@ -111,20 +119,26 @@ impl Admission {
     ///
     /// # Errors
     /// [`Problem::Busy`].
-    pub fn admit_of(&self, user: UserId, request: &mut Request, surface: Surface) -> Result<(), Problem> {
+    pub async fn admit_of(&self, user: UserId, request: &mut Request, surface: Surface) -> Result<(), Problem> {
         let Some(kind @ (Kind::List | Kind::Write)) = Kind::of(request, surface) else { return Ok(()) };
-        self.place(request, &self.present_of(user, kind), kind.most() / 2)?;
-        if kind == Kind::List { self.place(request, self.present(kind), kind.most()) } else { Ok(()) }
+        self.place(request, &self.present_of(user, kind), kind.most() / 2).await?;
+        if kind == Kind::List { self.place(request, self.present(kind), kind.most()).await } else { Ok(()) }
     }
 
-    fn place(&self, request: &mut Request, present: &Arc<AtomicUsize>, most: usize) -> Result<(), Problem> {
-        if present.fetch_add(1, Ordering::Relaxed) >= most {
-            present.fetch_sub(1, Ordering::Relaxed);
-            self.tell();
-            return Err(Problem::Busy);
+    async fn place(&self, request: &mut Request, present: &Arc<AtomicUsize>, most: usize) -> Result<(), Problem> {
+        let mut held = Held::one_of(present, most);
+        if held.is_none() {
+            let told = request.data::<Told>().cloned().unwrap_or_default();
+            // Meanwhile others may have what it has got so far.
+            Place::of(request).leave_for(told.wait()).await;
+            held = Held::one_of(present, most);
+            if held.is_none() {
+                told.now();
+                self.tell();
+            }
         }
         let mut place = Place::of(request);
-        place.0.push(Arc::new(Held { present: Arc::clone(present), waits: AtomicBool::new(false) }));
+        place.0.push(Arc::new(held.ok_or(Problem::Busy)?));
         request.set_data(place);
         Ok(())
     }
@@ -139,6 +153,28 @@ impl Admission {
     }
 }
 
+/// When a connection's client was last told to ask again later.
+#[derive(Debug, Clone, Default)]
+pub struct Told(Arc<Mutex<Option<Instant>>>);
+
+impl Told {
+    fn at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) {
+        *self.at() = Some(Instant::now());
+    }
+
+    /// Waits until the client may ask again, if it was told to wait.
+    async fn wait(&self) {
+        let until = self.at().map(|at| at + RETRY_AFTER);
+        if let Some(until) = until {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+}
+
 /// The place of a request among those that are worked on, if it needs one, and among its user's.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place(Vec<Arc<Held>>);
@@ -148,6 +184,17 @@ struct Held {
     present: Arc<AtomicUsize>,
     /// Its client is waited for; another may have the place meanwhile.
     waits: AtomicBool,
+}
+
+impl Held {
+    /// One of that many places, unless all are taken.
+    fn one_of(present: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        if present.fetch_add(1, Ordering::Relaxed) >= most {
+            present.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Self { present: Arc::clone(present), waits: AtomicBool::new(false) })
+    }
 }
 
 impl Place {
@@ -189,49 +236,78 @@ mod tests {
     #[tokio::test]
     async fn places_are_bounded_for_each_kind_and_given_up_while_a_client_is_waited_for() {
         let admission = Admission::default();
-        let ask = |path: &str, surface| {
+        let ask = async |path: &str, surface| {
             let mut request = Request::builder().method(Method::POST).uri_str(path).finish();
-            admission.admit(&mut request, surface).map(|()| request)
+            admission.admit(&mut request, surface).await.map(|_| request)
         };
-        let revoke = || ask("/oauth2/revoke", Surface::OAuth);
-        let mut held: Vec<_> = (0..Kind::Revoke.most()).map(|_| revoke().unwrap()).collect();
-        assert!(matches!(revoke(), Err(Problem::Busy)));
-        assert!(ask("/verify", Surface::Verify).is_ok() && ask("/accounts", Surface::Accounts).is_ok());
+        let revoke = async || ask("/oauth2/revoke", Surface::OAuth).await;
+        let mut held = vec![];
+        for _ in 0..Kind::Revoke.most() {
+            held.push(revoke().await.unwrap());
+        }
+        assert!(matches!(revoke().await, Err(Problem::Busy)));
+        assert!(ask("/verify", Surface::Verify).await.is_ok() && ask("/accounts", Surface::Accounts).await.is_ok());
         let sent = async {
-            let another = revoke().unwrap();
-            assert!(revoke().is_err());
+            let another = revoke().await.unwrap();
+            assert!(revoke().await.is_err());
             another
         };
         drop(Place::of(&held[0]).leave_for(sent).await);
-        assert!(revoke().is_err());
+        assert!(revoke().await.is_err());
         // Also when the client is given up while it is waited for.
         let given_up = held.pop().unwrap();
         let never = Place::of(&given_up).leave_for(std::future::pending::<()>());
         assert!(tokio::time::timeout(Duration::from_millis(10), never).await.is_err());
         drop(given_up);
-        held.push(revoke().unwrap());
-        assert!(revoke().is_err());
+        held.push(revoke().await.unwrap());
+        assert!(revoke().await.is_err());
     }
 
-    #[test]
-    fn a_user_has_half_of_the_places_for_what_takes_long() {
+    #[tokio::test]
+    async fn who_asks_again_too_soon_is_answered_when_it_may() {
+        let (admission, told) = (Admission::default(), Told::default());
+        let ask = async |told: Option<&Told>| {
+            let mut request = Request::builder().method(Method::POST).uri_str("/oauth2/revoke").finish();
+            if let Some(told) = told {
+                request.set_data(told.clone());
+            }
+            let begun = Instant::now();
+            (admission.admit(&mut request, Surface::OAuth).await.map(|_| request), begun.elapsed())
+        };
+        let mut held = vec![];
+        for _ in 0..Kind::Revoke.most() {
+            held.push(ask(None).await.0.unwrap());
+        }
+        let soon = RETRY_AFTER / 2;
+        assert!(matches!(ask(Some(&told)).await, (Err(_), took) if took < soon), "the first time");
+        assert!(matches!(ask(None).await, (Err(_), took) if took < soon), "on another connection");
+        assert!(matches!(ask(Some(&told)).await, (Err(_), took) if took > soon), "too soon");
+        // Once there is a place, nobody waits for it.
+        held.pop();
+        assert!(matches!(ask(Some(&told)).await, (Ok(_), took) if took < soon), "there is a place");
+    }
+
+    #[tokio::test]
+    async fn a_user_has_half_of_the_places_for_what_takes_long() {
         let admission = Admission::default();
-        let ask = |user: u32, method: Method, path: &str| {
+        let ask = async |user: u32, method: Method, path: &str| {
             let mut request = Request::builder().method(method).uri_str(path).finish();
-            admission.admit(&mut request, Surface::Accounts)?;
+            admission.admit(&mut request, Surface::Accounts).await?;
             let user = format!("00000000-0000-4000-8000-{user:012}").parse().unwrap();
-            admission.admit_of(user, &mut request, Surface::Accounts).map(|()| request)
+            admission.admit_of(user, &mut request, Surface::Accounts).await.map(|()| request)
         };
         let mut held = vec![];
         for (method, path, kind) in [(Method::GET, "/accounts/a/core/v1/users", Kind::List), (Method::POST, "/accounts", Kind::Write)] {
             for user in [1, 2] {
-                held.extend((0..kind.most() / 2).map(|_| ask(user, method.clone(), path).unwrap()));
-                assert!(matches!(ask(user, method.clone(), path), Err(Problem::Busy)));
+                for _ in 0..kind.most() / 2 {
+                    held.push(ask(user, method.clone(), path).await.unwrap());
+                }
+                assert!(matches!(ask(user, method.clone(), path).await, Err(Problem::Busy)));
             }
-            assert!(ask(3, method.clone(), path).is_err(), "all are taken");
+            assert!(ask(3, method.clone(), path).await.is_err(), "all are taken");
             held.pop();
-            assert!(ask(3, method.clone(), path).is_ok() && ask(1, method.clone(), path).is_err());
-            assert!(ask(1, Method::DELETE, "/accounts/a").is_ok() && ask(1, Method::GET, "/accounts/a").is_ok());
+            assert!(ask(3, method.clone(), path).await.is_ok() && ask(1, method.clone(), path).await.is_err());
+            assert!(ask(1, Method::DELETE, "/accounts/a").await.is_ok() && ask(1, Method::GET, "/accounts/a").await.is_ok());
         }
         drop(held);
         assert!(admission.present.iter().all(|present| present.load(Ordering::Relaxed) == 0));

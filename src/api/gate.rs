@@ -15,6 +15,7 @@ use poem::{
 };
 
 use poem_openapi::error::ParsePathError;
+use tokio::{runtime::Handle, task::JoinSet};
 
 use super::{
     Shared,
@@ -120,40 +121,49 @@ struct Record {
 }
 
 /// The gate before all routes.
-pub(super) struct Gate<O, P> {
+pub(super) struct Gate<O, P>(pub Arc<Behind<O, P>>);
+
+/// What the gate leads to.
+pub(super) struct Behind<O, P> {
     /// What the document knows.
     pub operations: O,
     /// What stands beside.
     pub pages: P,
     pub shared: Shared,
+    /// Where changes are worked on. Each takes many steps, and among thousands of requests that are refused in one each of these would wait
+    /// for its turn. `None`: where all else is.
+    pub changes: Option<Handle>,
 }
 
-impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint for Gate<O, P> {
+impl<O: Endpoint<Output = Response> + 'static, P: Endpoint<Output = Response> + 'static> Endpoint for Gate<O, P> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
         let method = request.method().clone();
         let surface = Surface::of(request.uri().path());
-        let correlation_id = correlation_id(request.headers(), self.shared.service.entropy());
-        let mut record = Record::default();
-        request.set_data(self.shared.clone());
-
-        let answer = async {
-            match self.admit(&mut request, surface, &correlation_id, &mut record).await {
-                Ok(()) if record.route.is_some() => self.operations.call(request).await.unwrap_or_else(answer_to),
-                Ok(()) => self.pages.call(request).await.unwrap_or_else(answer_to),
-                Err(problem) => problem.into_response(),
+        let Self(behind) = self;
+        let shared = &behind.shared;
+        let correlation_id = correlation_id(request.headers(), shared.service.entropy());
+        request.set_data(shared.clone());
+        let (response, mut record) = match (shared.admission.admit(&mut request, surface).await, &behind.changes) {
+            (Ok(true), Some(runtime)) => {
+                // Aborted when the client hangs up.
+                let mut apart = JoinSet::new();
+                let (behind, correlation_id) = (Arc::clone(behind), correlation_id.clone());
+                apart.spawn_on(async move { behind.answer(request, surface, &correlation_id).await }, runtime);
+                let answered = apart.join_next().await.and_then(Result::ok);
+                answered.unwrap_or_else(|| (Problem::from(Error::internal("a change panicked")).into_response(), Record::default()))
             }
+            (Ok(_), _) => behind.answer(request, surface, &correlation_id).await,
+            (Err(problem), _) => (problem.into_response(), Record::default()),
         };
-        // A write that is cut off here may have happened or not, as when the connection breaks.
-        let answer = tokio::time::timeout(DEADLINE, answer).await;
-        let response = answer.unwrap_or_else(|_| Problem::from(Error::unavailable("the deadline has passed")).into_response());
-        if let (Some(metrics), Some(route)) = (&self.shared.metrics, &record.route) {
+        if let (Some(metrics), Some(route)) = (&shared.metrics, &record.route) {
             metrics.count_verification(route, &response);
         }
+        let is_busy = matches!(response.data(), Some(Problem::Busy));
         let mut response = match response.data::<Problem>() {
-            Some(problem) => surface.render(problem, &method, &correlation_id, self.shared.public_url.as_ref()),
+            Some(problem) => surface.render(problem, &method, &correlation_id, shared.public_url.as_ref()),
             None => response,
         };
         if method == Method::HEAD {
@@ -169,19 +179,37 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
         }
         record.identity = record.identity.take().or_else(|| response.data::<Identity>().cloned());
         let elapsed = started.elapsed();
-        if let Some(metrics) = &self.shared.metrics {
+        if let Some(metrics) = &shared.metrics {
             metrics.count(&method, record.route.as_deref(), response.status(), elapsed.as_secs_f64());
         }
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        record.log(&method, &response, micros, &correlation_id);
+        // Of those that are refused for want of a place there may be very many: the log says how many.
+        if !is_busy {
+            record.log(&method, &response, micros, &correlation_id);
+        }
         Ok(response)
     }
 }
 
-impl<O, P> Gate<O, P> {
+impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P> {
+    /// The answer to a request that is worked on.
+    async fn answer(&self, mut request: Request, surface: Surface, correlation_id: &str) -> (Response, Record) {
+        let mut record = Record::default();
+        let answer = async {
+            match self.check(&mut request, surface, correlation_id, &mut record).await {
+                Ok(()) if record.route.is_some() => self.operations.call(request).await.unwrap_or_else(answer_to),
+                Ok(()) => self.pages.call(request).await.unwrap_or_else(answer_to),
+                Err(problem) => problem.into_response(),
+            }
+        };
+        // A write that is cut off here may have happened or not, as when the connection breaks.
+        let answer = tokio::time::timeout(DEADLINE, answer).await;
+        let response = answer.unwrap_or_else(|_| Problem::from(Error::unavailable("the deadline has passed")).into_response());
+        (response, record)
+    }
+
     /// Lets a request through to its handler, with what it has learned of it.
-    async fn admit(&self, request: &mut Request, surface: Surface, correlation_id: &str, record: &mut Record) -> Result<(), Problem> {
-        self.shared.admission.admit(request, surface)?;
+    async fn check(&self, request: &mut Request, surface: Surface, correlation_id: &str, record: &mut Record) -> Result<(), Problem> {
         let path = request.uri().path().to_owned();
         let occasion = || Arc::new(self.occasion(request, surface, &path, correlation_id));
         match surface {
@@ -200,7 +228,7 @@ impl<O, P> Gate<O, P> {
                 }
                 let identity = identity?;
                 record.identity = Some(identity.clone());
-                self.shared.admission.admit_of(identity.user_id, request, surface)?;
+                self.shared.admission.admit_of(identity.user_id, request, surface).await?;
                 if account.is_some() {
                     request.set_data(identity.caller()?);
                 } else {

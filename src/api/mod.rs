@@ -4,7 +4,7 @@
 //! and handlers, and the gate is driven by it.
 
 mod account;
-mod admission;
+pub mod admission;
 mod body;
 mod caller;
 mod client;
@@ -46,6 +46,7 @@ use std::{ops::Deref, sync::Arc};
 
 use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Request, Response, http::HeaderName, middleware::CatchPanic};
 use poem_openapi::{OpenApiService, Tags};
+use tokio::runtime::Handle;
 
 use crate::{
     config::{PublicUrl, TrustedProxy},
@@ -111,6 +112,8 @@ pub struct Settings {
     pub credential_header: Option<HeaderName>,
     /// Where to count, if anybody reads it.
     pub metrics: Option<metrics::Metrics>,
+    /// The threads that changes are worked on, if they have some of their own.
+    pub changes: Option<Handle>,
 }
 
 impl Default for Settings {
@@ -123,6 +126,7 @@ impl Default for Settings {
             trusted_proxies: vec![],
             credential_header: None,
             metrics: None,
+            changes: None,
             demo: false,
         }
     }
@@ -183,5 +187,6 @@ pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Ou
     }));
     let panicked = |_: Box<dyn std::any::Any + Send>| Problem::from(Error::internal("a handler panicked")).into_response();
     let operations = OpenApiService::new(APIS, "", "").into_endpoint().with(CatchPanic::new().with_handler(panicked)).map_to_response();
-    Ok(gate::Gate { operations, pages: ui::routes(documents, settings.demo).map_to_response(), shared })
+    let pages = ui::routes(documents, settings.demo).map_to_response();
+    Ok(gate::Gate(Arc::new(gate::Behind { operations, pages, shared, changes: settings.changes })))
 }

@@ -1,6 +1,6 @@
 //! The problems that clients can be told (CONTRACT.md §5), and the one conversion from service errors.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use poem::{
     IntoResponse, Response,
@@ -18,8 +18,8 @@ use crate::{
     service::{self, FieldError, error::Cause},
 };
 
-/// How long a client is asked to wait before it tries again, in seconds.
-const RETRY_AFTER: &str = "1";
+/// How long a client is asked to wait before it tries again.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The most characters of its own input that a client is shown again.
 const LONGEST_QUOTE: usize = 64;
 
@@ -262,7 +262,7 @@ impl Problem {
             Self::MissingToken => set(header::WWW_AUTHENTICATE, "Bearer realm=\"tokenward\""),
             Self::InvalidToken => set(header::WWW_AUTHENTICATE, INVALID_TOKEN),
             Self::MethodNotAllowed(allowed) => set(header::ALLOW, allowed),
-            Self::Unavailable(_) | Self::Crowded | Self::Busy => set(header::RETRY_AFTER, RETRY_AFTER),
+            Self::Unavailable(_) | Self::Crowded | Self::Busy => set(header::RETRY_AFTER, &RETRY_AFTER.as_secs().to_string()),
             Self::BodyTooSlow => set(header::CONNECTION, "close"),
             Self::TooManyFailures(seconds) => set(header::RETRY_AFTER, &seconds.to_string()),
             _ => {}

@@ -6,13 +6,15 @@ use clap::Args;
 
 use crate::{
     config::TrustedProxy,
-    server::places::{Limits, RESERVE},
+    server::places::{LEAVING, Limits, RESERVE},
 };
 
 /// How many connections the port for metrics serves.
 const METRICS: usize = 16;
-/// Descriptors for what isn't a client's connection: the database's files or connections, the log, signals.
-const SPARE: usize = 64;
+/// Descriptors for what is neither a client's connection nor the database's: the log, signals, what the system tells of sockets by.
+const SPARE: usize = 24;
+/// For each connection to the database: SQLite's has the file and its log open, PostgreSQL's may be replaced while it is closed.
+const FOR_DATABASE: usize = 2;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Connections {
@@ -61,9 +63,10 @@ impl Connections {
     /// # Errors
     /// One sentence, when there would be none.
     #[cfg(unix)]
-    pub fn fit_descriptors(mut self, with_metrics: bool) -> Result<Self, String> {
+    pub fn fit_descriptors(mut self, with_metrics: bool, database: u32) -> Result<Self, String> {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let others = (RESERVE + SPARE + if with_metrics { METRICS + RESERVE } else { 0 }) as u64;
+        let database = FOR_DATABASE as u64 * u64::from(database);
+        let others = database + (RESERVE + LEAVING + SPARE + if with_metrics { METRICS + RESERVE + LEAVING } else { 0 }) as u64;
         let needed = u64::from(self.max_connections) + others;
         let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
         let limits = getrlimit(Resource::Nofile);
@@ -88,7 +91,7 @@ impl Connections {
     }
 
     #[cfg(not(unix))]
-    pub fn fit_descriptors(self, _: bool) -> Result<Self, String> {
+    pub fn fit_descriptors(self, _: bool, _: u32) -> Result<Self, String> {
         Ok(self)
     }
 }

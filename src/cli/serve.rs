@@ -4,7 +4,10 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
 use poem::http::{HeaderName, header};
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    runtime::{Handle, Runtime},
+};
 use zeroize::Zeroizing;
 
 use super::{Database, Failure, First, connections::Connections, fail};
@@ -94,7 +97,8 @@ impl Serve {
             Some((certificate, key)) => Some(Arc::new(Tls::load(Files { certificate, key, allow_readable }).await.map_err(fail)?)),
             None => None,
         };
-        let connections = self.connections.clone().fit_descriptors(self.metrics_listen.is_some()).map_err(fail)?;
+        let connections =
+            self.connections.clone().fit_descriptors(self.metrics_listen.is_some(), self.database.connections).map_err(fail)?;
         let service = self.database.open(&database).await?;
         service.set_quotas(Quotas { tokens_per_user: self.max_tokens_per_user, users_per_account: self.max_users_per_account });
         // Read only where it's needed: a secret that was given once need not stay around.
@@ -107,6 +111,7 @@ impl Serve {
             None => None,
         };
         let stop = stop_signal()?;
+        let changes = Changes::start().map_err(|error| fail(format!("the system gives no threads to make changes on: {error}")))?;
         let founded = match founding {
             Some(founding) => service.bootstrap(founding).await?,
             None if self.demo => Some(service.seed_demo().await?),
@@ -125,6 +130,7 @@ impl Serve {
             credential_header: self.credential_header,
             demo: self.demo,
             metrics: metrics.as_ref().map(|(_, metrics)| metrics.clone()),
+            changes: changes.handle(),
         };
         let endpoint = api::endpoint(service.clone(), settings).map_err(|error| fail(error.to_string()))?;
         let for_clients = if has_public_url { format!(", for clients {base}") } else { String::new() };
@@ -161,6 +167,28 @@ impl Serve {
         let _ = tokio::time::timeout(Duration::from_secs(1), service.close()).await;
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// The threads that changes are worked on. They serve connections to the database, so they stay until these are closed.
+struct Changes(Option<Runtime>);
+
+impl Changes {
+    fn start() -> io::Result<Self> {
+        tokio::runtime::Builder::new_multi_thread().thread_name("changes").enable_all().build().map(|runtime| Self(Some(runtime)))
+    }
+
+    fn handle(&self) -> Option<Handle> {
+        self.0.as_ref().map(|runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        // Nothing may wait here.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

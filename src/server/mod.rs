@@ -31,12 +31,15 @@ use poem::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
 };
 
-use crate::{api::refusal::Refusal, tls::Tls};
+use crate::{
+    api::{admission::Told, refusal::Refusal},
+    tls::Tls,
+};
 use answer::{Answer, Content};
-use places::{Limits, Place, Places};
+use places::{LEAVING, Limits, Place, Places, RESERVE};
 use wire::Wire;
 
 /// How long a client may take for a TLS handshake.
@@ -91,14 +94,18 @@ where
     let (stopping, stopped) = watch::channel(false);
     let endpoint = Arc::new(endpoint.map_to_response());
     let server = Arc::new(Server { builder: builder(), endpoint, local: listener.local_addr()?, tls: options.tls, stopped });
+    let sockets = Arc::new(Semaphore::new(options.limits.connections.saturating_add(RESERVE + LEAVING).min(Semaphore::MAX_PERMITS)));
     let places = Arc::new(Places::new(options.limits));
     // What each connection holds until it ends.
     let (open, mut all_ended) = mpsc::channel::<()>(1);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let accepted = tokio::select! {
+        let (accepted, socket) = tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => accepted,
+            accepted = async {
+                let socket = Arc::clone(&sockets).acquire_owned().await;
+                (listener.accept().await, socket)
+            } => accepted,
         };
         let (stream, remote) = match accepted {
             Ok(accepted) => accepted,
@@ -117,7 +124,7 @@ where
             if let Err(error) = server.welcome(stream, remote, place).await {
                 tracing::debug!(%error, "connection ended");
             }
-            drop(open);
+            drop((open, socket));
         });
     }
     drop((listener, open));
@@ -171,9 +178,11 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
         let (activity, places, is_served) = (&place.activity, place.places(), place.is_served);
         let head_timeout = places.limits().head_timeout;
         let head_timeout = if is_served { head_timeout } else { head_timeout.min(RESERVE_HEAD_TIMEOUT) };
+        let told = Told::default();
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let under_way = Arc::new(activity.begin());
             let (endpoint, places) = (Arc::clone(&self.endpoint), Arc::clone(places));
+            let told = told.clone();
             let addresses = (LocalAddr(Addr::SocketAddr(self.local)), RemoteAddr(Addr::SocketAddr(remote)), scheme.clone());
             async move {
                 let fault = refusal::fault(&request).or_else(|| (!is_served && !is_about_health(&request)).then_some(Refusal::Crowded));
@@ -186,7 +195,8 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
                         under_way.activity().room().await;
                         under_way.waits(false);
                     }
-                    let request = Request::from((request, addresses.0, addresses.1, addresses.2));
+                    let mut request = Request::from((request, addresses.0, addresses.1, addresses.2));
+                    request.set_data(told);
                     answer::answer(&*endpoint, request, places.limits().body_timeout, &under_way).await
                 };
                 Ok::<_, io::Error>(hyper::Response::<Content>::from(response).map(|body| Answer::new(body, &places, under_way)))

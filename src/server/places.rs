@@ -17,7 +17,10 @@ use crate::{config::TrustedProxy, domain::budget::client_key};
 
 /// How many connections are open at most beyond those that are served, to be told so, and to be asked about the server's health.
 pub const RESERVE: usize = 32;
-/// How many of these are one client's.
+/// How many more may be open because they are ending. Beyond that nobody is let in: what comes and goes fast must not take the descriptors
+/// that connections to the database need.
+pub const LEAVING: usize = 16;
+/// How many of the reserve are one client's.
 const RESERVE_PER_CLIENT: usize = 4;
 
 /// How many connections are served, and for how long they may dawdle.

@@ -78,13 +78,13 @@ impl Service {
         self.change_among(account, about.map_or(Others::None, Others::OfUser), by, occasion).await
     }
 
-    /// Begins a change in an account and in others: those are asked for again when all are locked, and once more if there are new ones.
+    /// Begins a change in an account and in others: which these are is asked when all that are known are locked, and again if there are
+    /// more. Most users are in one account only.
     pub(super) async fn change_among(&self, account: AccountId, others: Others, by: UserId, occasion: Arc<Occasion>) -> Result<Change> {
         let now = self.clock.now();
+        let mut wanted = BTreeSet::from([account]);
         for _ in 0..ATTEMPTS {
             let mut writer = self.store.write().await?;
-            let mut wanted = others.find(&mut writer).await?;
-            wanted.insert(account);
             let mut at = now;
             let mut exists = false;
             // In the order of their ids, so that two changes never wait for each other.
@@ -97,9 +97,11 @@ impl Service {
             if !exists {
                 return Err(Error::Forbidden);
             }
-            if others.find(&mut writer).await?.is_subset(&wanted) {
+            let found = others.find(&mut writer).await?;
+            if found.is_subset(&wanted) {
                 return Ok(Change::continued(self.clone(), writer, at, by, occasion));
             }
+            wanted.extend(found);
         }
         Err(Error::unavailable("a user's accounts keep changing"))
     }

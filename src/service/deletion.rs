@@ -96,7 +96,7 @@ impl Change {
 
     /// Few tokens go at once, with their events.
     async fn delete_detached(&mut self, deletion: String, user: UserId, account: AccountId) -> Result<()> {
-        if self.writer.count_tokens(&deletion, FEW + 1).await? > i64::from(FEW) {
+        if self.writer.count_tokens(&deletion, i64::from(FEW) + 1).await? > i64::from(FEW) {
             return self.leave(deletion, user, account).await;
         }
         let tokens = self.writer.take_tokens(&deletion, FEW).await?;

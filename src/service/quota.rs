@@ -1,4 +1,7 @@
 //! How much a user or an account may hold: bounds that keep one from filling the database for all. Operators are not bound by them.
+//!
+//! To count at each creation would make it the dearer the more there are. The store keeps a number that is raised with each creation
+//! instead: what was deleted since is still in it, so only where it is above the quota is there anything to count.
 
 use super::{Error, Result, change::Change};
 use crate::domain::id::{AccountId, UserId};
@@ -19,25 +22,43 @@ impl Default for Quotas {
 }
 
 impl Change {
-    /// Whether the user may get another token. Until the change ends, nobody else gives it one.
+    /// Whether the user may have all its tokens, of which there are now so many at most. Until the change ends, nobody else gives it one.
     ///
     /// # Errors
     /// [`Error::QuotaReached`].
-    pub async fn has_room_for_token(&mut self, user: UserId) -> Result<()> {
-        let most = self.quotas().tokens_per_user;
-        let reached = most > 0 && self.writer.count_tokens(&user.to_string(), most).await? >= i64::from(most);
-        if reached { Err(refusal("user", "tokens", most, "revoke some")) } else { Ok(()) }
+    pub async fn may_have_tokens(&mut self, user: UserId, at_most: Option<i64>) -> Result<()> {
+        let quota = self.quotas().tokens_per_user;
+        if is_within(at_most, quota) {
+            return Ok(());
+        }
+        let counted = self.writer.count_tokens(&user.to_string(), i64::from(quota) + 1).await?;
+        if !is_within(Some(counted), quota) {
+            return Err(refusal("user", "tokens", quota, "revoke some"));
+        }
+        Ok(self.writer.note_tokens_at_most(user, counted).await?)
     }
 
-    /// Whether the account may get another user. Until the change ends, nobody else creates one in it.
+    /// Whether the account may have all its users, of whom there are now so many at most. Until the change ends, nobody else creates one in
+    /// it.
     ///
     /// # Errors
     /// [`Error::QuotaReached`].
-    pub async fn has_room_for_user(&mut self, account: AccountId) -> Result<()> {
-        let most = self.quotas().users_per_account;
-        let reached = most > 0 && self.writer.has_users(account, most).await?;
-        if reached { Err(refusal("account", "users", most, "delete some")) } else { Ok(()) }
+    pub async fn may_have_users(&mut self, account: AccountId, at_most: Option<i64>) -> Result<()> {
+        let quota = self.quotas().users_per_account;
+        if is_within(at_most, quota) {
+            return Ok(());
+        }
+        let counted = self.writer.count_users(account, i64::from(quota) + 1).await?;
+        if !is_within(Some(counted), quota) {
+            return Err(refusal("account", "users", quota, "delete some"));
+        }
+        Ok(self.writer.note_users_at_most(account, counted).await?)
     }
+}
+
+/// Whether so many are surely allowed.
+fn is_within(at_most: Option<i64>, quota: u32) -> bool {
+    quota == 0 || at_most.is_some_and(|at_most| at_most <= i64::from(quota))
 }
 
 fn refusal(holder: &str, things: &str, most: u32, remedy: &str) -> Error {

@@ -53,12 +53,12 @@ impl Service {
     pub async fn create_token(&self, caller: &Caller, user: UserId, new: NewToken) -> Result<(Token, Secret)> {
         let (mut change, caller) = self.change(caller, Some(user)).await?;
         may_create(&caller, user, &mut change.writer).await?;
-        change.has_room_for_token(user).await?;
         let secret = Secret::generate(self.entropy())?;
         let token = Token { id: TokenId::random(self.entropy())?, user_id: user, name: new.name, metadata: change.metadata(new.labels) };
         let knowers = knowers(&mut change.writer, &caller, user).await?;
-        change.writer.insert_token(&token, secret.digest(), &knowers).await?;
-        change.record_at_home(user, Deed::Created, Subject::Token(token.id, user)).await?;
+        let (home, at_most) = change.writer.insert_token(&token, secret.digest(), &knowers).await?;
+        change.may_have_tokens(user, at_most).await?;
+        change.record(home, Deed::Created, Subject::Token(token.id, user)).await?;
         change.commit().await?;
         Ok((token, secret))
     }

@@ -55,13 +55,13 @@ impl Service {
     pub async fn create_user(&self, caller: &Caller, new: NewUser) -> Result<User> {
         let (mut change, caller) = self.change(caller, None).await?;
         self.may_create_user(&caller)?;
-        change.has_room_for_user(caller.account_id).await?;
         let id = UserId::random(self.entropy())?;
         let mut user = User::local(id, caller.account_id, new.email, new.profile, change.metadata(new.labels));
         user.auth_provider = new.auth_provider;
         user.auth_id = new.auth_id.unwrap_or(user.auth_id);
         email_is_free(&mut change.writer, &user).await?;
-        change.writer.insert_user(&user).await?;
+        let at_most = change.writer.insert_user(&user).await?;
+        change.may_have_users(caller.account_id, at_most).await?;
         change.record(caller.account_id, Deed::Created, Subject::User(user.id)).await?;
         change.commit().await?;
         Ok(user)

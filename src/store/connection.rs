@@ -13,9 +13,14 @@ use std::{
 };
 
 use sqlx::{Database, Executor, PgConnection, Postgres, Sqlite, SqliteConnection, pool::PoolConnection};
-use tokio::{runtime::Handle, time::error::Elapsed};
+use tokio::{runtime::Handle, sync::OwnedSemaphorePermit, time::error::Elapsed};
 
-use super::{Access, Dialect, Parts, Pools, StoreError, error::leaves_connection_sound, meter::Timer, on};
+use super::{
+    Access, Dialect, Parts, Pools, StoreError,
+    error::{is_cut, leaves_connection_sound},
+    meter::Timer,
+    on,
+};
 
 /// Reads.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ pub struct Conn {
     has_failed: bool,
     /// How long the next statement may take, if not as long as others of its kind.
     limit: Option<Duration>,
+    /// Whether a statement whose connection was cut is repeated on another.
+    may_repeat: bool,
     store: Arc<Parts>,
     _timer: Timer,
 }
@@ -36,7 +43,7 @@ pub struct Conn {
 #[derive(Debug)]
 pub(super) enum Held {
     Sqlite(PoolConnection<Sqlite>),
-    Postgres(PoolConnection<Postgres>),
+    Postgres(PoolConnection<Postgres>, OwnedSemaphorePermit),
     /// It has been given back.
     Nothing,
 }
@@ -58,13 +65,14 @@ enum Fitness {
 impl Conn {
     pub(super) fn new(held: Held, access: Access, store: Arc<Parts>, timer: Timer) -> Self {
         let fitness = Fitness::Sound;
-        Self { held, access, fitness, in_transaction: false, has_failed: false, limit: None, store, _timer: timer }
+        let may_repeat = access != Access::Write && matches!(held, Held::Postgres(..));
+        Self { held, access, fitness, in_transaction: false, has_failed: false, limit: None, may_repeat, store, _timer: timer }
     }
 
     pub(super) fn raw(&mut self) -> Raw<'_> {
         match &mut self.held {
             Held::Sqlite(conn) => Raw::Sqlite(conn),
-            Held::Postgres(conn) => Raw::Postgres(conn),
+            Held::Postgres(conn, _) => Raw::Postgres(conn),
             Held::Nothing => Raw::Nothing,
         }
     }
@@ -89,6 +97,28 @@ impl Conn {
     /// The next statement touches many rows, and may take as long as that takes.
     pub(super) fn next_is_bulk(&mut self) {
         self.limit = Some(self.store.limits.bulk);
+    }
+
+    /// What comes of statements from here on is handed on before they end: none is repeated.
+    pub(super) fn hands_on(&mut self) {
+        self.may_repeat = false;
+    }
+
+    /// If a statement that only reads ended because its connection was cut, gets another connection for it, once: sessions are ended when
+    /// PostgreSQL fails over or stops, and a read need not know.
+    pub(super) async fn is_renewed_after<T>(&mut self, outcome: &Result<Result<T, sqlx::Error>, Elapsed>) -> bool {
+        match outcome {
+            Ok(Err(error)) if self.may_repeat && is_cut(error) => {
+                self.may_repeat = false;
+                self.store.health.note(self.access, error);
+                self.fitness = Fitness::Broken;
+                self.end();
+                // Rare, and large.
+                let lent = Box::pin(self.store.lend(self.access)).await;
+                lent.map(|held| self.held = held).is_ok()
+            }
+            _ => false,
+        }
     }
 
     /// A statement begins. Returns how long it may take.
@@ -120,8 +150,9 @@ impl Conn {
     }
 }
 
-impl Drop for Conn {
-    fn drop(&mut self) {
+impl Conn {
+    /// Gives the connection back, or closes it.
+    fn end(&mut self) {
         let limits = &self.store.limits;
         let ending = match self.fitness {
             Fitness::Broken if limits.closes => Ending::Close,
@@ -136,10 +167,16 @@ impl Drop for Conn {
         }
         let limit = limits.returns_in_time.then(|| limits.of(self.access));
         match mem::replace(&mut self.held, Held::Nothing) {
-            Held::Sqlite(conn) => give_back(conn, ending, limit, Arc::clone(&self.store)),
-            Held::Postgres(conn) => give_back(conn, ending, limit, Arc::clone(&self.store)),
+            Held::Sqlite(conn) => give_back(conn, None, ending, limit, Arc::clone(&self.store)),
+            Held::Postgres(conn, turn) => give_back(conn, Some(turn), ending, limit, Arc::clone(&self.store)),
             Held::Nothing => {}
         }
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -151,8 +188,14 @@ enum Ending {
     Close,
 }
 
-fn give_back<DB>(mut conn: PoolConnection<DB>, ending: Ending, limit: Option<Duration>, store: Arc<Parts>)
-where
+/// `turn` is the next one's when the connection is back.
+fn give_back<DB>(
+    mut conn: PoolConnection<DB>,
+    turn: Option<OwnedSemaphorePermit>,
+    ending: Ending,
+    limit: Option<Duration>,
+    store: Arc<Parts>,
+) where
     DB: Database,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
@@ -167,6 +210,7 @@ where
                 if within(limit, back).await.is_none() {
                     store.health.doubt_connections();
                 }
+                drop(turn);
             });
         }
         Ending::RollBack => {
@@ -180,10 +224,14 @@ where
                     }
                     close(conn, limit).await;
                 }
+                drop(turn);
             });
         }
         Ending::Close => {
-            runtime.spawn(close(conn, limit));
+            runtime.spawn(async move {
+                close(conn, limit).await;
+                drop(turn);
+            });
         }
     }
 }

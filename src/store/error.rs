@@ -100,6 +100,18 @@ pub(super) fn leaves_connection_sound(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the connection was closed from the other side: of what was asked on it nothing is known.
+pub(super) fn is_cut(error: &sqlx::Error) -> bool {
+    match error {
+        E::Io(_) => true,
+        E::Database(database) => database.code().is_some_and(|code| match (&*code).into() {
+            Code::Sqlite(_) => false,
+            Code::Postgres(code) => code.starts_with("08") || matches!(code, "57P01" | "57P02"),
+        }),
+        _ => false,
+    }
+}
+
 /// Whether PostgreSQL takes this session for read-only: another one may not be.
 pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
     matches!(error, E::Database(database) if database.code().as_deref() == Some("25006"))

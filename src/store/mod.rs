@@ -30,6 +30,7 @@ pub mod user;
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use sqlx::{PgPool, SqlitePool, migrate::MigrateError, postgres::PgConnectOptions};
+use tokio::sync::Semaphore;
 
 pub use self::{
     connection::{Conn, Writer},
@@ -46,20 +47,24 @@ use crate::config::DatabaseUrl;
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations");
 
 /// Runs the same query on either database: `on!(conn, c => sqlx::query(SQL).bind(x).execute(c).await)`. Every statement has a deadline, and
-/// how it ended decides what becomes of the connection.
+/// how it ended decides what becomes of the connection. What only reads is repeated once on another connection if its own was cut.
 macro_rules! on {
-    ($conn:expr, $c:ident => $body:expr) => {{
-        let limit = $conn.enter();
-        let outcome = tokio::time::timeout(limit, async {
-            match $conn.raw() {
-                crate::store::Raw::Sqlite($c) => $body,
-                crate::store::Raw::Postgres($c) => $body,
-                crate::store::Raw::Nothing => Err(sqlx::Error::PoolClosed),
+    ($conn:expr, $c:ident => $body:expr) => {
+        loop {
+            let limit = $conn.enter();
+            let outcome = tokio::time::timeout(limit, async {
+                match $conn.raw() {
+                    crate::store::Raw::Sqlite($c) => $body,
+                    crate::store::Raw::Postgres($c) => $body,
+                    crate::store::Raw::Nothing => Err(sqlx::Error::PoolClosed),
+                }
+            });
+            let outcome = outcome.await;
+            if !$conn.is_renewed_after(&outcome).await {
+                break $conn.leave(outcome);
             }
-        });
-        let outcome = outcome.await;
-        $conn.leave(outcome)
-    }};
+        }
+    };
 }
 use on;
 
@@ -153,7 +158,15 @@ enum Pools {
     /// The log is written back on a connection of its own.
     Sqlite { read: SqlitePool, list: SqlitePool, write: SqlitePool, log: SqlitePool, file: Option<Arc<file::DatabaseFile>> },
     /// Writers that queue for one account must not keep readers from their connections.
-    Postgres { read: PgPool, list: PgPool, write: PgPool, options: Box<PgConnectOptions>, distance: postgres::Distance },
+    /// `turns` are as many for each of them as there can be connections now.
+    Postgres {
+        read: PgPool,
+        list: PgPool,
+        write: PgPool,
+        turns: [Arc<Semaphore>; 3],
+        options: Box<PgConnectOptions>,
+        distance: postgres::Distance,
+    },
 }
 
 /// What a connection is for.
@@ -257,25 +270,8 @@ impl Store {
     }
 
     async fn acquire(&self, access: Access) -> Result<Conn, StoreError> {
-        // What a file without a name holds still is the database; what another database holds isn't.
-        if self.health.place() == Place::Replaced {
-            return Err(StoreError::Misplaced(Place::Replaced));
-        }
         let timer = Timer::start(&self.latency, access.label());
-        let held = match &self.pools {
-            Pools::Sqlite { read, list, write, .. } => access.of([read, list, write]).acquire().await.map(Held::Sqlite),
-            Pools::Postgres { read, list, write, distance, .. } => {
-                postgres::acquire(access.of([read, list, write]), &self.health, *distance).await.map(Held::Postgres)
-            }
-        };
-        match held {
-            Ok(held) => Ok(Conn::new(held, access, Arc::clone(&self.0), timer)),
-            Err(error) => {
-                self.health.note(access, &error);
-                // Whatever layer says it: there is no connection now.
-                Err(StoreError::Unavailable(error))
-            }
-        }
+        Ok(Conn::new(self.lend(access).await?, access, Arc::clone(&self.0), timer))
     }
 
     /// How long to wait for what takes at most that time, if the network takes none.
@@ -321,6 +317,29 @@ impl Store {
                 tokio::join!(read.close(), list.close(), write.close());
             }
         }
+    }
+}
+
+impl Parts {
+    async fn lend(&self, access: Access) -> Result<Held, StoreError> {
+        // What a file without a name holds still is the database; what another database holds isn't.
+        if self.health.place() == Place::Replaced {
+            return Err(StoreError::Misplaced(Place::Replaced));
+        }
+        let held = match &self.pools {
+            Pools::Sqlite { read, list, write, .. } => access.of([read, list, write]).acquire().await.map(Held::Sqlite),
+            Pools::Postgres { read, list, write, turns, distance, .. } => {
+                let [for_read, for_list, for_write] = turns;
+                let turns = access.of([for_read, for_list, for_write]);
+                let lent = postgres::acquire(access.of([read, list, write]), turns, &self.health, *distance).await;
+                lent.map(|(conn, turn)| Held::Postgres(conn, turn))
+            }
+        };
+        held.map_err(|error| {
+            self.health.note(access, &error);
+            // Whatever layer says it: there is no connection now.
+            StoreError::Unavailable(error)
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use sqlx::{
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     Access, Limits, MIGRATIONS, OpenError, Pools, Store, StoreError,
@@ -32,6 +33,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one attempt at that may take: a connection that is being made while the network is away keeps its place in the pool as long.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long it isn't tried to open one more connection than there are when that has failed. Those who wait take turns on these meanwhile.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
 /// How long a connection may take to say that it is alive.
 const PING_TIMEOUT: Duration = Duration::from_millis(400);
 
@@ -120,7 +123,11 @@ pub(super) async fn open(options: &PgConnectOptions, connections: u32) -> Result
     };
     // Migrations take as long as they take, so none of the timeouts for requests.
     let start = PgPoolOptions::new().max_connections(1).acquire_timeout(START_TIMEOUT).connect_with(options.clone());
-    let mut conn = start.await.map_err(unreachable)?.acquire().await.map_err(unreachable)?.detach();
+    let mut conn = match start.await {
+        // The pool keeps to itself what it was told.
+        Err(sqlx::Error::PoolTimedOut) => return Err(unreachable(refusal(&options).await)),
+        start => start.map_err(unreachable)?.acquire().await.map_err(unreachable)?.detach(),
+    };
     // As text, here and below: to prepare a statement would take a round trip more.
     let mut distance = Distance(START_TIMEOUT);
     let fsync = distance.of(sqlx::raw_sql("SELECT current_setting('fsync', true)").fetch_one(&mut conn)).await;
@@ -145,8 +152,15 @@ pub(super) async fn open(options: &PgConnectOptions, connections: u32) -> Result
     let read = pool(Access::Read, sizes.read, options.clone().options(READING));
     let list = pool(Access::List, sizes.list, listing);
     let write = pool(Access::Write, sizes.write, options.clone().options(WRITING));
-    let limits = distance.limits();
-    Ok(Store::new(Pools::Postgres { read, list, write, options: Box::new(options), distance }, limits, health))
+    let turns = [sizes.read, sizes.list, sizes.write].map(|size| Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(usize::MAX))));
+    let pools = Pools::Postgres { read, list, write, turns, options: Box::new(options), distance };
+    Ok(Store::new(pools, distance.limits(), health))
+}
+
+/// Why no connection can be had.
+async fn refusal(options: &PgConnectOptions) -> sqlx::Error {
+    let attempt = tokio::time::timeout(START_TIMEOUT, PgConnection::connect_with(options)).await;
+    attempt.ok().and_then(Result::err).unwrap_or(sqlx::Error::PoolTimedOut)
 }
 
 /// Whether all migrations are done, and no others: one question, where to bring a database up to date takes many.
@@ -185,20 +199,37 @@ tokio::task_local! {
     static TRUST: Cell<Trust>;
 }
 
-/// A connection that is alive, as far as can be told.
-pub(super) async fn acquire(pool: &PgPool, health: &Health, distance: Distance) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+/// A connection that is alive, as far as can be told, and the turn of whoever has it.
+///
+/// Whoever gets a turn takes a connection that is free, or opens one. Where no more can be opened the pool would go on trying, while others
+/// are given back: so that turn rests, and there are no more turns than connections.
+pub(super) async fn acquire(
+    pool: &PgPool,
+    turns: &Arc<Semaphore>,
+    health: &Health,
+    distance: Distance,
+) -> Result<(PoolConnection<Postgres>, OwnedSemaphorePermit), sqlx::Error> {
     let alive = TRUST.scope(Cell::new(Trust::Use), async {
         loop {
             TRUST.with(|trust| trust.set(Trust::Use));
+            let turn = Arc::clone(turns).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
             let mut conn = match pool.acquire().await {
-                Err(sqlx::Error::PoolTimedOut) => continue,
+                // With none at all, whoever waits goes on trying.
+                Err(sqlx::Error::PoolTimedOut) if pool.size() == 0 => continue,
+                Err(sqlx::Error::PoolTimedOut) => {
+                    tokio::spawn(async move {
+                        tokio::time::sleep(OPEN_AGAIN).await;
+                        drop(turn);
+                    });
+                    continue;
+                }
                 acquired => acquired?,
             };
             match TRUST.with(Cell::get) {
-                Trust::Use => return Ok(conn),
+                Trust::Use => return Ok((conn, turn)),
                 Trust::Close => {}
                 Trust::Ask => match tokio::time::timeout(distance.ping(), conn.ping()).await {
-                    Ok(Ok(())) => return Ok(conn),
+                    Ok(Ok(())) => return Ok((conn, turn)),
                     Ok(Err(_)) => {}
                     // Silent: the others that have been idle will be as well, and asking each would take as long again.
                     Err(_) => health.bury(&[Access::Read, Access::List, Access::Write]),

@@ -175,7 +175,7 @@ impl Query {
         let sql =
             format!("SELECT count(*), count(k) FROM ({}) AS matches", self.within.iter().map(part).collect::<Vec<_>>().join(" UNION ALL "));
         let (all, present): (i64, i64) = on!(conn, c => {
-            bound!(sqlx::query_as(AssertSqlSafe(sql)).persistent(false), &self.values).fetch_one(c).await
+            bound!(sqlx::query_as(AssertSqlSafe(sql.clone())).persistent(false), &self.values).fetch_one(c).await
         })?;
         Ok([all, present].map(|count| u64::try_from(count).unwrap_or_default()))
     }
@@ -187,7 +187,7 @@ impl Query {
             |within| format!("SELECT * FROM (SELECT id FROM {} WHERE {within}{} LIMIT {enough}) AS part", self.table, self.conditions);
         let sql = format!("SELECT count(*) FROM ({}) AS parts", self.within.iter().map(part).collect::<Vec<_>>().join(" UNION ALL "));
         let count: i64 = on!(conn, c => {
-            bound!(sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false), &self.values).fetch_one(c).await
+            bound!(sqlx::query_scalar(AssertSqlSafe(sql.clone())).persistent(false), &self.values).fetch_one(c).await
         })?;
         Ok(u64::try_from(count).unwrap_or_default() > most)
     }
@@ -229,7 +229,7 @@ impl Query {
         let sql = self.select(sorted, skip, limit);
         Ok(on!(conn, c => {
             async {
-                let mut rows = bound!(sqlx::query(AssertSqlSafe(sql)).persistent(false), &self.values).fetch(c);
+                let mut rows = bound!(sqlx::query(AssertSqlSafe(sql.clone())).persistent(false), &self.values).fetch(c);
                 while let Some(row) = rows.try_next().await? {
                     if !each(T::from_row(&row)?, position!(row, order)) {
                         break;

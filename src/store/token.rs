@@ -60,9 +60,9 @@ impl Conn {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn count_tokens(&mut self, holder: &str, most: u32) -> Result<i64, StoreError> {
+    pub async fn count_tokens(&mut self, holder: &str, most: i64) -> Result<i64, StoreError> {
         const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM tokens WHERE user_id = $1 LIMIT $2) AS counted";
-        Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(holder).bind(i64::from(most)).fetch_one(c).await)?)
+        Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(holder).bind(most).fetch_one(c).await)?)
     }
 
     /// All tokens of a user, oldest first, for an operator.
@@ -109,24 +109,39 @@ impl Lister {
 }
 
 impl Writer {
-    /// Keeps a new token, the digest of its secret, and who may know that beside the user.
+    /// Keeps a new token, the digest of its secret, and who may know that beside the user. Returns the user's home account, and how many
+    /// tokens the user has now at most, as far as that is known.
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] when the secret is another token's; when there is no such user; or when the store fails.
-    pub async fn insert_token(&mut self, token: &Token, digest: SecretDigest, knowers: &BTreeSet<UserId>) -> Result<(), StoreError> {
-        // No reference says that the user exists, so the statement does.
+    pub async fn insert_token(
+        &mut self,
+        token: &Token,
+        digest: SecretDigest,
+        knowers: &BTreeSet<UserId>,
+    ) -> Result<(AccountId, Option<i64>), StoreError> {
+        // No reference says that the user exists, so this does.
+        const COUNT: &str = "UPDATE users SET tokens_at_most = tokens_at_most + 1 WHERE id = $1 RETURNING account_id, tokens_at_most";
         const INSERT: &str = "INSERT INTO tokens (id, user_id, name, digest, labels, created_at, modified_at, created_by) \
-             SELECT $1, id, $3, $4, $5, $6, $7, $8 FROM users WHERE id = $2";
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         const KNOWER: &str = "INSERT INTO token_knowers (token_id, user_id) VALUES ($1, $2)";
         let m = &token.metadata;
-        let inserted = on!(self, c => sqlx::query(INSERT).bind(token.id).bind(token.user_id).bind(&token.name).bind(digest)
-            .bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).execute(c).await.map(|done| done.rows_affected()))?;
-        if inserted == 0 {
-            return Err(StoreError::Failed(sqlx::Error::RowNotFound));
-        }
+        let user = on!(self, c => sqlx::query_as(COUNT).bind(token.user_id).fetch_one(c).await)?;
+        on!(self, c => sqlx::query(INSERT).bind(token.id).bind(token.user_id).bind(&token.name).bind(digest)
+            .bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).execute(c).await.map(drop))?;
         for knower in knowers {
             on!(self, c => sqlx::query(KNOWER).bind(token.id).bind(knower).execute(c).await.map(drop))?;
         }
+        Ok(user)
+    }
+
+    /// Notes that a user has no more tokens than that.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn note_tokens_at_most(&mut self, user: UserId, most: i64) -> Result<(), StoreError> {
+        const NOTE: &str = "UPDATE users SET tokens_at_most = $2 WHERE id = $1";
+        on!(self, c => sqlx::query(NOTE).bind(user).bind(most).execute(c).await.map(drop))?;
         Ok(())
     }
 

@@ -97,15 +97,13 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_optional(c).await)?)
     }
 
-    /// Whether at least that many users were created in the account.
+    /// How many users were created in the account; counted up to `most`.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn has_users(&mut self, account: AccountId, many: u32) -> Result<bool, StoreError> {
+    pub async fn count_users(&mut self, account: AccountId, most: i64) -> Result<i64, StoreError> {
         const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM users WHERE account_id = $1 LIMIT $2) AS counted";
-        let many = i64::from(many);
-        let count: i64 = on!(self, c => sqlx::query_scalar(COUNT).bind(account).bind(many).fetch_one(c).await)?;
-        Ok(count >= many)
+        Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(account).bind(most).fetch_one(c).await)?)
     }
 
     /// Whether somebody else in the account has that email, however it is spelled.
@@ -158,11 +156,12 @@ impl Lister {
 }
 
 impl Writer {
-    /// Keeps a new user.
+    /// Keeps a new user. Returns how many its account has now at most, as far as that is known.
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] when its email is taken in its account; or when the store fails.
-    pub async fn insert_user(&mut self, user: &User) -> Result<(), StoreError> {
+    pub async fn insert_user(&mut self, user: &User) -> Result<Option<i64>, StoreError> {
+        const COUNT: &str = "UPDATE accounts SET users_at_most = users_at_most + 1 WHERE id = $1 RETURNING users_at_most";
         const INSERT: &str = "INSERT INTO users (id, account_id, email, email_key, first_name, last_name, company_name, phone, \
              postal_address, auth_provider, auth_id, state, is_enabled, enabled_at, labels, created_at, modified_at, created_by) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
@@ -171,6 +170,16 @@ impl Writer {
             .bind(&p.first_name).bind(&p.last_name).bind(&p.company_name).bind(&p.phone).bind(&p.postal_address)
             .bind(user.auth_provider).bind(&user.auth_id).bind(user.state).bind(user.is_enabled).bind(user.enabled_at)
             .bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).execute(c).await.map(drop))?;
+        Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(user.account_id).fetch_one(c).await)?)
+    }
+
+    /// Notes that no more users than that were created in the account.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn note_users_at_most(&mut self, account: AccountId, most: i64) -> Result<(), StoreError> {
+        const NOTE: &str = "UPDATE accounts SET users_at_most = $2 WHERE id = $1";
+        on!(self, c => sqlx::query(NOTE).bind(account).bind(most).execute(c).await.map(drop))?;
         Ok(())
     }
 
