@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 
-from harness import Client, fault, median, token_body
+from harness import Client, fault, in_parallel, median, token_body
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SQLITE = ("sqlite",)
@@ -499,6 +499,38 @@ def descriptors(case):
         for stream in held:
             stream.close()
     return f"it says so, serves fewer, and 51 of 51 requests succeed beside 400 connections; {used} of 256 are used"
+
+
+@fault("16", "128 file descriptors: clients that come and go, beside others that idle", databases=("postgres",))
+def few_descriptors(case):
+    first = case.init()
+    server = case.serve(prefix=["prlimit", "--nofile=128:128"])
+    many_descriptors()
+    idle = []
+    try:
+        for n in range(200):
+            with contextlib.suppress(OSError):
+                stream = connect(server, f"127.0.2.{n // 20}", 3)
+                stream.sendall(get("/healthz").replace(b"Connection: close\r\n", b""))
+                idle.append(stream)
+        deadline = time.monotonic() + (60 if case.long else 4)
+
+        def come_and_go(n):
+            seen = []
+            while time.monotonic() < deadline:
+                if n == 0:
+                    seen.append(server.status("POST", first.tokens, first.token, token_body()))
+                else:
+                    seen.append(server.verify(first.token))
+            return seen
+
+        seen = [status for some in in_parallel(8, come_and_go) for status in some]
+    finally:
+        for stream in idle:
+            stream.close()
+    failed = {status: seen.count(status) for status in set(seen) - {200, 201}}
+    assert not failed, f"{failed} of {len(seen)}"
+    return f"{len(seen)} of {len(seen)} requests succeed beside {len(idle)} connections that idle"
 
 
 @fault("18", "a certificate on a file that blocks", SQLITE)
