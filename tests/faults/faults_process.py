@@ -554,7 +554,7 @@ class Writers:
         return len(wanted)
 
 
-@fault("0.1", "SIGKILL in the middle of writes")
+@fault("0.1", "SIGKILL in the middle of writes", about_data=True)
 def killed(case):
     first, looked, rounds = case.init(), 0, 50 if case.long else 3
     for _ in range(rounds):
@@ -634,12 +634,12 @@ def power_cut(case, kind):
     return f"{cuts} cuts among {len(writers.created) + len(writers.deleted)} writes; of {looked} acknowledged ones none was lost or undone"
 
 
-@fault("0.2", "the power is cut, the database on ext4", databases=("sqlite",))
+@fault("0.2", "the power is cut, the database on ext4", databases=("sqlite",), about_data=True)
 def power_cut_on_ext4(case):
     return power_cut(case, "ext4")
 
 
-@fault("0.3", "the power is cut, the database on XFS", databases=("sqlite",))
+@fault("0.3", "the power is cut, the database on XFS", databases=("sqlite",), about_data=True)
 def power_cut_on_xfs(case):
     return power_cut(case, "xfs")
 

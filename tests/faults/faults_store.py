@@ -74,7 +74,7 @@ class Disk:
         os.replace(self.control + ".new", self.control)
 
 
-@fault("1.1", "one call on the disk fails: ENOSPC or EIO on a write, EIO on an fsync", databases=("sqlite",))
+@fault("1.1", "one call on the disk fails: ENOSPC or EIO on a write, EIO on an fsync", databases=("sqlite",), about_data=True)
 def one_failed_write(case):
     first, disk = case.init(), Disk(case)
     server = case.serve(env=disk.env)
@@ -92,7 +92,7 @@ def one_failed_write(case):
     return f"503 once, works again after {max(took):.2f} s"
 
 
-@fault("1.2", "each call on the disk fails in turn, once", databases=("sqlite",))
+@fault("1.2", "each call on the disk fails in turn, once", databases=("sqlite",), about_data=True)
 def every_call_fails_once(case):
     first, disk = case.init(), Disk(case)
     server = case.serve(env=disk.env)
@@ -479,7 +479,7 @@ def slow_statements(case):
     return f"503 after {answer.seconds:.1f} s, works again after {recovers(server, first):.2f} s"
 
 
-@fault("17.1", "the database's file is removed, moved back, replaced", databases=("sqlite",))
+@fault("17.1", "the database's file is removed, moved back, replaced", databases=("sqlite",), about_data=True)
 def a_file_that_goes(case):
     first = case.init()
     server = case.serve()
@@ -514,7 +514,7 @@ def whole(path):
         return {row[0] for row in connection.execute("SELECT id FROM tokens")}
 
 
-@fault("17.1", "the database's file is replaced in the middle of writes, and while a connection is being opened", databases=("sqlite",))
+@fault("17.1", "the database's file is replaced in the middle of writes, and while a connection is being opened", databases=("sqlite",), about_data=True)
 def a_file_that_is_replaced_at_a_bad_moment(case):
     looked, rounds = 0, 40 if case.long else 6
     for number in range(rounds):
@@ -568,7 +568,7 @@ def a_file_that_is_replaced_at_a_bad_moment(case):
     return f"{rounds} times; the new file is as it was, the old one lacks none of {looked} acknowledged tokens"
 
 
-@fault("17.2", "another database is copied over the file, or it is cut to nothing", databases=("sqlite",))
+@fault("17.2", "another database is copied over the file, or it is cut to nothing", databases=("sqlite",), about_data=True)
 def a_file_that_is_overwritten(case):
     noticed = []
     with Case(Settings(case.settings.binary, case.settings.postgres, False), "sqlite") as other:
@@ -602,7 +602,7 @@ def a_file_that_is_overwritten(case):
     return f"noticed after {max(noticed):.1f} s"
 
 
-@fault("17.3", "the database is dropped, and another made under its name", databases=("postgres",))
+@fault("17.3", "the database is dropped, and another made under its name", databases=("postgres",), about_data=True)
 def a_database_that_is_replaced(case):
     first = case.init()
     server = case.serve()

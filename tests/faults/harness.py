@@ -33,16 +33,18 @@ class Fault:
     run: object
     databases: tuple
     long_only: bool
+    about_data: bool
 
 
 FAULTS = []
 
 
-def fault(number, title, databases=("sqlite", "postgres"), long_only=False):
-    """Marks a reproduction. It is run once for each database, with a `Case`, and fails by `assert`; what it returns is its figure."""
+def fault(number, title, databases=("sqlite", "postgres"), long_only=False, about_data=False):
+    """Marks a reproduction. It is run once for each database, with a `Case`, and fails by `assert`; what it returns is its figure.
+    `about_data`: a failure may mean that something was lost."""
 
     def register(function):
-        FAULTS.append(Fault(number, title, function, databases, long_only))
+        FAULTS.append(Fault(number, title, function, databases, long_only, about_data))
         return function
 
     return register
