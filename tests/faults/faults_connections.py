@@ -524,21 +524,7 @@ def few_descriptors(case):
                     seen.append(server.verify(first.token))
             return seen
 
-        def knock():
-            while time.monotonic() < deadline:
-                streams = []
-                for n in range(40):
-                    with contextlib.suppress(OSError):
-                        streams.append(connect(server, f"127.0.3.{n}", 1))
-                for stream in streams:
-                    stream.close()
-
-        knocking = [threading.Thread(target=knock) for _ in range(4)]
-        for thread in knocking:
-            thread.start()
         seen = [status for some in in_parallel(8, come_and_go) for status in some]
-        for thread in knocking:
-            thread.join()
     finally:
         for stream in idle:
             stream.close()
