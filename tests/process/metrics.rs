@@ -1,5 +1,10 @@
 //! What Prometheus reads.
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use crate::program::{Client, Database, Server, call, init};
 
 const UNKNOWN: &str = "tokward00000000000000000000000000000000000000000001xVqUp";
@@ -29,8 +34,17 @@ fn what_happens_is_counted_on_a_port_of_its_own() {
         client.send(head.as_bytes()).unwrap();
         assert_eq!(client.receive().unwrap().0, 200);
 
-        let (status, text) = call(server.metrics(), "GET", "/metrics", "", "");
-        assert_eq!(status, 200);
+        // What is done in the background after a start and after requests takes a moment.
+        let settled = "tokenward_store_connections{access=\"write\",state=\"busy\"} 0";
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let text = loop {
+            let (status, text) = call(server.metrics(), "GET", "/metrics", "", "");
+            assert_eq!(status, 200);
+            if text.lines().any(|told| told == settled) || Instant::now() > deadline {
+                break text;
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
         let item = "/accounts/{account_id}/core/v1/users/{user_id}/tokens/{token_id}";
         for line in [
             format!("tokenward_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")),
@@ -43,7 +57,7 @@ fn what_happens_is_counted_on_a_port_of_its_own() {
             "tokenward_verifications_total{route=\"/verify\",outcome=\"refused\"} 1".to_owned(),
             "tokenward_verifications_total{route=\"/verify\",outcome=\"malformed\"} 1".to_owned(),
             "tokenward_verifications_total{route=\"/oauth2/introspect\",outcome=\"inactive\"} 1".to_owned(),
-            "tokenward_store_connections{access=\"write\",state=\"busy\"} 0".to_owned(),
+            settled.to_owned(),
         ] {
             assert!(text.lines().any(|told| told == line), "no {line} in {text}");
         }
