@@ -15,6 +15,8 @@ const METRICS: usize = 16;
 const SPARE: usize = 24;
 /// For each connection to the database: SQLite's has the file and its log open, PostgreSQL's may be replaced while it is closed.
 const FOR_DATABASE: usize = 2;
+/// Where the system allows it, so many connections may be ending at a time.
+const MANY_LEAVING: u64 = 1_000;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Connections {
@@ -37,6 +39,9 @@ pub(super) struct Connections {
     /// longest.
     #[arg(long, env = "TOKENWARD_ANSWER_MEMORY", default_value_t = 256, value_parser = clap::value_parser!(u32).range(8..=1_000_000), value_name = "MIB")]
     answer_memory: u32,
+    /// How many sockets of clients there are descriptors for.
+    #[arg(skip = usize::MAX)]
+    sockets: usize,
 }
 
 impl Connections {
@@ -45,6 +50,7 @@ impl Connections {
         let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         Limits {
             connections: size(self.max_connections),
+            sockets: self.sockets,
             per_client: size(self.max_connections_per_client),
             proxies,
             head_timeout: Duration::from_secs(self.head_timeout),
@@ -55,7 +61,7 @@ impl Connections {
 
     /// The limits of the port for metrics.
     pub fn limits_for_metrics(&self) -> Limits {
-        Limits { connections: METRICS, per_client: 0, ..self.limits(vec![]) }
+        Limits { connections: METRICS, sockets: METRICS + RESERVE + LEAVING, per_client: 0, ..self.limits(vec![]) }
     }
 
     /// Raises the process's limit of descriptors as far as is needed and allowed, or lowers the number of connections, and says so.
@@ -66,18 +72,19 @@ impl Connections {
     pub fn fit_descriptors(mut self, with_metrics: bool, database: u32) -> Result<Self, String> {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let database = FOR_DATABASE as u64 * u64::from(database);
-        let others = database + (RESERVE + LEAVING + SPARE + if with_metrics { METRICS + RESERVE + LEAVING } else { 0 }) as u64;
-        let needed = u64::from(self.max_connections) + others;
-        let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
+        let for_metrics = if with_metrics { METRICS + RESERVE + LEAVING } else { 0 };
+        let unserved = database + (SPARE + for_metrics) as u64;
+        let others = unserved + (RESERVE + LEAVING) as u64;
+        let wished = u64::from(self.max_connections) + others + MANY_LEAVING;
         let limits = getrlimit(Resource::Nofile);
-        if enough(limits.current) {
-            return Ok(self);
+        let mut limit = limits.current.unwrap_or(u64::MAX);
+        if limit < wished {
+            let raised = limits.maximum.map_or(wished, |most| most.min(wished));
+            if setrlimit(Resource::Nofile, Rlimit { current: Some(raised), ..limits }).is_ok() {
+                limit = raised;
+            }
         }
-        let raised = limits.maximum.map_or(needed, |most| most.min(needed));
-        let limit = match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), ..limits }) {
-            Ok(()) => raised,
-            Err(_) => limits.current.unwrap_or_default(),
-        };
+        self.sockets = usize::try_from(limit.saturating_sub(unserved)).unwrap_or(usize::MAX);
         let fewer = u32::try_from(limit.saturating_sub(others)).unwrap_or(u32::MAX).min(self.max_connections);
         let why = format!("the limit of file descriptors (ulimit -n) is {limit}, of which {others} are for other things");
         if fewer == 0 {

@@ -39,7 +39,7 @@ use crate::{
     tls::Tls,
 };
 use answer::{Answer, Content};
-use places::{LEAVING, Limits, Place, Places, RESERVE};
+use places::{Limits, Place, Places};
 use wire::Wire;
 
 /// How long a client may take for a TLS handshake.
@@ -94,7 +94,7 @@ where
     let (stopping, stopped) = watch::channel(false);
     let endpoint = Arc::new(endpoint.map_to_response());
     let server = Arc::new(Server { builder: builder(), endpoint, local: listener.local_addr()?, tls: options.tls, stopped });
-    let sockets = Arc::new(Semaphore::new(options.limits.connections.saturating_add(RESERVE + LEAVING).min(Semaphore::MAX_PERMITS)));
+    let sockets = Arc::new(Semaphore::new(options.limits.sockets.min(Semaphore::MAX_PERMITS)));
     let places = Arc::new(Places::new(options.limits));
     // What each connection holds until it ends.
     let (open, mut all_ended) = mpsc::channel::<()>(1);

@@ -17,8 +17,8 @@ use crate::{config::TrustedProxy, domain::budget::client_key};
 
 /// How many connections are open at most beyond those that are served, to be told so, and to be asked about the server's health.
 pub const RESERVE: usize = 32;
-/// How many more may be open because they are ending. Beyond that nobody is let in: what comes and goes fast must not take the descriptors
-/// that connections to the database need.
+/// How many more may be open at least because they are ending. What comes and goes fast must not take the descriptors that connections to
+/// the database need.
 pub const LEAVING: usize = 16;
 /// How many of the reserve are one client's.
 const RESERVE_PER_CLIENT: usize = 4;
@@ -26,6 +26,8 @@ const RESERVE_PER_CLIENT: usize = 4;
 /// How many connections are served, and for how long they may dawdle.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// How many may be open at all. Beyond that, who comes waits until one has ended.
+    pub sockets: usize,
     /// How many connections are served at a time.
     pub connections: usize,
     /// How many of them are one client's; 0 for no bound.
@@ -218,7 +220,15 @@ mod tests {
     fn places(connections: usize, per_client: usize) -> Arc<Places> {
         let proxies = vec!["10.0.0.1".parse().unwrap()];
         let second = Duration::from_secs(1);
-        Arc::new(Places::new(Limits { connections, per_client, proxies, head_timeout: second, body_timeout: second, answer_memory: 1000 }))
+        Arc::new(Places::new(Limits {
+            connections,
+            sockets: 1000,
+            per_client,
+            proxies,
+            head_timeout: second,
+            body_timeout: second,
+            answer_memory: 1000,
+        }))
     }
 
     fn admit(places: &Arc<Places>, peer: &str) -> Place {

@@ -311,7 +311,9 @@ impl Store {
                 }
                 // What only reads leaves the log and its index lying: the others go last.
                 tokio::join!(read.close(), list.close());
-                tokio::join!(write.close(), log.close());
+                // One after the other: two that end at once each find the other still there, and neither removes the log.
+                write.close().await;
+                log.close().await;
             }
             Pools::Postgres { read, list, write, .. } => {
                 tokio::join!(read.close(), list.close(), write.close());

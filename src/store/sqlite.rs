@@ -156,6 +156,25 @@ fn is_new_enough(version: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crate::store::Store;
+
+    /// A database that was closed is one file: whoever copies it then has all of it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_closed_database_is_one_file() {
+        for _ in 0..50 {
+            let folder = tempfile::TempDir::new().unwrap();
+            let store = Store::open(&format!("sqlite:{}", folder.path().join("test.db").display()).parse().unwrap()).await.unwrap();
+            store.read().await.unwrap().find_continue_key().await.unwrap();
+            let mut writer = store.write().await.unwrap();
+            writer.offer_continue_key(b"kept").await.unwrap();
+            writer.commit().await.unwrap();
+            store.close().await;
+            for beside in ["test.db-wal", "test.db-shm"] {
+                assert!(!folder.path().join(beside).exists(), "{beside}");
+            }
+        }
+    }
+
     #[test]
     fn old_versions_are_refused() {
         for (version, is_new_enough) in
