@@ -10,10 +10,8 @@ use std::{fmt, io::Write as _, path::PathBuf, sync::Arc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use zeroize::Zeroizing;
 
-pub use self::given::Given;
-use self::{given::BOOTSTRAP_TOKEN, serve::Serve};
 use crate::{
-    api::{document, openapi_3_0},
+    api::document::{assembly, openapi_3_0},
     config::DatabaseUrl,
     domain::{
         clock::SystemClock,
@@ -31,6 +29,10 @@ use crate::{
         sizes::{CONNECTIONS, FEWEST},
     },
 };
+use given::BOOTSTRAP_TOKEN;
+use serve::Serve;
+
+pub use given::Given;
 
 /// A self-hosted API-token service that speaks the published Astra Control `core/v1` API.
 ///
@@ -254,7 +256,7 @@ impl Init {
 
 impl Openapi {
     fn run(&self) -> Result<(), Failure> {
-        let made = document::document(None).and_then(|document| match self.openapi_version {
+        let made = assembly::document(None).and_then(|document| match self.openapi_version {
             OpenapiVersion::V3_0 => self.format.written(&openapi_3_0::translated(&document)?),
             OpenapiVersion::V3_1 => self.format.written(&document),
         });
@@ -263,10 +265,10 @@ impl Openapi {
 }
 
 impl DocumentFormat {
-    fn written(self, document: &impl serde::Serialize) -> Result<String, document::DocumentError> {
+    fn written(self, document: &impl serde::Serialize) -> Result<String, assembly::DocumentError> {
         match self {
-            Self::Json => document::json(document),
-            Self::Yaml => document::yaml(document),
+            Self::Json => assembly::json(document),
+            Self::Yaml => assembly::yaml(document),
         }
     }
 }

@@ -1,109 +1,269 @@
-//! Is the server alive, is it ready?
+//! The table of operations: what each of them is, in a row. The document, the gate, links, examples and the tests read it, and
+//! nothing else says what kind of operation one is.
 
-use poem::{
-    http::{StatusCode, header},
-    web::Data,
-};
-use poem_openapi::{
-    ApiResponse, Object, OpenApi,
-    registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
-    types::Type,
-};
-use serde::Serialize;
+use super::wire::catalogue::Kind as Problem;
+use crate::service::policy::Action;
 
-use super::{
-    Shared, Tag,
-    negotiation::JSON,
-    resource::{Answer, to_json},
-    scalar::choice,
-};
-use crate::service::{Error, Place, Unfit, Unready};
+/// Where proxies ask, in whichever way.
+pub const VERIFY: &str = "/verify";
 
-/// How long the database may take to answer when it is asked whether it does.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
-
-choice!(
-    /// Whether the server is well.
-    HealthStatus = "ok", "unavailable"
-);
-
-/// How the server is.
-#[derive(Debug, Serialize, Object)]
-pub struct Health {
-    /// `ok`, or `unavailable`.
-    pub status: HealthStatus,
-    /// Why it is unavailable.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[oai(skip_serializing_if_is_none)]
-    pub reason: Option<String>,
+/// What an operation does to its noun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Returns one.
+    Retrieve,
+    /// Returns a page of a collection.
+    List,
+    /// Makes one.
+    Create,
+    /// Changes one.
+    Modify,
+    /// Takes one away.
+    Delete,
+    /// Does something else to one.
+    Act,
+    /// Answers a question about a secret.
+    Ask,
+    /// Looks up what this server says.
+    Explain,
+    /// Answers whether the process is well.
+    Check,
 }
 
-/// 200 if well; 503 if not, where that can happen.
-pub(super) struct Check<const MAY_FAIL: bool>;
+/// What an operation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noun {
+    /// An account.
+    Account,
+    /// A user.
+    User,
+    /// A token, or its secret.
+    Token,
+    /// A role binding.
+    RoleBinding,
+    /// An entry of the audit log.
+    Event,
+    /// The explanation of a problem.
+    Explanation,
+    /// This process.
+    Process,
+}
 
-impl<const MAY_FAIL: bool> ApiResponse for Answer<Check<MAY_FAIL>> {
-    fn meta() -> MetaResponses {
-        let answer = |status, description| MetaResponse {
-            description,
-            status: Some(status),
-            status_range: None,
-            content: vec![MetaMediaType { content_type: JSON, schema: Health::schema_ref() }],
-            headers: vec![],
-        };
-        let mut responses = vec![answer(200, "All is well.")];
-        if MAY_FAIL {
-            responses.push(answer(503, "Not now; the body says why."));
+/// What contains the noun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Within {
+    /// Nothing.
+    Nothing,
+    /// An account.
+    Account,
+    /// A user of an account.
+    User,
+}
+
+/// How an operation says what is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errors {
+    /// As a problem (RFC 9457).
+    Problem,
+    /// As OAuth 2.0 clients expect it (RFC 6749 §5.2).
+    OAuth,
+    /// By status and headers alone.
+    Bare,
+}
+
+/// An operation.
+#[derive(Debug)]
+pub struct Operation {
+    /// Its id in the document.
+    pub id: &'static str,
+    /// What it does to its noun.
+    pub shape: Shape,
+    /// What it is about.
+    pub noun: Noun,
+    /// What contains that.
+    pub within: Within,
+    /// What the policy is asked, if anything is.
+    pub action: Option<Action>,
+    /// How it says what is wrong.
+    pub errors: Errors,
+    /// What can go wrong, for operations outside the contract's resources; of those the shape says it.
+    own_problems: &'static [Problem],
+}
+
+/// All operations.
+#[rustfmt::skip]
+pub const TABLE: &[Operation] = {
+    use {Noun::*, Shape::*, Within as In};
+    use Action::*;
+    use Problem::*;
+    &[
+        resource("retrieve_token",             Retrieve, Token,       In::User,    Some(ReadTokens)),
+        resource("modify_token",               Modify,   Token,       In::User,    Some(ChangeTokens)),
+        resource("delete_token",               Delete,   Token,       In::User,    Some(ChangeTokens)),
+        resource("list_tokens",                List,     Token,       In::User,    Some(ReadTokens)),
+        resource("create_token",               Create,   Token,       In::User,    Some(CreateTokens)),
+        resource("retrieve_user",              Retrieve, User,        In::Account, Some(ReadPeople)),
+        resource("modify_user",                Modify,   User,        In::Account, Some(ModifyProfile)),
+        resource("delete_user",                Delete,   User,        In::Account, Some(AdministerUsers)),
+        resource("list_users",                 List,     User,        In::Account, Some(ReadPeople)),
+        resource("create_user",                Create,   User,        In::Account, Some(AdministerUsers)),
+        resource("retrieve_role_binding",      Retrieve, RoleBinding, In::Account, Some(ReadPeople)),
+        resource("modify_role_binding",        Modify,   RoleBinding, In::Account, Some(ChangeRoleBindings)),
+        resource("delete_role_binding",        Delete,   RoleBinding, In::Account, Some(ChangeRoleBindings)),
+        resource("list_role_bindings",         List,     RoleBinding, In::Account, Some(ReadPeople)),
+        resource("create_role_binding",        Create,   RoleBinding, In::Account, Some(ChangeRoleBindings)),
+        resource("retrieve_user_role_binding", Retrieve, RoleBinding, In::User,    Some(ReadPeople)),
+        resource("modify_user_role_binding",   Modify,   RoleBinding, In::User,    Some(ChangeRoleBindings)),
+        resource("delete_user_role_binding",   Delete,   RoleBinding, In::User,    Some(ChangeRoleBindings)),
+        resource("list_user_role_bindings",    List,     RoleBinding, In::User,    Some(ReadPeople)),
+        resource("create_user_role_binding",   Create,   RoleBinding, In::User,    Some(ChangeRoleBindings)),
+        resource("retrieve_account",           Retrieve, Account,     In::Nothing, Some(ReadAccount)),
+        resource("modify_account",             Modify,   Account,     In::Nothing, Some(ChangeAccount)),
+        resource("delete_account",             Delete,   Account,     In::Nothing, Some(ChangeAccount)),
+        resource("list_accounts",              List,     Account,     In::Nothing, None),
+        resource("create_account",             Create,   Account,     In::Nothing, Some(ChangeAccount)),
+        resource("retrieve_event",             Retrieve, Event,       In::Account, Some(ReadEvents)),
+        resource("list_events",                List,     Event,       In::Account, Some(ReadEvents)),
+        secret("verify_token",           Ask, None,                   Errors::Bare,    &[MissingToken, Forbidden, Internal, Unavailable]),
+        secret("who_am_i",               Ask, None,                   Errors::Problem, &[UnsupportedQuery, MissingToken, InvalidToken, TooManyFailures, Internal, Unavailable]),
+        secret("revoke_presented_token", Act, None,                   Errors::Problem, &[UnsupportedQuery, MissingToken, InvalidToken, TooManyFailures, Internal, Unavailable]),
+        secret("introspect_token",       Ask, Some(IntrospectTokens), Errors::OAuth,   &[NotTheSchema, MissingToken, InvalidToken, Forbidden, TooLarge, TooManyFailures, Internal, Unavailable]),
+        secret("revoke_token",           Act, None,                   Errors::OAuth,   &[NotTheSchema, TooLarge, Internal, Unavailable]),
+        secret("report_leaks",           Act, None,                   Errors::Problem, &[UnsupportedQuery, NotJson, NotTheSchema, InvalidHeaders, TooLarge, Internal, Unavailable, TooManyFailures]),
+        server("explain_problem", Explain, Noun::Explanation, &[UnsupportedQuery, NotFound]),
+        server("check_health",    Check,   Process,       &[]),
+        server("check_readiness", Check,   Process,       &[]),
+    ]
+};
+
+/// An operation on the contract's resources.
+const fn resource(id: &'static str, shape: Shape, noun: Noun, within: Within, action: Option<Action>) -> Operation {
+    Operation { id, shape, noun, within, action, errors: Errors::Problem, own_problems: &[] }
+}
+
+/// An operation on the secret that somebody presents or sends.
+const fn secret(id: &'static str, shape: Shape, action: Option<Action>, errors: Errors, own_problems: &'static [Problem]) -> Operation {
+    Operation { id, shape, noun: Noun::Token, within: Within::Nothing, action, errors, own_problems }
+}
+
+/// An operation on the server itself, open to everyone.
+const fn server(id: &'static str, shape: Shape, noun: Noun, own_problems: &'static [Problem]) -> Operation {
+    Operation { id, shape, noun, within: Within::Nothing, action: None, errors: Errors::Problem, own_problems }
+}
+
+impl Operation {
+    /// The operation with that id.
+    #[must_use]
+    pub fn named(id: &str) -> Option<&'static Self> {
+        TABLE.iter().find(|operation| operation.id == id)
+    }
+
+    /// Whether it is on one thing, which it names.
+    #[must_use]
+    pub const fn is_on_one(&self) -> bool {
+        matches!(self.shape, Shape::Retrieve | Shape::Modify | Shape::Delete | Shape::Act)
+    }
+
+    /// Whether something that it names can be missing. An account that isn't there is forbidden; only what lies in one is missing.
+    #[must_use]
+    pub const fn can_miss(&self) -> bool {
+        match self.within {
+            Within::Nothing => false,
+            Within::Account => self.is_on_one(),
+            Within::User => true,
         }
-        MetaResponses { responses }
     }
 
-    fn register(registry: &mut Registry) {
-        Health::register(registry);
-    }
-}
-
-/// The operations for those who run the server.
-pub(super) struct Operations;
-
-#[OpenApi(tag = "Tag::Operations")]
-impl Operations {
-    /// Is the server up?
-    ///
-    /// Answers as long as the process does. Asks nothing else, the database neither: a restart wouldn't mend that.
-    #[oai(path = "/healthz", method = "get", operation_id = "check_health")]
-    async fn check_health(&self) -> poem::Result<Answer<Check<false>>> {
-        Ok(check(Ok(()))?)
+    /// The conditional headers that it heeds (spec/contract/CONTRACT.md §4).
+    #[must_use]
+    pub const fn conditions(&self) -> &'static [&'static str] {
+        match self.shape {
+            Shape::Retrieve => &["If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"],
+            Shape::Modify => &["If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-Since"],
+            Shape::Delete => &["If-Match", "If-None-Match", "If-Unmodified-Since"],
+            _ => &[],
+        }
     }
 
-    /// Is the server ready?
-    ///
-    /// Asks the database, and tells whether it takes writes. While it doesn't, send requests elsewhere; `reason` says which.
-    #[oai(path = "/readyz", method = "get", operation_id = "check_readiness")]
-    async fn check_readiness(&self, shared: Data<&Shared>) -> poem::Result<Answer<Check<true>>> {
-        let outcome = match tokio::time::timeout(shared.service.patience(PATIENCE), shared.service.readiness()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(Unready::Unfit(Unfit::NoWrites))) => Err("the database takes no writes"),
-            Ok(Err(Unready::Unfit(Unfit::Misplaced(Place::Removed)))) => Err("the database's file was removed"),
-            Ok(Err(Unready::Unfit(Unfit::Misplaced(_)))) => Err("the database was replaced by another"),
-            Ok(Err(Unready::Unreachable(error))) => {
-                if let Error::Unavailable(cause) | Error::Internal(cause) = &error {
-                    tracing::warn!(cause = cause.for_log(), "not ready");
-                }
-                Err(SILENT)
-            }
-            Err(_) => Err(SILENT),
+    /// What can go wrong with it, as the document tells it.
+    pub(in crate::api) fn problems(&self) -> Vec<Problem> {
+        let of_shape = match self.shape {
+            Shape::List => LIST_PROBLEMS,
+            Shape::Retrieve => RETRIEVE_PROBLEMS,
+            Shape::Create => CREATE_PROBLEMS,
+            Shape::Modify => MODIFY_PROBLEMS,
+            Shape::Delete => DELETE_PROBLEMS,
+            Shape::Act | Shape::Ask | Shape::Explain | Shape::Check => &[],
         };
-        Ok(check(outcome)?)
+        let can_happen = |problem: &&Problem| match problem {
+            Problem::NotFound | Problem::NotFoundToChange => self.can_miss(),
+            Problem::Forbidden => self.action.is_some(),
+            // New tokens and accounts are never like others.
+            Problem::Conflict => self.shape != Shape::Create || matches!(self.noun, Noun::User | Noun::RoleBinding),
+            _ => true,
+        };
+        of_shape.iter().filter(can_happen).chain(self.own_problems).copied().collect()
     }
 }
 
-/// `reason` of a database that can't be reached.
-const SILENT: &str = "the database doesn't answer";
-
-fn check<const MAY_FAIL: bool>(outcome: Result<(), &str>) -> Result<Answer<Check<MAY_FAIL>>, super::problem::Problem> {
-    let (status, health) = match outcome {
-        Ok(()) => (StatusCode::OK, Health { status: "ok".into(), reason: None }),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, Health { status: "unavailable".into(), reason: Some(reason.to_owned()) }),
-    };
-    Ok(Answer::new(status).with(header::CACHE_CONTROL, "no-store").body(JSON, to_json(&health)?))
-}
+const LIST_PROBLEMS: &[Problem] = {
+    use Problem::*;
+    &[InvalidQuery, UnsupportedQuery, MissingToken, InvalidToken, Forbidden, NotFound, NotAcceptable, Internal, Unavailable]
+};
+const RETRIEVE_PROBLEMS: &[Problem] = {
+    use Problem::*;
+    &[
+        UnsupportedQuery,
+        InvalidHeaders,
+        MissingToken,
+        InvalidToken,
+        Forbidden,
+        NotFound,
+        NotAcceptable,
+        PreconditionFailed,
+        Internal,
+        Unavailable,
+    ]
+};
+const CREATE_PROBLEMS: &[Problem] = {
+    use Problem::*;
+    &[
+        UnsupportedQuery,
+        NotJson,
+        NotTheSchema,
+        InvalidFields,
+        InvalidHeaders,
+        MissingToken,
+        InvalidToken,
+        Forbidden,
+        NotFound,
+        NotAcceptable,
+        Conflict,
+        TooLarge,
+        Internal,
+        Unavailable,
+    ]
+};
+const MODIFY_PROBLEMS: &[Problem] = {
+    use Problem::*;
+    &[
+        UnsupportedQuery,
+        NotJson,
+        NotTheSchema,
+        InvalidFields,
+        InvalidHeaders,
+        MissingToken,
+        InvalidToken,
+        Forbidden,
+        NotFoundToChange,
+        Conflict,
+        PreconditionFailed,
+        TooLarge,
+        Internal,
+        Unavailable,
+    ]
+};
+const DELETE_PROBLEMS: &[Problem] = {
+    use Problem::*;
+    &[UnsupportedQuery, InvalidHeaders, MissingToken, InvalidToken, Forbidden, NotFoundToChange, PreconditionFailed, Internal, Unavailable]
+};

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Database, Failure, First, connections::Connections, fail};
 use crate::{
-    api::{self, Settings, metrics::Metrics},
+    api::{self, Settings, process::metrics::Metrics},
     background::{Background, Retention},
     config::{DatabaseUrl, PublicUrl, TrustedProxy},
     log::{self, Outlet},

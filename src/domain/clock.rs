@@ -7,7 +7,7 @@ use std::{
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// An instant, in microseconds since the Unix epoch. Written as RFC 3339 in UTC with six decimals (CONTRACT.md §6).
+/// An instant, in microseconds since the Unix epoch. Written as RFC 3339 in UTC with six decimals (spec/contract/CONTRACT.md §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 

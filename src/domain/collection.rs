@@ -1,4 +1,4 @@
-//! What can be asked of a collection: filter, order, position, size (CONTRACT.md §8).
+//! What can be asked of a collection: filter, order, position, size (spec/contract/CONTRACT.md §8).
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Events: the audit log (CONTRACT.md §9). None ever holds a secret, nor anything else that a client wrote.
+//! Events: the audit log (spec/contract/CONTRACT.md §9). None ever holds a secret, nor anything else that a client wrote.
 
 use super::{
     clock::Timestamp,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Refused, entropy::Entropy};
 
-/// Reads an identifier in the form of CONTRACT.md §3: a lower-case, hyphenated UUID of version 4 or 5, or the nil UUID.
+/// Reads an identifier in the form of spec/contract/CONTRACT.md §3: a lower-case, hyphenated UUID of version 4 or 5, or the nil UUID.
 #[must_use]
 pub fn parse_identifier(text: &str) -> Option<Uuid> {
     let uuid = Uuid::try_parse(text).ok()?;

@@ -1,4 +1,4 @@
-//! Labels: the name-value pairs that clients attach to a resource (CONTRACT.md §6).
+//! Labels: the name-value pairs that clients attach to a resource (spec/contract/CONTRACT.md §6).
 
 use serde::{Deserialize, Serialize};
 

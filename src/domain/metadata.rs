@@ -2,7 +2,7 @@
 
 use super::{clock::Timestamp, id::UserId, label::Labels};
 
-/// Labels, and who created and last modified a resource when (CONTRACT.md §6).
+/// Labels, and who created and last modified a resource when (spec/contract/CONTRACT.md §6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// The client's own marks.

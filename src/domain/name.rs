@@ -1,4 +1,4 @@
-//! Names of things and of people, and the rules that keep them harmless (CONTRACT.md §6).
+//! Names of things and of people, and the rules that keep them harmless (spec/contract/CONTRACT.md §6).
 
 use std::fmt;
 

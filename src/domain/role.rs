@@ -3,7 +3,7 @@
 use super::spelled;
 
 spelled! {
-    /// What a user may do in an account; each role may all that the ones before it may (CONTRACT.md §9).
+    /// What a user may do in an account; each role may all that the ones before it may (spec/contract/CONTRACT.md §9).
     Role, "must be viewer, member, admin or owner" {
         /// Reads.
         Viewer = "viewer",

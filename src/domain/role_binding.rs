@@ -14,7 +14,7 @@ use super::{
 const MOST_CONSTRAINTS: usize = 64;
 const LONGEST_CONSTRAINT: usize = 255;
 
-/// The scopes of a grant. An empty list grants nothing; any other is reported and doesn't narrow this API (CONTRACT.md §9).
+/// The scopes of a grant. An empty list grants nothing; any other is reported and doesn't narrow this API (spec/contract/CONTRACT.md §9).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RoleConstraints(Vec<String>);

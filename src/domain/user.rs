@@ -85,7 +85,7 @@ impl User {
     }
 }
 
-/// What users may change about themselves (CONTRACT.md §9).
+/// What users may change about themselves (spec/contract/CONTRACT.md §9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// May be empty.

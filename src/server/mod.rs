@@ -35,7 +35,7 @@ use tokio::{
 };
 
 use crate::{
-    api::{admission::Told, refusal::Refusal},
+    api::request::{admission::Told, refusal::Refusal},
     tls::Tls,
 };
 use answer::{Answer, Content};

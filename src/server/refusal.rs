@@ -12,7 +12,7 @@ use poem::http::{HeaderMap, Method, Request, Version, header, uri::Authority};
 
 use super::{answer::Content, host::is_host};
 use crate::{
-    api::refusal::Refusal,
+    api::request::refusal::Refusal,
     domain::clock::{Clock as _, SystemClock},
 };
 

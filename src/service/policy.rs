@@ -1,4 +1,4 @@
-//! Who may do what: one table (CONTRACT.md §9).
+//! Who may do what: one table (spec/contract/CONTRACT.md §9).
 
 use crate::domain::role::Role;
 

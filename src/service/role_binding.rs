@@ -143,7 +143,7 @@ impl Service {
         Ok(binding)
     }
 
-    /// Revokes a binding, and with a local user's last one deletes the user (CONTRACT.md §9), if it is at home in the account: no other
+    /// Revokes a binding, and with a local user's last one deletes the user (spec/contract/CONTRACT.md §9), if it is at home in the account: no other
     /// one disposes of it. `admit` as above.
     ///
     /// # Errors

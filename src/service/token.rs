@@ -120,7 +120,7 @@ impl Service {
 }
 
 /// Revokes those tokens of a user whose secret somebody of a lower role than its new one may know: nobody keeps the secret of a token that
-/// outranks them (CONTRACT.md §9).
+/// outranks them (spec/contract/CONTRACT.md §9).
 pub(super) async fn revoke_outgrown(change: &mut Change, risen: &RoleBinding) -> Result<()> {
     let mut knowers = change.writer.knowers_of_tokens_of(risen.user_id, risen.account_id).await?;
     knowers.retain(|(_, role)| *role < risen.granted());

@@ -169,7 +169,7 @@ pub(super) async fn delete(change: &mut Change, user: &User) -> Result<()> {
     change.record(user.account_id, Deed::Deleted, Subject::User(user.id)).await
 }
 
-/// Whether some account has this owner only (CONTRACT.md §9).
+/// Whether some account has this owner only (spec/contract/CONTRACT.md §9).
 pub(super) async fn is_last_owner_anywhere(conn: &mut Conn, user: UserId) -> Result<bool> {
     for binding in conn.role_bindings_of(user).await? {
         if is_last_owner(conn, &binding).await? {

@@ -87,7 +87,7 @@ impl Conn {
     }
 
     /// How many owners the account would have without that user, and without those who are at home in that account. Whoever is suspended,
-    /// disabled or without scope is none (CONTRACT.md §9).
+    /// disabled or without scope is none (spec/contract/CONTRACT.md §9).
     ///
     /// # Errors
     /// When the store fails.

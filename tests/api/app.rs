@@ -22,7 +22,10 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, Executor as _};
 use tempfile::TempDir;
 use tokenward::{
-    api::{self, Settings, document, openapi_3_0},
+    api::{
+        self, Settings,
+        document::{assembly, openapi_3_0},
+    },
     config::DatabaseUrl,
     domain::{
         clock::{Clock, Timestamp},
@@ -536,14 +539,14 @@ impl Reply {
 
 /// The document, as JSON.
 pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    let document = document::document(None).unwrap();
-    serde_json::from_str(&document::json(&document).unwrap()).unwrap()
+    let document = assembly::document(None).unwrap();
+    serde_json::from_str(&assembly::json(&document).unwrap()).unwrap()
 });
 
 /// The document in OpenAPI 3.0, as it is committed and served.
 pub static DOCUMENT_3_0: LazyLock<String> = LazyLock::new(|| {
-    let document = document::document(None).unwrap();
-    document::json(&openapi_3_0::translated(&document).unwrap()).unwrap()
+    let document = assembly::document(None).unwrap();
+    assembly::json(&openapi_3_0::translated(&document).unwrap()).unwrap()
 });
 
 /// Validates an instance against a part of the document.

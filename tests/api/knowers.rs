@@ -1,4 +1,4 @@
-//! Nobody keeps the secret of a token that outranks them (CONTRACT.md §9): chains of tokens of any length, while everybody rises and falls.
+//! Nobody keeps the secret of a token that outranks them (spec/contract/CONTRACT.md §9): chains of tokens of any length, while everybody rises and falls.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Random operations by random callers in two accounts, held against a model of the contract's rules (CONTRACT.md §9): any disagreement
+//! Random operations by random callers in two accounts, held against a model of the contract's rules (spec/contract/CONTRACT.md §9): any disagreement
 //! fails, and shrinks to the shortest story that shows it.
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! The life of users, role bindings and accounts, the events that it leaves, and the rules that refuse (CONTRACT.md §9).
+//! The life of users, role bindings and accounts, the events that it leaves, and the rules that refuse (spec/contract/CONTRACT.md §9).
 
 use serde_json::{Value, json};
 use tokenward::{domain::role::Role, service::event::Cutoff};

@@ -1,0 +1,17 @@
+//! All operations, as poem-openapi takes them.
+
+use super::{
+    handlers::{accounts::Accounts, events::Events, role_bindings::RoleBindings, tokens::Tokens, users::Users},
+    pages::problems::Help,
+    process::health::Operations,
+    verification::{leaks::Leaks, oauth2::OAuth2, verify::Verifications},
+};
+
+macro_rules! apis {
+    ($($api:ident),* $(,)?) => {
+        type Apis = ($($api,)*);
+        pub(super) const APIS: Apis = ($($api,)*);
+    };
+}
+
+apis!(Tokens, Users, RoleBindings, Accounts, Events, Verifications, OAuth2, Leaks, Help, Operations);

@@ -1,0 +1,106 @@
+//! The operations on accounts (spec/contract/CONTRACT.md §7 and §9).
+
+use poem_openapi::{OpenApi, param::Path};
+
+use crate::{
+    api::{
+        request::{body::Body, collection::CollectionQuery, credentials::Bearer, responder::Exchange},
+        resources::account::{Account, AccountChange, NewAccount},
+        wire::{
+            answer::{Answer, Created, Deleted, Modified, Retrieved},
+            page::Listed,
+            problem::Problem,
+            resource::Resource,
+            tag::Tag,
+        },
+    },
+    domain::{account, id::AccountId},
+    service::caller::Identity,
+};
+
+/// The account operations.
+pub(in crate::api) struct Accounts;
+
+#[OpenApi(tag = "Tag::Accounts")]
+impl Accounts {
+    /// Retrieve an account
+    ///
+    /// Returns the account. With `If-None-Match` or `If-Modified-Since`, an account that the client has already is answered with 304.
+    #[oai(path = "/accounts/:account_id", method = "get", operation_id = "retrieve_account")]
+    async fn retrieve_account(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        exchange: Exchange,
+    ) -> Result<Answer<Retrieved<Account>>, Problem> {
+        let account = caller.service.retrieve_account(&caller).await?;
+        exchange.retrieved(&Account::from(account))
+    }
+
+    /// List accounts
+    ///
+    /// Returns the accounts in which the caller has a role, oldest first unless `orderBy` says otherwise, a page at a time.
+    #[oai(path = "/accounts", method = "get", operation_id = "list_accounts")]
+    async fn list_accounts(&self, caller: Bearer<Identity>, query: CollectionQuery) -> Result<Answer<Listed<Account>>, Problem> {
+        let (asked, mut items) = query.read::<Account>()?;
+        let page = caller.service.list_accounts(&caller, &asked.selection, &mut |item| items.take(item)).await?;
+        Ok(asked.answer(items, page)?)
+    }
+
+    /// Create an account
+    ///
+    /// Creates an account, whose owner the caller becomes. Owners of any account may, until they have a role in 100.
+    #[oai(path = "/accounts", method = "post", operation_id = "create_account")]
+    async fn create_account(
+        &self,
+        caller: Bearer<Identity>,
+        exchange: Exchange,
+        body: Body<NewAccount>,
+    ) -> Result<Answer<Created<Account>>, Problem> {
+        caller.service.may_create_account(&caller).await?;
+        let new = exchange.read(body).await?.try_into()?;
+        let account = Account::from(caller.service.create_account(&caller, new).await?);
+        exchange.created(&account, &account)
+    }
+
+    /// Modify an account
+    ///
+    /// Renames, disables or enables an account, or changes who answers for it; what is left out stays.
+    #[oai(path = "/accounts/:account_id", method = "put", operation_id = "modify_account")]
+    async fn modify_account(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        exchange: Exchange,
+        body: Body<AccountChange>,
+    ) -> Result<Answer<Modified>, Problem> {
+        caller.service.may_change_account(&caller)?;
+        let (conditions, change) = exchange.read_change(body).await?;
+        let admit = |account: &account::Account| conditions.admit_put(&Account::from(account.clone()).validators()?);
+        let account = caller.service.modify_account(&caller, change.try_into()?, admit).await?;
+        exchange.modified(&Account::from(account))
+    }
+
+    /// Delete an account
+    ///
+    /// Deletes an account with all that it contains, its events too. Refused while one of its users is the last owner of another account.
+    #[oai(path = "/accounts/:account_id", method = "delete", operation_id = "delete_account")]
+    async fn delete_account(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        exchange: Exchange,
+    ) -> Result<Answer<Deleted>, Problem> {
+        caller.service.may_change_account(&caller)?;
+        let conditions = exchange.conditions()?;
+        let admit = |account: &account::Account| conditions.admit_delete(&Account::from(account.clone()).validators()?);
+        caller.service.delete_account(&caller, admit).await?;
+        Ok(exchange.deleted())
+    }
+}

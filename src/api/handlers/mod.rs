@@ -1,0 +1,7 @@
+//! The operations of the contract, one file per noun.
+
+pub(in crate::api) mod accounts;
+pub(in crate::api) mod events;
+pub(in crate::api) mod role_bindings;
+pub(in crate::api) mod tokens;
+pub(in crate::api) mod users;

@@ -1,0 +1,274 @@
+//! The operations on role_bindings (spec/contract/CONTRACT.md §7 and §9).
+
+use crate::api::resources::role_binding::RoleBindingChange;
+use poem_openapi::{OpenApi, param::Path};
+
+use crate::{
+    api::{
+        request::{body::Body, collection::CollectionQuery, credentials::Bearer, responder::Exchange},
+        resources::role_binding::{NewRoleBinding, RoleBinding},
+        wire::{
+            answer::{Answer, Created, Deleted, Modified, Retrieved},
+            page::Listed,
+            problem::Problem,
+            resource::Resource,
+            tag::Tag,
+        },
+    },
+    domain::{
+        id::{AccountId, RoleBindingId, UserId},
+        role_binding::{self},
+    },
+};
+
+/// The role binding operations.
+pub(in crate::api) struct RoleBindings;
+
+#[OpenApi(tag = "Tag::RoleBindings")]
+impl RoleBindings {
+    /// Retrieve a role binding
+    ///
+    /// Returns a role binding in the account. With `If-None-Match` or `If-Modified-Since`, one that the client has already is answered with 304.
+    #[oai(path = "/accounts/:account_id/core/v1/roleBindings/:roleBinding_id", method = "get", operation_id = "retrieve_role_binding")]
+    async fn retrieve_role_binding(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// The role binding.
+        #[oai(name = "roleBinding_id")]
+        id: Path<RoleBindingId>,
+        exchange: Exchange,
+    ) -> Result<Answer<Retrieved<RoleBinding>>, Problem> {
+        retrieve(&caller, None, id.0, &exchange).await
+    }
+
+    /// List role bindings
+    ///
+    /// Returns the role bindings in the account, oldest first unless `orderBy` says otherwise, a page at a time.
+    #[oai(path = "/accounts/:account_id/core/v1/roleBindings", method = "get", operation_id = "list_role_bindings")]
+    async fn list_role_bindings(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        query: CollectionQuery,
+    ) -> Result<Answer<Listed<RoleBinding>>, Problem> {
+        list(&caller, None, query).await
+    }
+
+    /// Grant a role
+    ///
+    /// Gives a user of the account a role in it. A user has one role in an account at most.
+    #[oai(path = "/accounts/:account_id/core/v1/roleBindings", method = "post", operation_id = "create_role_binding")]
+    async fn create_role_binding(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        exchange: Exchange,
+        body: Body<NewRoleBinding>,
+    ) -> Result<Answer<Created<RoleBinding>>, Problem> {
+        create(&caller, None, &exchange, body).await
+    }
+
+    /// Modify a role binding
+    ///
+    /// Changes the role, its constraints or the labels. An account's last owner stays its owner.
+    #[oai(path = "/accounts/:account_id/core/v1/roleBindings/:roleBinding_id", method = "put", operation_id = "modify_role_binding")]
+    async fn modify_role_binding(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// The role binding.
+        #[oai(name = "roleBinding_id")]
+        id: Path<RoleBindingId>,
+        exchange: Exchange,
+        body: Body<RoleBindingChange>,
+    ) -> Result<Answer<Modified>, Problem> {
+        modify(&caller, None, id.0, &exchange, body).await
+    }
+
+    /// Revoke a role binding
+    ///
+    /// Takes a role back. A local user of the account who loses its last one is deleted with its tokens. An account's last owner stays its owner.
+    #[oai(path = "/accounts/:account_id/core/v1/roleBindings/:roleBinding_id", method = "delete", operation_id = "delete_role_binding")]
+    async fn delete_role_binding(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// The role binding.
+        #[oai(name = "roleBinding_id")]
+        id: Path<RoleBindingId>,
+        exchange: Exchange,
+    ) -> Result<Answer<Deleted>, Problem> {
+        delete(&caller, None, id.0, &exchange).await
+    }
+
+    /// Retrieve a role binding of a user
+    ///
+    /// Returns a role binding of the user. With `If-None-Match` or `If-Modified-Since`, one that the client has already is answered with 304.
+    #[oai(
+        path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings/:roleBinding_id",
+        method = "get",
+        operation_id = "retrieve_user_role_binding"
+    )]
+    async fn retrieve_user_role_binding(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// The user.
+        user_id: Path<UserId>,
+        /// The role binding.
+        #[oai(name = "roleBinding_id")]
+        id: Path<RoleBindingId>,
+        exchange: Exchange,
+    ) -> Result<Answer<Retrieved<RoleBinding>>, Problem> {
+        retrieve(&caller, Some(user_id.0), id.0, &exchange).await
+    }
+
+    /// List role bindings of a user
+    ///
+    /// Returns the role bindings of the user, oldest first unless `orderBy` says otherwise, a page at a time.
+    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings", method = "get", operation_id = "list_user_role_bindings")]
+    async fn list_user_role_bindings(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// The user.
+        user_id: Path<UserId>,
+        query: CollectionQuery,
+    ) -> Result<Answer<Listed<RoleBinding>>, Problem> {
+        list(&caller, Some(user_id.0), query).await
+    }
+
+    /// Grant a role to a user
+    ///
+    /// Gives a user of the account a role in it. A user has one role in an account at most.
+    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings", method = "post", operation_id = "create_user_role_binding")]
+    async fn create_user_role_binding(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// The user.
+        user_id: Path<UserId>,
+        exchange: Exchange,
+        body: Body<NewRoleBinding>,
+    ) -> Result<Answer<Created<RoleBinding>>, Problem> {
+        create(&caller, Some(user_id.0), &exchange, body).await
+    }
+
+    /// Modify a role binding of a user
+    ///
+    /// Changes the role, its constraints or the labels. An account's last owner stays its owner.
+    #[oai(
+        path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings/:roleBinding_id",
+        method = "put",
+        operation_id = "modify_user_role_binding"
+    )]
+    async fn modify_user_role_binding(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// The user.
+        user_id: Path<UserId>,
+        /// The role binding.
+        #[oai(name = "roleBinding_id")]
+        id: Path<RoleBindingId>,
+        exchange: Exchange,
+        body: Body<RoleBindingChange>,
+    ) -> Result<Answer<Modified>, Problem> {
+        modify(&caller, Some(user_id.0), id.0, &exchange, body).await
+    }
+
+    /// Revoke a role binding of a user
+    ///
+    /// Takes a role back. A local user of the account who loses its last one is deleted with its tokens. An account's last owner stays its owner.
+    #[oai(
+        path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings/:roleBinding_id",
+        method = "delete",
+        operation_id = "delete_user_role_binding"
+    )]
+    async fn delete_user_role_binding(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// The user.
+        user_id: Path<UserId>,
+        /// The role binding.
+        #[oai(name = "roleBinding_id")]
+        id: Path<RoleBindingId>,
+        exchange: Exchange,
+    ) -> Result<Answer<Deleted>, Problem> {
+        delete(&caller, Some(user_id.0), id.0, &exchange).await
+    }
+}
+
+pub(in crate::api) async fn modify(
+    caller: &Bearer,
+    of: Of,
+    id: RoleBindingId,
+    exchange: &Exchange,
+    body: Body<RoleBindingChange>,
+) -> Result<Answer<Modified>, Problem> {
+    caller.service.may_change_role_binding(caller, of, id).await?;
+    let (conditions, change) = exchange.read_change(body).await?;
+    let admit = |binding: &role_binding::RoleBinding| conditions.admit_put(&RoleBinding::from(binding.clone()).validators()?);
+    let binding = caller.service.modify_role_binding(caller, of, id, change.try_into()?, admit).await?;
+    exchange.modified(&RoleBinding::from(binding))
+}
+
+pub(in crate::api) async fn delete(caller: &Bearer, of: Of, id: RoleBindingId, exchange: &Exchange) -> Result<Answer<Deleted>, Problem> {
+    caller.service.may_change_role_binding(caller, of, id).await?;
+    let conditions = exchange.conditions()?;
+    let admit = |binding: &role_binding::RoleBinding| conditions.admit_delete(&RoleBinding::from(binding.clone()).validators()?);
+    caller.service.delete_role_binding(caller, of, id, admit).await?;
+    Ok(exchange.deleted())
+}
+
+type Of = Option<UserId>;
+
+pub(in crate::api) async fn retrieve(
+    caller: &Bearer,
+    of: Of,
+    id: RoleBindingId,
+    exchange: &Exchange,
+) -> Result<Answer<Retrieved<RoleBinding>>, Problem> {
+    let binding = caller.service.retrieve_role_binding(caller, of, id).await?;
+    exchange.retrieved(&RoleBinding::from(binding))
+}
+
+pub(in crate::api) async fn list(caller: &Bearer, of: Of, query: CollectionQuery) -> Result<Answer<Listed<RoleBinding>>, Problem> {
+    let (asked, mut items) = query.read::<RoleBinding>()?;
+    let page = caller.service.list_role_bindings(caller, of, &asked.selection, &mut |item| items.take(item)).await?;
+    Ok(asked.answer(items, page)?)
+}
+
+pub(in crate::api) async fn create(
+    caller: &Bearer,
+    of: Of,
+    exchange: &Exchange,
+    body: Body<NewRoleBinding>,
+) -> Result<Answer<Created<RoleBinding>>, Problem> {
+    caller.service.may_create_role_binding(caller, of).await?;
+    let new = exchange.read(body).await?.try_into()?;
+    let binding = RoleBinding::from(caller.service.create_role_binding(caller, of, new).await?);
+    exchange.created(&binding, &binding)
+}

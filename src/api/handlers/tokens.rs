@@ -1,0 +1,138 @@
+//! The operations on tokens (spec/contract/CONTRACT.md §7 and §9).
+
+use poem_openapi::{OpenApi, param::Path};
+
+use crate::{
+    api::{
+        request::{body::Body, collection::CollectionQuery, credentials::Bearer, responder::Exchange},
+        resources::token::{IssuedToken, NewToken, Token, TokenChange},
+        wire::{
+            answer::{Answer, Created, Deleted, Modified, Retrieved},
+            page::Listed,
+            problem::Problem,
+            resource::Resource,
+            scalar::ShownSecret,
+            tag::Tag,
+        },
+    },
+    domain::{
+        id::{AccountId, TokenId, UserId},
+        token,
+    },
+};
+
+/// The token operations.
+pub(in crate::api) struct Tokens;
+
+#[OpenApi(tag = "Tag::Tokens")]
+impl Tokens {
+    /// Retrieve a token
+    ///
+    /// Returns a token without its secret. With `If-None-Match` or `If-Modified-Since`, a token that the client has already is answered
+    /// with 304.
+    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/tokens/:token_id", method = "get", operation_id = "retrieve_token")]
+    async fn retrieve_token(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// Whose token it is.
+        user_id: Path<UserId>,
+        /// The token.
+        token_id: Path<TokenId>,
+        exchange: Exchange,
+    ) -> Result<Answer<Retrieved<Token>>, Problem> {
+        let token = caller.service.retrieve_token(&caller, user_id.0, token_id.0).await?;
+        exchange.retrieved(&token.into())
+    }
+
+    /// List tokens
+    ///
+    /// Returns the tokens of a user, oldest first unless `orderBy` says otherwise, a page at a time.
+    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/tokens", method = "get", operation_id = "list_tokens")]
+    async fn list_tokens(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// Whose tokens to list.
+        user_id: Path<UserId>,
+        query: CollectionQuery,
+    ) -> Result<Answer<Listed<Token>>, Problem> {
+        let (asked, mut items) = query.read::<Token>()?;
+        let page = caller.service.list_tokens(&caller, user_id.0, &asked.selection, &mut |item| items.take(item)).await?;
+        Ok(asked.answer(items, page)?)
+    }
+
+    /// Issue a token
+    ///
+    /// Makes a token for a user and answers with its secret. It is the only time that the secret is shown.
+    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/tokens", method = "post", operation_id = "create_token")]
+    async fn create_token(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// For whom to make the token.
+        user_id: Path<UserId>,
+        exchange: Exchange,
+        body: Body<NewToken>,
+    ) -> Result<Answer<Created<IssuedToken>>, Problem> {
+        caller.service.may_create_token(&caller, user_id.0).await?;
+        let new = exchange.read(body).await?.try_into()?;
+        let (token, secret) = caller.service.create_token(&caller, user_id.0, new).await?;
+        let token = Token::from(token);
+        exchange.created(&token, &IssuedToken { token: token.clone(), secret: ShownSecret(secret) })
+    }
+
+    /// Modify a token
+    ///
+    /// Changes the name or the labels of a token; what is left out stays. With `If-Match`, of several writers who have read the same
+    /// version just one wins.
+    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/tokens/:token_id", method = "put", operation_id = "modify_token")]
+    async fn modify_token(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// Whose token it is.
+        user_id: Path<UserId>,
+        /// The token.
+        token_id: Path<TokenId>,
+        exchange: Exchange,
+        body: Body<TokenChange>,
+    ) -> Result<Answer<Modified>, Problem> {
+        caller.service.may_change_token(&caller, user_id.0, token_id.0).await?;
+        let (conditions, change) = exchange.read_change(body).await?;
+        let admit = |token: &token::Token| conditions.admit_put(&Token::from(token.clone()).validators()?);
+        let token = caller.service.modify_token(&caller, user_id.0, token_id.0, change.try_into()?, admit).await?;
+        exchange.modified(&Token::from(token))
+    }
+
+    /// Revoke a token
+    ///
+    /// From the moment of the answer the token's secret is refused, everywhere and for ever.
+    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/tokens/:token_id", method = "delete", operation_id = "delete_token")]
+    async fn delete_token(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// Whose token it is.
+        user_id: Path<UserId>,
+        /// The token.
+        token_id: Path<TokenId>,
+        exchange: Exchange,
+    ) -> Result<Answer<Deleted>, Problem> {
+        caller.service.may_change_token(&caller, user_id.0, token_id.0).await?;
+        let conditions = exchange.conditions()?;
+        let admit = |token: &token::Token| conditions.admit_delete(&Token::from(token.clone()).validators()?);
+        caller.service.delete_token(&caller, user_id.0, token_id.0, admit).await?;
+        Ok(exchange.deleted())
+    }
+}

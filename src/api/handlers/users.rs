@@ -1,0 +1,124 @@
+//! The operations on users (spec/contract/CONTRACT.md §7 and §9).
+
+use poem_openapi::{OpenApi, param::Path};
+
+use crate::{
+    api::{
+        request::{body::Body, collection::CollectionQuery, credentials::Bearer, responder::Exchange},
+        resources::user::{NewUser, User, UserChange},
+        wire::{
+            answer::{Answer, Created, Deleted, Modified, Retrieved},
+            page::Listed,
+            problem::Problem,
+            resource::Resource,
+            tag::Tag,
+        },
+    },
+    domain::{
+        id::{AccountId, UserId},
+        user,
+    },
+};
+
+/// The user operations.
+pub(in crate::api) struct Users;
+
+#[OpenApi(tag = "Tag::Users")]
+impl Users {
+    /// Retrieve a user
+    ///
+    /// Returns a user of the account. With `If-None-Match` or `If-Modified-Since`, a user that the client has already is answered with 304.
+    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id", method = "get", operation_id = "retrieve_user")]
+    async fn retrieve_user(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// The user.
+        user_id: Path<UserId>,
+        exchange: Exchange,
+    ) -> Result<Answer<Retrieved<User>>, Problem> {
+        let user = caller.service.retrieve_user(&caller, user_id.0).await?;
+        exchange.retrieved(&User::from(user))
+    }
+
+    /// List users
+    ///
+    /// Returns the users of the account, oldest first unless `orderBy` says otherwise, a page at a time.
+    #[oai(path = "/accounts/:account_id/core/v1/users", method = "get", operation_id = "list_users")]
+    async fn list_users(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        query: CollectionQuery,
+    ) -> Result<Answer<Listed<User>>, Problem> {
+        let (asked, mut items) = query.read::<User>()?;
+        let page = caller.service.list_users(&caller, &asked.selection, &mut |item| items.take(item)).await?;
+        Ok(asked.answer(items, page)?)
+    }
+
+    /// Create a user
+    ///
+    /// Creates a user in the account. It can do nothing there until it has a role, and needs a token to do it with.
+    #[oai(path = "/accounts/:account_id/core/v1/users", method = "post", operation_id = "create_user")]
+    async fn create_user(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        exchange: Exchange,
+        body: Body<NewUser>,
+    ) -> Result<Answer<Created<User>>, Problem> {
+        caller.service.may_create_user(&caller)?;
+        let new = exchange.read(body).await?.try_into()?;
+        let user = User::from(caller.service.create_user(&caller, new).await?);
+        exchange.created(&user, &user)
+    }
+
+    /// Modify a user
+    ///
+    /// Changes what is given; what is left out stays. Suspending or disabling a user has all its tokens refused at once; lifting that makes them work again.
+    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id", method = "put", operation_id = "modify_user")]
+    async fn modify_user(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// The user.
+        user_id: Path<UserId>,
+        exchange: Exchange,
+        body: Body<UserChange>,
+    ) -> Result<Answer<Modified>, Problem> {
+        caller.service.may_modify_user(&caller, user_id.0).await?;
+        let (conditions, change) = exchange.read_change(body).await?;
+        let admit = |user: &user::User| conditions.admit_put(&User::from(user.clone()).validators()?);
+        let user = caller.service.modify_user(&caller, user_id.0, change.try_into()?, admit).await?;
+        exchange.modified(&User::from(user))
+    }
+
+    /// Delete a user
+    ///
+    /// Deletes a user with its tokens and role bindings. An account's last owner can't be deleted.
+    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id", method = "delete", operation_id = "delete_user")]
+    async fn delete_user(
+        &self,
+        caller: Bearer,
+        /// The account.
+        #[oai(name = "account_id")]
+        _account: Path<AccountId>,
+        /// The user.
+        user_id: Path<UserId>,
+        exchange: Exchange,
+    ) -> Result<Answer<Deleted>, Problem> {
+        caller.service.may_delete_user(&caller, user_id.0).await?;
+        let conditions = exchange.conditions()?;
+        let admit = |user: &user::User| conditions.admit_delete(&User::from(user.clone()).validators()?);
+        caller.service.delete_user(&caller, user_id.0, admit).await?;
+        Ok(exchange.deleted())
+    }
+}

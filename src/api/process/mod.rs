@@ -1,0 +1,4 @@
+//! Operations about the process itself: health, and metrics.
+
+pub(in crate::api) mod health;
+pub mod metrics;

@@ -1,0 +1,136 @@
+//! What handlers need of a request beside its path and body, and the answers that they give with it.
+
+use poem::{
+    FromRequest, Request, RequestBody,
+    http::{HeaderMap, StatusCode, header, uri::Authority},
+};
+
+use super::{
+    body::Body,
+    context::Shared,
+    preconditions::{Conditions, Freshness},
+    routed::Admitted,
+};
+use crate::{
+    api::wire::{
+        answer::{Answer, Created, Deleted, Modified, Retrieved},
+        json::{JSON, to_json},
+        problem::Problem,
+        resource::{Draft, Resource, Shown},
+    },
+    service::FieldError,
+};
+
+/// A request, seen from a handler.
+pub(in crate::api) struct Exchange {
+    media_type: String,
+    headers: HeaderMap,
+    /// The URL of the collection or resource that is asked, without its query.
+    url: String,
+}
+
+impl<'a> FromRequest<'a> for Exchange {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let admitted = Admitted::of(request)?;
+        let url = format!("{}{}", base_url(request)?, admitted.path);
+        let media_type = admitted.media_type.unwrap_or_else(|| JSON.to_owned());
+        Ok(Self { media_type, headers: request.headers().clone(), url })
+    }
+}
+
+impl Exchange {
+    /// 200, or 304 if the client has it.
+    ///
+    /// # Errors
+    /// When conditional headers are malformed or don't hold.
+    pub fn retrieved<T: Resource>(&self, resource: &T) -> Result<Answer<Retrieved<T>>, Problem> {
+        let mut faults = vec![];
+        let conditions = Conditions::read(&self.headers, &mut faults);
+        refuse(faults)?;
+        let validators = resource.validators()?;
+        let fresh = conditions.freshness(&validators)? == Freshness::Send;
+        let answer = Answer::new(if fresh { StatusCode::OK } else { StatusCode::NOT_MODIFIED })
+            .validated(&validators)
+            .dated(&validators)
+            .with(header::VARY, "Accept");
+        Ok(if fresh { answer.body(&self.media_type, to_json(resource)?) } else { answer })
+    }
+
+    /// 201. `stored` is what the next `GET` answers; `shown` may hold more, this once.
+    ///
+    /// # Errors
+    /// When the resource can't be written as JSON.
+    pub fn created<T: Shown>(&self, stored: &T::Resource, shown: &T) -> Result<Answer<Created<T>>, Problem> {
+        Ok(Answer::new(StatusCode::CREATED)
+            .validated(&stored.validators()?)
+            .with(header::VARY, "Accept")
+            .with(header::LOCATION, &format!("{}/{}", self.url, stored.id()))
+            .body(&self.media_type, to_json(shown)?))
+    }
+
+    /// 204 with the new entity tag.
+    ///
+    /// # Errors
+    /// When the resource can't be written as JSON.
+    #[expect(clippy::unused_self, reason = "all answers come from the exchange")]
+    pub fn modified<T: Resource>(&self, resource: &T) -> Result<Answer<Modified>, Problem> {
+        Ok(Answer::new(StatusCode::NO_CONTENT).validated(&resource.validators()?))
+    }
+
+    /// 204.
+    #[expect(clippy::unused_self, reason = "all answers come from the exchange")]
+    pub fn deleted(&self) -> Answer<Deleted> {
+        Answer::new(StatusCode::NO_CONTENT)
+    }
+
+    /// Reads the body of a `POST`.
+    ///
+    /// # Errors
+    /// When the headers or the body are malformed.
+    pub async fn read<T: Draft>(&self, body: Body<T>) -> Result<T, Problem> {
+        let mut faults = vec![];
+        Body::<T>::check_content_type(&self.headers, &mut faults);
+        refuse(faults)?;
+        body.read().await
+    }
+
+    /// Reads the conditions and the body of a `PUT`.
+    ///
+    /// # Errors
+    /// When the headers or the body are malformed.
+    pub async fn read_change<T: Draft>(&self, body: Body<T>) -> Result<(Conditions, T), Problem> {
+        let mut faults = vec![];
+        Body::<T>::check_content_type(&self.headers, &mut faults);
+        let conditions = Conditions::read(&self.headers, &mut faults);
+        refuse(faults)?;
+        Ok((conditions, body.read().await?))
+    }
+
+    /// Reads the conditions of a `DELETE`.
+    ///
+    /// # Errors
+    /// When they are malformed.
+    pub fn conditions(&self) -> Result<Conditions, Problem> {
+        let mut faults = vec![];
+        let conditions = Conditions::read(&self.headers, &mut faults);
+        refuse(faults)?;
+        Ok(conditions)
+    }
+}
+
+fn refuse(faults: Vec<FieldError>) -> Result<(), Problem> {
+    if faults.is_empty() { Ok(()) } else { Err(Problem::InvalidHeaders(faults)) }
+}
+
+/// Under which URL the client reaches us: as configured, else as the request says, else as the connection does.
+pub(in crate::api) fn base_url(request: &Request) -> Result<String, Problem> {
+    if let Some(url) = &Shared::of(request)?.public_url {
+        return Ok(url.as_str().to_owned());
+    }
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    let named = request.uri().authority().cloned().or_else(|| host?.parse::<Authority>().ok());
+    // An authority may carry a user name, which no URL of ours repeats.
+    let named = named.filter(|authority| !authority.as_str().contains('@')).map(|authority| authority.to_string());
+    let local = || request.local_addr().as_socket_addr().map_or_else(|| "localhost".to_owned(), ToString::to_string);
+    Ok(format!("{}://{}", request.scheme(), named.unwrap_or_else(local)))
+}

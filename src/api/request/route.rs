@@ -1,0 +1,110 @@
+//! Which operations there are, read from the document: what it says is what holds.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use poem::http::Method;
+use utoipa::openapi::{OpenApi, RefOr, path::ParameterIn};
+
+use crate::{
+    api::operations::{self, Shape},
+    domain::id::parse_identifier,
+};
+
+/// An operation, as far as the gate goes.
+#[derive(Debug)]
+pub(in crate::api) struct Operation {
+    /// What the table of operations says of it.
+    pub row: &'static operations::Operation,
+    /// The query parameters that it has.
+    pub query: Vec<String>,
+    /// The media types of its success.
+    pub offers: Vec<String>,
+}
+
+/// A path of the document and its methods.
+#[derive(Debug)]
+pub(in crate::api) struct Route {
+    /// As the document spells it.
+    pub template: String,
+    methods: BTreeMap<String, Operation>,
+}
+
+/// All paths.
+#[derive(Debug)]
+pub(in crate::api) struct Routes(Vec<Arc<Route>>);
+
+impl Routes {
+    /// Reads the document.
+    pub fn of(document: &OpenApi) -> Self {
+        let routes = document.paths.paths.iter().map(|(template, item)| {
+            let methods = [("GET", &item.get), ("PUT", &item.put), ("POST", &item.post), ("DELETE", &item.delete)];
+            let methods = methods.into_iter().filter_map(|(method, operation)| {
+                let operation = operation.as_ref()?;
+                let row = operations::Operation::named(operation.operation_id.as_deref()?)?;
+                let query = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+                    RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => Some(parameter.name.clone()),
+                    _ => None,
+                });
+                let success = ["200", "201"].iter().find_map(|status| operation.responses.responses.get(*status));
+                let offers = match success {
+                    Some(RefOr::T(response)) => response.content.keys().cloned().collect(),
+                    _ => vec![],
+                };
+                Some((method.to_owned(), Operation { row, query: query.collect(), offers }))
+            });
+            Arc::new(Route { template: template.clone(), methods: methods.collect() })
+        });
+        Self(routes.collect())
+    }
+
+    /// The route of a path. Parameters match any one segment that isn't empty; all else matches to the letter.
+    pub fn find(&self, path: &str) -> Option<Arc<Route>> {
+        let found = self.0.iter().find(|route| {
+            let mut given = path.split('/');
+            let fits = route.template.split('/').all(|wanted| match given.next() {
+                Some(segment) if wanted.starts_with('{') => !segment.is_empty(),
+                segment => segment == Some(wanted),
+            });
+            fits && given.next().is_none()
+        });
+        found.cloned()
+    }
+}
+
+impl Route {
+    /// The path with the nil UUID in place of every malformed identifier. Such a one names nothing, which is just what the nil UUID
+    /// does: so neither the answer nor the order of checks tells it from an unknown one (spec/contract/CONTRACT.md §2, §3). `None` where all are
+    /// well-formed.
+    pub fn repaired(&self, path: &str) -> Option<String> {
+        let nil = uuid::Uuid::nil().to_string();
+        let mut malformed = false;
+        let segments: Vec<&str> = self
+            .template
+            .split('/')
+            .zip(path.split('/'))
+            .map(|(wanted, given)| {
+                let good = !wanted.starts_with('{') || parse_identifier(given).is_some();
+                malformed |= !good;
+                if good { given } else { &nil }
+            })
+            .collect();
+        malformed.then(|| segments.join("/"))
+    }
+
+    /// The operation of a method; `HEAD` is that of `GET`.
+    pub fn operation(&self, method: &Method) -> Option<&Operation> {
+        self.methods.get(if *method == Method::HEAD { "GET" } else { method.as_str() })
+    }
+
+    /// Whether one of its operations says whether a token is good.
+    pub fn verifies(&self) -> bool {
+        self.methods.values().any(|operation| operation.row.shape == Shape::Ask)
+    }
+
+    /// For `Allow`.
+    pub fn allowed(&self) -> String {
+        let methods = self.methods.keys().map(String::as_str);
+        let head = self.methods.contains_key("GET").then_some("HEAD");
+        methods.chain(head).collect::<Vec<_>>().join(", ")
+    }
+}

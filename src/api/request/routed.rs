@@ -1,0 +1,30 @@
+//! What the gate has found out about a request, for its handler.
+
+use poem::{FromRequest, Request, RequestBody};
+
+use super::query::Query;
+use crate::{api::wire::problem::Problem, service::Error};
+
+/// What the gate has found out about a request, for its handler.
+#[derive(Debug, Clone, Default)]
+pub(in crate::api) struct Admitted {
+    /// The path, as the client sent it.
+    pub path: String,
+    /// The decoded query.
+    pub query: Query,
+    /// The media type that the client prefers among those that the operation offers.
+    pub media_type: Option<String>,
+}
+
+impl Admitted {
+    /// What the gate has given the request to carry.
+    pub fn of(request: &Request) -> Result<Self, Problem> {
+        request.data().cloned().ok_or_else(|| Error::internal("an operation stands outside the gate").into())
+    }
+}
+
+impl<'a> FromRequest<'a> for Admitted {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        Ok(Self::of(request)?)
+    }
+}

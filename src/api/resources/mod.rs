@@ -1,0 +1,8 @@
+//! The resources of the contract as clients see and send them, one file per noun.
+
+pub(in crate::api) mod account;
+pub(in crate::api) mod event;
+pub(in crate::api) mod postal_address;
+pub(in crate::api) mod role_binding;
+pub(in crate::api) mod token;
+pub(in crate::api) mod user;

@@ -1,0 +1,76 @@
+//! What every resource is on the wire, and the kinds of answers about one (spec/contract/CONTRACT.md §4).
+
+use poem_openapi::types::{ParseFromJSON, Type};
+use serde::Serialize;
+
+use super::{
+    json::to_json,
+    metadata::Metadata,
+    validators::{Validators, etag},
+};
+use crate::{domain::collection::Field, service::Result};
+
+/// A resource as clients see it.
+pub(in crate::api) trait Resource: Type + Serialize {
+    /// Its media type with `+json`, spelled as published.
+    const MEDIA_TYPE: &'static str;
+    /// The `type` of a collection of it.
+    const COLLECTION_TYPE: &'static str;
+    /// The `version` of it and of a collection of it.
+    const VERSION: &'static str;
+    /// What filters, orders and includes may name.
+    fn fields() -> &'static [Field];
+    /// Its id.
+    fn id(&self) -> &str;
+    /// Its history.
+    fn metadata(&self) -> &Metadata;
+
+    /// What conditional requests are held against: the MD5 of its JSON, and its last modification.
+    ///
+    /// # Errors
+    /// When the resource can't be written as JSON.
+    fn validators(&self) -> Result<Validators> {
+        Ok(Validators { etag: etag(&to_json(self)?), modified_at: self.metadata().modification_timestamp.0 })
+    }
+}
+
+/// `resource!(Token, "token", "1.0", FIELDS, NewToken, TokenChange)`: what `application/astra-token` is, and which bodies ask for it. The
+/// resource has the members `id` and `metadata`.
+macro_rules! resource {
+    ($resource:ident, $name:literal, $version:literal, $fields:expr $(, $draft:ident)*) => {
+        impl crate::api::wire::resource::Resource for $resource {
+            const MEDIA_TYPE: &'static str = concat!("application/astra-", $name, "+json");
+            const COLLECTION_TYPE: &'static str = concat!("application/astra-", $name, "s");
+            const VERSION: &'static str = $version;
+
+            fn fields() -> &'static [crate::domain::collection::Field] {
+                $fields
+            }
+
+            fn id(&self) -> &str {
+                &self.id.0
+            }
+
+            fn metadata(&self) -> &crate::api::wire::metadata::Metadata {
+                &self.metadata
+            }
+        }
+
+        $(impl crate::api::wire::resource::Draft for $draft {
+            const MEDIA_TYPE: &'static str = <$resource as crate::api::wire::resource::Resource>::MEDIA_TYPE;
+        })*
+    };
+}
+pub(in crate::api) use resource;
+
+/// A resource as the answer shows it that creates it: it may hold more than later answers, this once.
+pub(in crate::api) trait Shown: Type + Serialize {
+    /// What later answers hold.
+    type Resource: Resource;
+}
+
+/// A resource in a request.
+pub(in crate::api) trait Draft: ParseFromJSON {
+    /// Its media type with `+json`.
+    const MEDIA_TYPE: &'static str;
+}

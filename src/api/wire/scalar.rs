@@ -1,0 +1,263 @@
+//! Strings with a form: how identifiers, instants and constants look in JSON, in paths and in the document.
+
+use std::borrow::Cow;
+
+use poem_openapi::{
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+    types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
+};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::domain::{
+    clock::Timestamp,
+    id::{AccountId, EventId, RoleBindingId, TokenId, UserId},
+    secret::Secret,
+};
+
+/// spec/contract/CONTRACT.md §3, as one pattern.
+pub(in crate::api) const IDENTIFIER: &str = "^([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\
+    |[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|0{8}-0{4}-0{4}-0{4}-0{12})$";
+/// The published `type_astra_time`.
+const TIME: &str = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.,][0-9]{1,9})?Z$";
+/// The published `type_base64_data`.
+const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
+
+/// Implements what poem-openapi wants of a type that is a string, registered under a name or written out where it's used.
+macro_rules! string_type {
+    ($type:ty, $name:expr, $schema_ref:expr $(, register $schema:expr)?) => {
+        impl Type for $type {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+
+            fn name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn schema_ref() -> MetaSchemaRef {
+                $schema_ref
+            }
+
+            $(fn register(registry: &mut Registry) {
+                registry.create_schema::<$type, _>($name.to_owned(), |_| $schema);
+            })?
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(self.as_raw_value().into_iter())
+            }
+        }
+
+        impl ToJSON for $type {
+            fn to_json(&self) -> Option<Value> {
+                serde_json::to_value(self).ok()
+            }
+        }
+    };
+}
+pub(in crate::api) use string_type;
+
+/// A string of that form, with a description.
+fn formed(pattern: &str, description: &'static str) -> MetaSchema {
+    MetaSchema { pattern: Some(pattern.to_owned()), description: Some(description), ..MetaSchema::new("string") }
+}
+
+/// One of these strings. Clients generated from the document get an enumeration that is called like the Rust type.
+pub(in crate::api) fn one_of(values: &[&str], doc: &'static str) -> MetaSchema {
+    let values = values.iter().map(|value| Value::from(*value)).collect();
+    MetaSchema { enum_items: values, description: Some(doc.trim_ascii_start()), ..MetaSchema::new("string") }
+}
+
+pub(in crate::api) fn text<T: Type>(value: Option<Value>) -> Result<String, ParseError<T>> {
+    match value {
+        Some(Value::String(text)) => Ok(text),
+        other => Err(ParseError::expected_type(other.unwrap_or_default())),
+    }
+}
+
+/// An identifier in a body.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Identifier(pub String);
+
+string_type!(Identifier, "Identifier", MetaSchemaRef::Reference("Identifier".to_owned()), register formed(IDENTIFIER, "A lower-case UUID of version 4 or 5, or the nil UUID."));
+
+impl ParseFromJSON for Identifier {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        text(value).map(Self)
+    }
+}
+
+impl<T: ToString> From<T> for Identifier {
+    fn from(id: T) -> Self {
+        Self(id.to_string())
+    }
+}
+
+/// An instant in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Time(pub Timestamp);
+
+string_type!(Time, "Time", MetaSchemaRef::Reference("Time".to_owned()), register formed(TIME, "An instant: RFC 3339, UTC, with microseconds."));
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl ParseFromJSON for Time {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        // The form admits days that no month has; in requests it doesn't matter, for instants in them are ignored (spec/contract/CONTRACT.md §6).
+        let at = Timestamp::parse(&text(value)?).map_or(Timestamp::from_micros(0), |(at, _)| at);
+        Ok(Self(at))
+    }
+}
+
+/// A bearer secret, in the one body that shows it.
+#[derive(Debug, Clone)]
+pub struct ShownSecret(pub Secret);
+
+string_type!(ShownSecret, "Secret", MetaSchemaRef::Reference("Secret".to_owned()), register formed(BASE64, "A bearer token. It is shown this once; the server keeps no more than a digest of it."));
+
+impl Serialize for ShownSecret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose())
+    }
+}
+
+impl ParseFromJSON for ShownSecret {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        Secret::parse(&text(value)?).map(Self).map_err(ParseError::custom)
+    }
+}
+
+/// An opaque position in a collection.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Continuation(pub String);
+
+string_type!(Continuation, "Continuation", MetaSchemaRef::Reference("Continuation".to_owned()), register formed(BASE64, "Where the next page begins. Opaque: send it back as it is."));
+
+impl ParseFromJSON for Continuation {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        text(value).map(Self)
+    }
+}
+
+/// An identifier in a path. The gate lets none through that is malformed.
+macro_rules! path_identifiers {
+    ($($id:ty),*) => {$(
+        impl Type for $id {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+
+            fn name() -> Cow<'static, str> {
+                Identifier::name()
+            }
+
+            fn schema_ref() -> MetaSchemaRef {
+                Identifier::schema_ref()
+            }
+
+            fn register(registry: &mut Registry) {
+                Identifier::register(registry);
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(self.as_raw_value().into_iter())
+            }
+        }
+
+        impl ParseFromParameter for $id {
+            fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+                value.parse().map_err(ParseError::custom)
+            }
+        }
+    )*};
+}
+
+path_identifiers!(AccountId, UserId, TokenId, RoleBindingId, EventId);
+
+/// `constant!(TokenType = "application/astra-token")`: a string that has one value in answers, and those listed in requests.
+macro_rules! constant {
+    ($(#[doc = $doc:literal])* $name:ident = $answer:literal $(or $other:literal)*) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $name;
+
+        const _: () = {
+            #[allow(unused_imports, clippy::allow_attributes, reason = "what the macro below names")]
+            use poem_openapi::{
+                registry::{MetaSchemaRef, Registry},
+                types::{ParseFromJSON, ParseResult, ToJSON, Type},
+            };
+            use {serde_json::Value, std::borrow::Cow};
+
+            crate::api::wire::scalar::string_type!($name, stringify!($name), MetaSchemaRef::Reference(stringify!($name).to_owned()), register
+                crate::api::wire::scalar::one_of(&[$answer, $($other),*], concat!($($doc),*)));
+
+            impl serde::Serialize for $name {
+                fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    serializer.serialize_str($answer)
+                }
+            }
+
+            impl ParseFromJSON for $name {
+                fn parse_from_json(_: Option<Value>) -> ParseResult<Self> {
+                    Ok(Self)
+                }
+            }
+        };
+    };
+}
+pub(in crate::api) use constant;
+
+/// `choice!(Role = "viewer", "member")`: a string that has one of these values.
+macro_rules! choice {
+    ($(#[doc = $doc:literal])* $name:ident = $first:literal $(, $other:literal)*) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        const _: () = {
+            #[allow(unused_imports, clippy::allow_attributes, reason = "what the macro below names")]
+            use poem_openapi::{
+                registry::{MetaSchemaRef, Registry},
+                types::{ParseFromJSON, ParseResult, ToJSON, Type},
+            };
+            use {serde_json::Value, std::borrow::Cow};
+
+            crate::api::wire::scalar::string_type!($name, stringify!($name), MetaSchemaRef::Reference(stringify!($name).to_owned()), register
+                crate::api::wire::scalar::one_of(&[$first, $($other),*], concat!($($doc),*)));
+
+            impl ParseFromJSON for $name {
+                fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+                    crate::api::wire::scalar::text(value).map(Self)
+                }
+            }
+
+            impl<T: ToString> From<T> for $name {
+                fn from(value: T) -> Self {
+                    Self(value.to_string())
+                }
+            }
+        };
+    };
+}
+pub(in crate::api) use choice;
+
+choice!(
+    /// Yes or no, as text.
+    Flag = "true", "false"
+);

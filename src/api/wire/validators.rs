@@ -1,0 +1,29 @@
+//! What conditional requests compare: an entity tag and a time of modification (RFC 9110 §8.8).
+
+use std::time::UNIX_EPOCH;
+
+use md5::{Digest as _, Md5};
+
+use crate::domain::clock::Timestamp;
+
+pub(in crate::api) fn etag(json: &[u8]) -> String {
+    let mut tag = "\"".to_owned();
+    for byte in Md5::digest(json) {
+        tag += &format!("{byte:02x}");
+    }
+    tag + "\""
+}
+
+/// What a condition is held against.
+pub(in crate::api) struct Validators {
+    /// A strong entity tag, with its quotes.
+    pub etag: String,
+    /// When the representation last changed.
+    pub modified_at: Timestamp,
+}
+
+/// Writes an HTTP date.
+pub(in crate::api) fn http_date(at: Timestamp) -> String {
+    let seconds = u64::try_from(at.seconds()).unwrap_or_default();
+    httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(seconds))
+}
