@@ -10,7 +10,7 @@ use utoipa::openapi::{
     path::{Operation, PathItem},
 };
 
-use crate::api::operations::{self, Noun, Shape};
+use crate::api::operations::{self, Noun, Shape, Within};
 
 /// The id of what was created.
 const NEW_ID: &str = "$response.body#/id";
@@ -61,7 +61,7 @@ impl Target {
 
     /// A role binding names its parties in its body, too.
     fn body(&self) -> Option<Value> {
-        (self.row.shape == Shape::Create && self.row.noun == Noun::RoleBinding).then(|| {
+        (self.row.shape == Shape::Create && self.row.noun == Noun::RoleBinding && self.row.within == Within::User).then(|| {
             json!({ "type": "application/astra-roleBinding", "version": "1.1", "userID": NEW_ID,
                 "accountID": "$request.path.account_id", "role": "member" })
         })
