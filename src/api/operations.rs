@@ -90,65 +90,69 @@ pub struct Operation {
     own_problems: &'static [Problem],
 }
 
-/// All operations.
+/// `table! { id shape noun within action errors [problems]; … }`
+macro_rules! table {
+    ($($id:ident $shape:ident $noun:ident $within:ident $action:ident $errors:ident [$($problem:ident),*];)*) => {
+        /// All operations.
+        pub const TABLE: &[Operation] = &[$(Operation {
+            id: stringify!($id),
+            shape: Shape::$shape,
+            noun: Noun::$noun,
+            within: Within::$within,
+            action: table!(@action $action),
+            errors: Errors::$errors,
+            own_problems: &[$(Problem::$problem),*],
+        },)*];
+    };
+    (@action None) => { None };
+    (@action $action:ident) => { Some(Action::$action) };
+}
+
 #[rustfmt::skip]
-pub const TABLE: &[Operation] = {
-    use {Noun::*, Shape::*, Within as In};
-    use Action::*;
-    use Problem::*;
-    &[
-        resource("retrieve_token",             Retrieve, Token,       In::User,    Some(ReadTokens)),
-        resource("modify_token",               Modify,   Token,       In::User,    Some(ChangeTokens)),
-        resource("delete_token",               Delete,   Token,       In::User,    Some(ChangeTokens)),
-        resource("list_tokens",                List,     Token,       In::User,    Some(ReadTokens)),
-        resource("create_token",               Create,   Token,       In::User,    Some(CreateTokens)),
-        resource("retrieve_user",              Retrieve, User,        In::Account, Some(ReadPeople)),
-        resource("modify_user",                Modify,   User,        In::Account, Some(ModifyProfile)),
-        resource("delete_user",                Delete,   User,        In::Account, Some(AdministerUsers)),
-        resource("list_users",                 List,     User,        In::Account, Some(ReadPeople)),
-        resource("create_user",                Create,   User,        In::Account, Some(AdministerUsers)),
-        resource("retrieve_role_binding",      Retrieve, RoleBinding, In::Account, Some(ReadPeople)),
-        resource("modify_role_binding",        Modify,   RoleBinding, In::Account, Some(ChangeRoleBindings)),
-        resource("delete_role_binding",        Delete,   RoleBinding, In::Account, Some(ChangeRoleBindings)),
-        resource("list_role_bindings",         List,     RoleBinding, In::Account, Some(ReadPeople)),
-        resource("create_role_binding",        Create,   RoleBinding, In::Account, Some(ChangeRoleBindings)),
-        resource("retrieve_user_role_binding", Retrieve, RoleBinding, In::User,    Some(ReadPeople)),
-        resource("modify_user_role_binding",   Modify,   RoleBinding, In::User,    Some(ChangeRoleBindings)),
-        resource("delete_user_role_binding",   Delete,   RoleBinding, In::User,    Some(ChangeRoleBindings)),
-        resource("list_user_role_bindings",    List,     RoleBinding, In::User,    Some(ReadPeople)),
-        resource("create_user_role_binding",   Create,   RoleBinding, In::User,    Some(ChangeRoleBindings)),
-        resource("retrieve_account",           Retrieve, Account,     In::Nothing, Some(ReadAccount)),
-        resource("modify_account",             Modify,   Account,     In::Nothing, Some(ChangeAccount)),
-        resource("delete_account",             Delete,   Account,     In::Nothing, Some(ChangeAccount)),
-        resource("list_accounts",              List,     Account,     In::Nothing, None),
-        resource("create_account",             Create,   Account,     In::Nothing, Some(ChangeAccount)),
-        resource("retrieve_event",             Retrieve, Event,       In::Account, Some(ReadEvents)),
-        resource("list_events",                List,     Event,       In::Account, Some(ReadEvents)),
-        secret("verify_token",           Ask, None,                   Errors::Bare,    &[MissingToken, Forbidden, Internal, Unavailable]),
-        secret("who_am_i",               Ask, None,                   Errors::Problem, &[UnsupportedQuery, MissingToken, InvalidToken, TooManyFailures, Internal, Unavailable]),
-        secret("revoke_presented_token", Act, None,                   Errors::Problem, &[UnsupportedQuery, MissingToken, InvalidToken, TooManyFailures, Internal, Unavailable]),
-        secret("introspect_token",       Ask, Some(IntrospectTokens), Errors::OAuth,   &[NotTheSchema, MissingToken, InvalidToken, Forbidden, TooLarge, TooManyFailures, Internal, Unavailable]),
-        secret("revoke_token",           Act, None,                   Errors::OAuth,   &[NotTheSchema, TooLarge, Internal, Unavailable]),
-        secret("report_leaks",           Act, None,                   Errors::Problem, &[UnsupportedQuery, NotJson, NotTheSchema, InvalidHeaders, TooLarge, Internal, Unavailable, TooManyFailures]),
-        server("explain_problem", Explain, Noun::Explanation, &[UnsupportedQuery, NotFound]),
-        server("check_health",    Check,   Process,       &[]),
-        server("check_readiness", Check,   Process,       &[]),
-    ]
-};
-
-/// An operation on the contract's resources.
-const fn resource(id: &'static str, shape: Shape, noun: Noun, within: Within, action: Option<Action>) -> Operation {
-    Operation { id, shape, noun, within, action, errors: Errors::Problem, own_problems: &[] }
-}
-
-/// An operation on the secret that somebody presents or sends.
-const fn secret(id: &'static str, shape: Shape, action: Option<Action>, errors: Errors, own_problems: &'static [Problem]) -> Operation {
-    Operation { id, shape, noun: Noun::Token, within: Within::Nothing, action, errors, own_problems }
-}
-
-/// An operation on the server itself, open to everyone.
-const fn server(id: &'static str, shape: Shape, noun: Noun, own_problems: &'static [Problem]) -> Operation {
-    Operation { id, shape, noun, within: Within::Nothing, action: None, errors: Errors::Problem, own_problems }
+table! {
+    // id                        shape    noun        within  action             errors
+    retrieve_token              Retrieve Token       User    ReadTokens         Problem [];
+    modify_token                Modify   Token       User    ChangeTokens       Problem [];
+    delete_token                Delete   Token       User    ChangeTokens       Problem [];
+    list_tokens                 List     Token       User    ReadTokens         Problem [];
+    create_token                Create   Token       User    CreateTokens       Problem [];
+    retrieve_user               Retrieve User        Account ReadPeople         Problem [];
+    modify_user                 Modify   User        Account ModifyProfile      Problem [];
+    delete_user                 Delete   User        Account AdministerUsers    Problem [];
+    list_users                  List     User        Account ReadPeople         Problem [];
+    create_user                 Create   User        Account AdministerUsers    Problem [];
+    retrieve_role_binding       Retrieve RoleBinding Account ReadPeople         Problem [];
+    modify_role_binding         Modify   RoleBinding Account ChangeRoleBindings Problem [];
+    delete_role_binding         Delete   RoleBinding Account ChangeRoleBindings Problem [];
+    list_role_bindings          List     RoleBinding Account ReadPeople         Problem [];
+    create_role_binding         Create   RoleBinding Account ChangeRoleBindings Problem [];
+    retrieve_user_role_binding  Retrieve RoleBinding User    ReadPeople         Problem [];
+    modify_user_role_binding    Modify   RoleBinding User    ChangeRoleBindings Problem [];
+    delete_user_role_binding    Delete   RoleBinding User    ChangeRoleBindings Problem [];
+    list_user_role_bindings     List     RoleBinding User    ReadPeople         Problem [];
+    create_user_role_binding    Create   RoleBinding User    ChangeRoleBindings Problem [];
+    retrieve_account            Retrieve Account     Nothing ReadAccount        Problem [];
+    modify_account              Modify   Account     Nothing ChangeAccount      Problem [];
+    delete_account              Delete   Account     Nothing ChangeAccount      Problem [];
+    list_accounts               List     Account     Nothing None               Problem [];
+    create_account              Create   Account     Nothing ChangeAccount      Problem [];
+    retrieve_event              Retrieve Event       Account ReadEvents         Problem [];
+    list_events                 List     Event       Account ReadEvents         Problem [];
+    verify_token                Ask      Token       Nothing None               Bare   
+        [MissingToken, Forbidden, Internal, Unavailable];
+    who_am_i                    Ask      Token       Nothing None               Problem
+        [UnsupportedQuery, MissingToken, InvalidToken, TooManyFailures, Internal, Unavailable];
+    revoke_presented_token      Act      Token       Nothing None               Problem
+        [UnsupportedQuery, MissingToken, InvalidToken, TooManyFailures, Internal, Unavailable];
+    introspect_token            Ask      Token       Nothing IntrospectTokens   OAuth  
+        [NotTheSchema, MissingToken, InvalidToken, Forbidden, TooLarge, TooManyFailures, Internal, Unavailable];
+    revoke_token                Act      Token       Nothing None               OAuth  
+        [NotTheSchema, TooLarge, Internal, Unavailable];
+    report_leaks                Act      Token       Nothing None               Problem
+        [UnsupportedQuery, NotJson, NotTheSchema, InvalidHeaders, TooLarge, Internal, Unavailable, TooManyFailures];
+    explain_problem             Explain  Explanation Nothing None               Problem [UnsupportedQuery, NotFound];
+    check_health                Check    Process     Nothing None               Problem [];
+    check_readiness             Check    Process     Nothing None               Problem [];
 }
 
 impl Operation {
@@ -206,64 +210,64 @@ impl Operation {
     }
 }
 
-const LIST_PROBLEMS: &[Problem] = {
-    use Problem::*;
-    &[InvalidQuery, UnsupportedQuery, MissingToken, InvalidToken, Forbidden, NotFound, NotAcceptable, Internal, Unavailable]
-};
-const RETRIEVE_PROBLEMS: &[Problem] = {
-    use Problem::*;
-    &[
-        UnsupportedQuery,
-        InvalidHeaders,
-        MissingToken,
-        InvalidToken,
-        Forbidden,
-        NotFound,
-        NotAcceptable,
-        PreconditionFailed,
-        Internal,
-        Unavailable,
-    ]
-};
-const CREATE_PROBLEMS: &[Problem] = {
-    use Problem::*;
-    &[
-        UnsupportedQuery,
-        NotJson,
-        NotTheSchema,
-        InvalidFields,
-        InvalidHeaders,
-        MissingToken,
-        InvalidToken,
-        Forbidden,
-        NotFound,
-        NotAcceptable,
-        Conflict,
-        TooLarge,
-        Internal,
-        Unavailable,
-    ]
-};
-const MODIFY_PROBLEMS: &[Problem] = {
-    use Problem::*;
-    &[
-        UnsupportedQuery,
-        NotJson,
-        NotTheSchema,
-        InvalidFields,
-        InvalidHeaders,
-        MissingToken,
-        InvalidToken,
-        Forbidden,
-        NotFoundToChange,
-        Conflict,
-        PreconditionFailed,
-        TooLarge,
-        Internal,
-        Unavailable,
-    ]
-};
-const DELETE_PROBLEMS: &[Problem] = {
-    use Problem::*;
-    &[UnsupportedQuery, InvalidHeaders, MissingToken, InvalidToken, Forbidden, NotFoundToChange, PreconditionFailed, Internal, Unavailable]
-};
+macro_rules! kinds {
+    ($($kind:ident),* $(,)?) => { &[$(Problem::$kind),*] };
+}
+
+const LIST_PROBLEMS: &[Problem] =
+    kinds![InvalidQuery, UnsupportedQuery, MissingToken, InvalidToken, Forbidden, NotFound, NotAcceptable, Internal, Unavailable];
+const RETRIEVE_PROBLEMS: &[Problem] = kinds![
+    UnsupportedQuery,
+    InvalidHeaders,
+    MissingToken,
+    InvalidToken,
+    Forbidden,
+    NotFound,
+    NotAcceptable,
+    PreconditionFailed,
+    Internal,
+    Unavailable
+];
+const CREATE_PROBLEMS: &[Problem] = kinds![
+    UnsupportedQuery,
+    NotJson,
+    NotTheSchema,
+    InvalidFields,
+    InvalidHeaders,
+    MissingToken,
+    InvalidToken,
+    Forbidden,
+    NotFound,
+    NotAcceptable,
+    Conflict,
+    TooLarge,
+    Internal,
+    Unavailable
+];
+const MODIFY_PROBLEMS: &[Problem] = kinds![
+    UnsupportedQuery,
+    NotJson,
+    NotTheSchema,
+    InvalidFields,
+    InvalidHeaders,
+    MissingToken,
+    InvalidToken,
+    Forbidden,
+    NotFoundToChange,
+    Conflict,
+    PreconditionFailed,
+    TooLarge,
+    Internal,
+    Unavailable
+];
+const DELETE_PROBLEMS: &[Problem] = kinds![
+    UnsupportedQuery,
+    InvalidHeaders,
+    MissingToken,
+    InvalidToken,
+    Forbidden,
+    NotFoundToChange,
+    PreconditionFailed,
+    Internal,
+    Unavailable
+];

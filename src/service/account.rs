@@ -7,7 +7,9 @@ use super::{
     caller::{Caller, Identity},
     change::Others,
     error::Faults,
+    permit::{ChangeAccount, CreateAccount, Permit, PermitOfIdentity},
     policy::Action,
+    precondition::Precondition,
     token,
 };
 use crate::{
@@ -48,15 +50,17 @@ impl Service {
     ///
     /// # Errors
     /// When it may not, or has a role in as many accounts as a user can have.
-    pub async fn may_create_account(&self, identity: &Identity) -> Result<()> {
-        may_create(&mut self.store.read().await?, identity).await
+    pub async fn may_create_account(&self, identity: &Identity) -> Result<PermitOfIdentity<CreateAccount>> {
+        may_create(&mut self.store.read().await?, identity).await?;
+        Ok(Permit::new(identity, CreateAccount {}))
     }
 
     /// Creates an account, and makes whoever calls its owner.
     ///
     /// # Errors
     /// As [`Service::may_create_account`].
-    pub async fn create_account(&self, identity: &Identity, new: NewAccount) -> Result<Account> {
+    pub async fn create_account(&self, permit: PermitOfIdentity<CreateAccount>, new: NewAccount) -> Result<Account> {
+        let identity = &permit.who;
         let mut change = self.change_of(identity).await?;
         may_create(&mut change.writer, identity).await?;
         let account = Account::new(AccountId::random(self.entropy())?, new.name, change.metadata(new.labels));
@@ -76,20 +80,25 @@ impl Service {
     ///
     /// # Errors
     /// When the caller may not.
-    pub fn may_change_account(&self, caller: &Caller) -> Result<()> {
-        caller.may(Action::ChangeAccount)
+    pub fn may_change_account(&self, caller: &Caller) -> Result<Permit<ChangeAccount>> {
+        caller.may(Action::ChangeAccount)?;
+        Ok(Permit::new(caller, ChangeAccount {}))
     }
 
-    /// Modifies the caller's account and returns its new state. `admit` is shown the present one and may refuse; nothing can come in
-    /// between.
+    /// Modifies the caller's account and returns its new state.
     ///
     /// # Errors
-    /// As [`Service::may_change_account`], what `admit` says, or a conflict with what can't change.
-    pub async fn modify_account(&self, caller: &Caller, new: AccountChange, admit: impl FnOnce(&Account) -> Result<()>) -> Result<Account> {
-        let (mut change, caller) = self.change(caller, None).await?;
+    /// As [`Service::may_change_account`], when the precondition doesn't hold, or a conflict with what can't change.
+    pub async fn modify_account(
+        &self,
+        permit: Permit<ChangeAccount>,
+        new: AccountChange,
+        precondition: &impl Precondition<Account>,
+    ) -> Result<Account> {
+        let (mut change, caller) = self.change(&permit.who, None).await?;
         self.may_change_account(&caller)?;
         let mut account = find(&mut change.writer, caller.account_id).await?;
-        admit(&account)?;
+        precondition.check(&account)?;
         let mut faults = Faults::default();
         faults.must_agree("id", new.id.as_deref(), &account.id);
         faults.or_conflict()?;
@@ -107,11 +116,12 @@ impl Service {
         Ok(account)
     }
 
-    /// Deletes the caller's account with all that it contains. `admit` as above.
+    /// Deletes the caller's account with all that it contains.
     ///
     /// # Errors
-    /// As [`Service::may_change_account`], what `admit` says, or when another account would be left without an owner.
-    pub async fn delete_account(&self, caller: &Caller, admit: impl FnOnce(&Account) -> Result<()>) -> Result<()> {
+    /// As [`Service::may_change_account`], when the precondition doesn't hold, or when another account would be left without an owner.
+    pub async fn delete_account(&self, permit: Permit<ChangeAccount>, precondition: &impl Precondition<Account>) -> Result<()> {
+        let caller = &permit.who;
         let home = caller.account_id;
         let mut change = self.change_among(home, Others::OfResidents(home), caller.user_id, Arc::clone(&caller.occasion)).await?;
         let caller = caller.again(&mut change.writer).await?;
@@ -123,7 +133,7 @@ impl Service {
                 return Err(Error::Forbidden);
             }
         }
-        admit(&account)?;
+        precondition.check(&account)?;
         // The account's own log goes with it; what its users had in others ends there, and is told there.
         let mut abroad: BTreeMap<AccountId, Vec<Subject>> = BTreeMap::new();
         for binding in change.writer.role_bindings_abroad(home).await? {

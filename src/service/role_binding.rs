@@ -4,7 +4,9 @@ use super::{
     Error, Result, Service,
     caller::Caller,
     error::Faults,
+    permit::{ChangeRoleBinding, CreateRoleBinding, Permit},
     policy::Action,
+    precondition::Precondition,
     token,
     user::{self, is_last_owner},
 };
@@ -53,16 +55,18 @@ impl Service {
     ///
     /// # Errors
     /// When the user isn't there, or the caller may not.
-    pub async fn may_create_role_binding(&self, caller: &Caller, of: Option<UserId>) -> Result<()> {
+    pub async fn may_create_role_binding(&self, caller: &Caller, of: Option<UserId>) -> Result<Permit<CreateRoleBinding>> {
         exists(&mut self.store.read().await?, caller.account_id, of).await?;
-        may_change(caller, None)
+        may_change(caller, None)?;
+        Ok(Permit::new(caller, CreateRoleBinding { of }))
     }
 
     /// Grants a role.
     ///
     /// # Errors
     /// As [`Service::may_create_role_binding`]; when the role is more than the caller may grant; a conflict.
-    pub async fn create_role_binding(&self, caller: &Caller, of: Option<UserId>, new: RoleBindingDraft) -> Result<RoleBinding> {
+    pub async fn create_role_binding(&self, permit: Permit<CreateRoleBinding>, new: RoleBindingDraft) -> Result<RoleBinding> {
+        let (caller, of) = (&permit.who, permit.target.of);
         let user = principal(of, &new)?;
         // Before anything is locked: a stranger's accounts are none of the caller's business, not even for a moment.
         is_member(&mut self.store.read().await?, caller.account_id, user).await?;
@@ -97,29 +101,35 @@ impl Service {
     ///
     /// # Errors
     /// When the binding isn't there, or the caller may not.
-    pub async fn may_change_role_binding(&self, caller: &Caller, of: Option<UserId>, id: RoleBindingId) -> Result<()> {
-        let binding = find(&mut self.store.read().await?, caller.account_id, of, id).await?;
-        may_change(caller, Some(binding.role))
-    }
-
-    /// Modifies a binding and returns its new state. `admit` is shown the present one and may refuse; nothing can come in between.
-    ///
-    /// # Errors
-    /// As [`Service::may_change_role_binding`]; when the role is more than the caller may grant; what `admit` says; a conflict.
-    pub async fn modify_role_binding(
+    pub async fn may_change_role_binding(
         &self,
         caller: &Caller,
         of: Option<UserId>,
         id: RoleBindingId,
+    ) -> Result<Permit<ChangeRoleBinding>> {
+        let binding = find(&mut self.store.read().await?, caller.account_id, of, id).await?;
+        may_change(caller, Some(binding.role))?;
+        Ok(Permit::new(caller, ChangeRoleBinding { of, id }))
+    }
+
+    /// Modifies a binding and returns its new state.
+    ///
+    /// # Errors
+    /// As [`Service::may_change_role_binding`]; when the role is more than the caller may grant, or the precondition doesn't hold; a
+    /// conflict.
+    pub async fn modify_role_binding(
+        &self,
+        permit: Permit<ChangeRoleBinding>,
         new: RoleBindingDraft,
-        admit: impl FnOnce(&RoleBinding) -> Result<()>,
+        precondition: &impl Precondition<RoleBinding>,
     ) -> Result<RoleBinding> {
+        let (caller, ChangeRoleBinding { of, id }) = (&permit.who, permit.target);
         let user = self.store.read().await?.find_role_binding(caller.account_id, id).await?.ok_or(Error::NotFound)?.user_id;
         let (mut change, caller) = self.change(caller, Some(user)).await?;
         let before = find(&mut change.writer, caller.account_id, of, id).await?;
         may_change(&caller, Some(before.role))?;
         may_change(&caller, Some(new.role))?;
-        admit(&before)?;
+        precondition.check(&before)?;
         let mut faults = Faults::default();
         faults.must_agree("id", new.id.as_deref(), &before.id);
         faults.must_agree("accountID", new.account_id.as_deref(), &before.account_id);
@@ -144,17 +154,16 @@ impl Service {
     }
 
     /// Revokes a binding, and with a local user's last one deletes the user (spec/contract/CONTRACT.md §9), if it is at home in the account: no other
-    /// one disposes of it. `admit` as above.
+    /// one disposes of it.
     ///
     /// # Errors
-    /// As [`Service::may_change_role_binding`], what `admit` says, or when the account would be left without an owner.
+    /// As [`Service::may_change_role_binding`], when the precondition doesn't hold, or when the account would be left without an owner.
     pub async fn delete_role_binding(
         &self,
-        caller: &Caller,
-        of: Option<UserId>,
-        id: RoleBindingId,
-        admit: impl FnOnce(&RoleBinding) -> Result<()>,
+        permit: Permit<ChangeRoleBinding>,
+        precondition: &impl Precondition<RoleBinding>,
     ) -> Result<()> {
+        let (caller, ChangeRoleBinding { of, id }) = (&permit.who, permit.target);
         let user = self.store.read().await?.find_role_binding(caller.account_id, id).await?.ok_or(Error::NotFound)?.user_id;
         let (mut change, caller) = self.change(caller, Some(user)).await?;
         let binding = find(&mut change.writer, caller.account_id, of, id).await?;
@@ -162,7 +171,7 @@ impl Service {
         if is_last_owner(&mut change.writer, &binding).await? {
             return Err(Error::Forbidden);
         }
-        admit(&binding)?;
+        precondition.check(&binding)?;
         let is_last = change.writer.role_bindings_of(user).await?.len() == 1;
         let goes = |user: &User| is_last && user.auth_provider == AuthProvider::Local && user.account_id == caller.account_id;
         let holder = change.writer.find_user(user).await?.filter(goes);

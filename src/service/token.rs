@@ -2,7 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{Error, Result, Service, caller::Caller, change::Change, error::Faults, policy::Action};
+use super::{
+    Error, Result, Service,
+    caller::Caller,
+    change::Change,
+    error::Faults,
+    permit::{ChangeToken, CreateToken, Permit},
+    policy::Action,
+    precondition::Precondition,
+};
 use crate::{
     domain::{
         collection::{Page, Selection, Take},
@@ -42,16 +50,18 @@ impl Service {
     ///
     /// # Errors
     /// When the user isn't there, or the caller may not.
-    pub async fn may_create_token(&self, caller: &Caller, user: UserId) -> Result<()> {
-        may_create(caller, user, &mut self.store.read().await?).await
+    pub async fn may_create_token(&self, caller: &Caller, user: UserId) -> Result<Permit<CreateToken>> {
+        may_create(caller, user, &mut self.store.read().await?).await?;
+        Ok(Permit::new(caller, CreateToken { user }))
     }
 
     /// Issues a token, and returns it with its secret, which nobody can ask for again.
     ///
     /// # Errors
     /// As [`Service::may_create_token`], or when the user has as many as it may.
-    pub async fn create_token(&self, caller: &Caller, user: UserId, new: NewToken) -> Result<(Token, Secret)> {
-        let (mut change, caller) = self.change(caller, Some(user)).await?;
+    pub async fn create_token(&self, permit: Permit<CreateToken>, new: NewToken) -> Result<(Token, Secret)> {
+        let user = permit.target.user;
+        let (mut change, caller) = self.change(&permit.who, Some(user)).await?;
         may_create(&caller, user, &mut change.writer).await?;
         let secret = Secret::generate(self.entropy())?;
         let token = Token { id: TokenId::random(self.entropy())?, user_id: user, name: new.name, metadata: change.metadata(new.labels) };
@@ -67,25 +77,25 @@ impl Service {
     ///
     /// # Errors
     /// When the token isn't there, or the caller may not.
-    pub async fn may_change_token(&self, caller: &Caller, user: UserId, token: TokenId) -> Result<()> {
-        find(&mut self.store.read().await?, caller, Action::ChangeTokens, user, token).await.map(drop)
+    pub async fn may_change_token(&self, caller: &Caller, user: UserId, token: TokenId) -> Result<Permit<ChangeToken>> {
+        find(&mut self.store.read().await?, caller, Action::ChangeTokens, user, token).await?;
+        Ok(Permit::new(caller, ChangeToken { user, token }))
     }
 
-    /// Modifies a token and returns its new state. `admit` is shown the present one and may refuse; nothing can come in between.
+    /// Modifies a token and returns its new state.
     ///
     /// # Errors
-    /// As [`Service::may_change_token`], what `admit` says, or a conflict with what can't change.
+    /// As [`Service::may_change_token`], when the precondition doesn't hold, or a conflict with what can't change.
     pub async fn modify_token(
         &self,
-        caller: &Caller,
-        user: UserId,
-        token: TokenId,
+        permit: Permit<ChangeToken>,
         new: TokenChange,
-        admit: impl FnOnce(&Token) -> Result<()>,
+        precondition: &impl Precondition<Token>,
     ) -> Result<Token> {
-        let (mut change, caller) = self.change(caller, Some(user)).await?;
+        let ChangeToken { user, token } = permit.target;
+        let (mut change, caller) = self.change(&permit.who, Some(user)).await?;
         let mut token = find(&mut change.writer, &caller, Action::ChangeTokens, user, token).await?;
-        admit(&token)?;
+        precondition.check(&token)?;
         let mut faults = Faults::default();
         faults.must_agree("id", new.id.as_deref(), &token.id);
         faults.must_agree("userID", new.user_id.as_deref(), &token.user_id);
@@ -99,20 +109,15 @@ impl Service {
         Ok(token)
     }
 
-    /// Revokes a token: once this returns, its secret is refused, everywhere and for ever. `admit` as above.
+    /// Revokes a token: once this returns, its secret is refused, everywhere and for ever.
     ///
     /// # Errors
-    /// As [`Service::may_change_token`], or what `admit` says.
-    pub async fn delete_token(
-        &self,
-        caller: &Caller,
-        user: UserId,
-        token: TokenId,
-        admit: impl FnOnce(&Token) -> Result<()>,
-    ) -> Result<()> {
-        let (mut change, caller) = self.change(caller, Some(user)).await?;
+    /// As [`Service::may_change_token`], or when the precondition doesn't hold.
+    pub async fn delete_token(&self, permit: Permit<ChangeToken>, precondition: &impl Precondition<Token>) -> Result<()> {
+        let ChangeToken { user, token } = permit.target;
+        let (mut change, caller) = self.change(&permit.who, Some(user)).await?;
         let token = find(&mut change.writer, &caller, Action::ChangeTokens, user, token).await?;
-        admit(&token)?;
+        precondition.check(&token)?;
         change.writer.delete_token(token.id).await?;
         change.record_at_home(user, Deed::Deleted, Subject::Token(token.id, user)).await?;
         change.commit().await

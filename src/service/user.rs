@@ -1,6 +1,15 @@
 //! Users: create, retrieve, list, modify, delete.
 
-use super::{Error, Result, Service, activity::Activity, caller::Caller, change::Change, error::Faults, policy::Action};
+use super::{
+    Error, Result, Service,
+    activity::Activity,
+    caller::Caller,
+    change::Change,
+    error::Faults,
+    permit::{CreateUser, DeleteUser, ModifyUser, Permit},
+    policy::Action,
+    precondition::Precondition,
+};
 use crate::{
     domain::{
         collection::{Page, Selection, Take},
@@ -42,18 +51,18 @@ impl Service {
     ///
     /// # Errors
     /// When the caller may not.
-    pub fn may_create_user(&self, caller: &Caller) -> Result<()> {
+    pub fn may_create_user(&self, caller: &Caller) -> Result<Permit<CreateUser>> {
         // A new user has no role yet.
         let may = Action::AdministerUsers.reach(caller.role).covers(caller.role, None);
-        if may { Ok(()) } else { Err(Error::Forbidden) }
+        if may { Ok(Permit::new(caller, CreateUser {})) } else { Err(Error::Forbidden) }
     }
 
     /// Creates a user in the caller's account.
     ///
     /// # Errors
     /// As [`Service::may_create_user`], when the account has as many as it may, or a conflict when the email is taken.
-    pub async fn create_user(&self, caller: &Caller, new: NewUser) -> Result<User> {
-        let (mut change, caller) = self.change(caller, None).await?;
+    pub async fn create_user(&self, permit: Permit<CreateUser>, new: NewUser) -> Result<User> {
+        let (mut change, caller) = self.change(&permit.who, None).await?;
         self.may_create_user(&caller)?;
         let id = UserId::random(self.entropy())?;
         let mut user = User::local(id, caller.account_id, new.email, new.profile, change.metadata(new.labels));
@@ -71,16 +80,18 @@ impl Service {
     ///
     /// # Errors
     /// When the user isn't there, or the caller may not.
-    pub async fn may_modify_user(&self, caller: &Caller, user: UserId) -> Result<()> {
-        find(&mut self.store.read().await?, caller, Action::ModifyProfile, user).await.map(drop)
+    pub async fn may_modify_user(&self, caller: &Caller, user: UserId) -> Result<Permit<ModifyUser>> {
+        find(&mut self.store.read().await?, caller, Action::ModifyProfile, user).await?;
+        Ok(Permit::new(caller, ModifyUser { user }))
     }
 
-    /// Modifies a user and returns its new state. `admit` is shown the present one and may refuse; nothing can come in between.
+    /// Modifies a user and returns its new state.
     ///
     /// # Errors
-    /// As [`Service::may_modify_user`], what `admit` says, or a conflict with what can't change.
-    pub async fn modify_user(&self, caller: &Caller, id: UserId, new: UserChange, admit: impl FnOnce(&User) -> Result<()>) -> Result<User> {
-        let (mut change, caller) = self.change(caller, Some(id)).await?;
+    /// As [`Service::may_modify_user`], when the precondition doesn't hold, or a conflict with what can't change.
+    pub async fn modify_user(&self, permit: Permit<ModifyUser>, new: UserChange, precondition: &impl Precondition<User>) -> Result<User> {
+        let id = permit.target.user;
+        let (mut change, caller) = self.change(&permit.who, Some(id)).await?;
         let unwritten = self.activity.unwritten(id);
         let (mut before, member) = find(&mut change.writer, &caller, Action::ModifyProfile, id).await?;
         Activity::complete(&mut before, unwritten);
@@ -96,7 +107,7 @@ impl Service {
         if !profile_only && !caller.reaches(Action::AdministerUsers, &member) {
             return Err(Error::Forbidden);
         }
-        admit(&before)?;
+        precondition.check(&before)?;
         if before.takes_part() && !user.takes_part() && is_last_owner_anywhere(&mut change.writer, id).await? {
             let name = if user.state == before.state { "isEnabled" } else { "state" };
             faults.refuse(name, "can't take an account its last owner");
@@ -114,23 +125,25 @@ impl Service {
     ///
     /// # Errors
     /// When the user isn't there, or the caller may not.
-    pub async fn may_delete_user(&self, caller: &Caller, user: UserId) -> Result<()> {
-        find(&mut self.store.read().await?, caller, Action::AdministerUsers, user).await.map(drop)
+    pub async fn may_delete_user(&self, caller: &Caller, user: UserId) -> Result<Permit<DeleteUser>> {
+        find(&mut self.store.read().await?, caller, Action::AdministerUsers, user).await?;
+        Ok(Permit::new(caller, DeleteUser { user }))
     }
 
-    /// Deletes a user, its tokens and its role bindings. `admit` as above.
+    /// Deletes a user, its tokens and its role bindings.
     ///
     /// # Errors
-    /// As [`Service::may_delete_user`], what `admit` says, or when an account would be left without an owner.
-    pub async fn delete_user(&self, caller: &Caller, id: UserId, admit: impl FnOnce(&User) -> Result<()>) -> Result<()> {
-        let (mut change, caller) = self.change(caller, Some(id)).await?;
+    /// As [`Service::may_delete_user`], when the precondition doesn't hold, or when an account would be left without an owner.
+    pub async fn delete_user(&self, permit: Permit<DeleteUser>, precondition: &impl Precondition<User>) -> Result<()> {
+        let id = permit.target.user;
+        let (mut change, caller) = self.change(&permit.who, Some(id)).await?;
         let unwritten = self.activity.unwritten(id);
         let (mut user, _) = find(&mut change.writer, &caller, Action::AdministerUsers, id).await?;
         Activity::complete(&mut user, unwritten);
         if is_last_owner_anywhere(&mut change.writer, id).await? {
             return Err(Error::Forbidden);
         }
-        admit(&user)?;
+        precondition.check(&user)?;
         delete(&mut change, &user).await?;
         change.commit().await
     }

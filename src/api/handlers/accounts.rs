@@ -10,11 +10,10 @@ use crate::{
             answer::{Answer, Created, Deleted, Modified, Retrieved},
             page::Listed,
             problem::Problem,
-            resource::Resource,
             tag::Tag,
         },
     },
-    domain::{account, id::AccountId},
+    domain::id::AccountId,
     service::caller::Identity,
 };
 
@@ -59,9 +58,9 @@ impl Accounts {
         exchange: Exchange,
         body: Body<NewAccount>,
     ) -> Result<Answer<Created<Account>>, Problem> {
-        caller.service.may_create_account(&caller).await?;
+        let permit = caller.service.may_create_account(&caller).await?;
         let new = exchange.read(body).await?.try_into()?;
-        let account = Account::from(caller.service.create_account(&caller, new).await?);
+        let account = Account::from(caller.service.create_account(permit, new).await?);
         exchange.created(&account, &account)
     }
 
@@ -78,10 +77,9 @@ impl Accounts {
         exchange: Exchange,
         body: Body<AccountChange>,
     ) -> Result<Answer<Modified>, Problem> {
-        caller.service.may_change_account(&caller)?;
+        let permit = caller.service.may_change_account(&caller)?;
         let (conditions, change) = exchange.read_change(body).await?;
-        let admit = |account: &account::Account| conditions.admit_put(&Account::from(account.clone()).validators()?);
-        let account = caller.service.modify_account(&caller, change.try_into()?, admit).await?;
+        let account = caller.service.modify_account(permit, change.try_into()?, &conditions).await?;
         exchange.modified(&Account::from(account))
     }
 
@@ -97,10 +95,8 @@ impl Accounts {
         _account: Path<AccountId>,
         exchange: Exchange,
     ) -> Result<Answer<Deleted>, Problem> {
-        caller.service.may_change_account(&caller)?;
-        let conditions = exchange.conditions()?;
-        let admit = |account: &account::Account| conditions.admit_delete(&Account::from(account.clone()).validators()?);
-        caller.service.delete_account(&caller, admit).await?;
+        let permit = caller.service.may_change_account(&caller)?;
+        caller.service.delete_account(permit, &exchange.conditions()?).await?;
         Ok(exchange.deleted())
     }
 }

@@ -1,4 +1,4 @@
-//! The operations on role_bindings (spec/contract/CONTRACT.md §7 and §9).
+//! The operations on role bindings (spec/contract/CONTRACT.md §7 and §9).
 
 use crate::api::resources::role_binding::RoleBindingChange;
 use poem_openapi::{OpenApi, param::Path};
@@ -11,14 +11,10 @@ use crate::{
             answer::{Answer, Created, Deleted, Modified, Retrieved},
             page::Listed,
             problem::Problem,
-            resource::Resource,
             tag::Tag,
         },
     },
-    domain::{
-        id::{AccountId, RoleBindingId, UserId},
-        role_binding::{self},
-    },
+    domain::id::{AccountId, RoleBindingId, UserId},
 };
 
 /// The role binding operations.
@@ -228,18 +224,15 @@ pub(in crate::api) async fn modify(
     exchange: &Exchange,
     body: Body<RoleBindingChange>,
 ) -> Result<Answer<Modified>, Problem> {
-    caller.service.may_change_role_binding(caller, of, id).await?;
+    let permit = caller.service.may_change_role_binding(caller, of, id).await?;
     let (conditions, change) = exchange.read_change(body).await?;
-    let admit = |binding: &role_binding::RoleBinding| conditions.admit_put(&RoleBinding::from(binding.clone()).validators()?);
-    let binding = caller.service.modify_role_binding(caller, of, id, change.try_into()?, admit).await?;
+    let binding = caller.service.modify_role_binding(permit, change.try_into()?, &conditions).await?;
     exchange.modified(&RoleBinding::from(binding))
 }
 
 pub(in crate::api) async fn delete(caller: &Bearer, of: Of, id: RoleBindingId, exchange: &Exchange) -> Result<Answer<Deleted>, Problem> {
-    caller.service.may_change_role_binding(caller, of, id).await?;
-    let conditions = exchange.conditions()?;
-    let admit = |binding: &role_binding::RoleBinding| conditions.admit_delete(&RoleBinding::from(binding.clone()).validators()?);
-    caller.service.delete_role_binding(caller, of, id, admit).await?;
+    let permit = caller.service.may_change_role_binding(caller, of, id).await?;
+    caller.service.delete_role_binding(permit, &exchange.conditions()?).await?;
     Ok(exchange.deleted())
 }
 
@@ -267,8 +260,8 @@ pub(in crate::api) async fn create(
     exchange: &Exchange,
     body: Body<NewRoleBinding>,
 ) -> Result<Answer<Created<RoleBinding>>, Problem> {
-    caller.service.may_create_role_binding(caller, of).await?;
+    let permit = caller.service.may_create_role_binding(caller, of).await?;
     let new = exchange.read(body).await?.try_into()?;
-    let binding = RoleBinding::from(caller.service.create_role_binding(caller, of, new).await?);
+    let binding = RoleBinding::from(caller.service.create_role_binding(permit, new).await?);
     exchange.created(&binding, &binding)
 }

@@ -10,15 +10,11 @@ use crate::{
             answer::{Answer, Created, Deleted, Modified, Retrieved},
             page::Listed,
             problem::Problem,
-            resource::Resource,
             scalar::ShownSecret,
             tag::Tag,
         },
     },
-    domain::{
-        id::{AccountId, TokenId, UserId},
-        token,
-    },
+    domain::id::{AccountId, TokenId, UserId},
 };
 
 /// The token operations.
@@ -81,9 +77,9 @@ impl Tokens {
         exchange: Exchange,
         body: Body<NewToken>,
     ) -> Result<Answer<Created<IssuedToken>>, Problem> {
-        caller.service.may_create_token(&caller, user_id.0).await?;
+        let permit = caller.service.may_create_token(&caller, user_id.0).await?;
         let new = exchange.read(body).await?.try_into()?;
-        let (token, secret) = caller.service.create_token(&caller, user_id.0, new).await?;
+        let (token, secret) = caller.service.create_token(permit, new).await?;
         let token = Token::from(token);
         exchange.created(&token, &IssuedToken { token: token.clone(), secret: ShownSecret(secret) })
     }
@@ -106,10 +102,9 @@ impl Tokens {
         exchange: Exchange,
         body: Body<TokenChange>,
     ) -> Result<Answer<Modified>, Problem> {
-        caller.service.may_change_token(&caller, user_id.0, token_id.0).await?;
+        let permit = caller.service.may_change_token(&caller, user_id.0, token_id.0).await?;
         let (conditions, change) = exchange.read_change(body).await?;
-        let admit = |token: &token::Token| conditions.admit_put(&Token::from(token.clone()).validators()?);
-        let token = caller.service.modify_token(&caller, user_id.0, token_id.0, change.try_into()?, admit).await?;
+        let token = caller.service.modify_token(permit, change.try_into()?, &conditions).await?;
         exchange.modified(&Token::from(token))
     }
 
@@ -129,10 +124,8 @@ impl Tokens {
         token_id: Path<TokenId>,
         exchange: Exchange,
     ) -> Result<Answer<Deleted>, Problem> {
-        caller.service.may_change_token(&caller, user_id.0, token_id.0).await?;
-        let conditions = exchange.conditions()?;
-        let admit = |token: &token::Token| conditions.admit_delete(&Token::from(token.clone()).validators()?);
-        caller.service.delete_token(&caller, user_id.0, token_id.0, admit).await?;
+        let permit = caller.service.may_change_token(&caller, user_id.0, token_id.0).await?;
+        caller.service.delete_token(permit, &exchange.conditions()?).await?;
         Ok(exchange.deleted())
     }
 }

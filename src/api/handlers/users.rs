@@ -10,14 +10,10 @@ use crate::{
             answer::{Answer, Created, Deleted, Modified, Retrieved},
             page::Listed,
             problem::Problem,
-            resource::Resource,
             tag::Tag,
         },
     },
-    domain::{
-        id::{AccountId, UserId},
-        user,
-    },
+    domain::id::{AccountId, UserId},
 };
 
 /// The user operations.
@@ -73,9 +69,9 @@ impl Users {
         exchange: Exchange,
         body: Body<NewUser>,
     ) -> Result<Answer<Created<User>>, Problem> {
-        caller.service.may_create_user(&caller)?;
+        let permit = caller.service.may_create_user(&caller)?;
         let new = exchange.read(body).await?.try_into()?;
-        let user = User::from(caller.service.create_user(&caller, new).await?);
+        let user = User::from(caller.service.create_user(permit, new).await?);
         exchange.created(&user, &user)
     }
 
@@ -94,10 +90,9 @@ impl Users {
         exchange: Exchange,
         body: Body<UserChange>,
     ) -> Result<Answer<Modified>, Problem> {
-        caller.service.may_modify_user(&caller, user_id.0).await?;
+        let permit = caller.service.may_modify_user(&caller, user_id.0).await?;
         let (conditions, change) = exchange.read_change(body).await?;
-        let admit = |user: &user::User| conditions.admit_put(&User::from(user.clone()).validators()?);
-        let user = caller.service.modify_user(&caller, user_id.0, change.try_into()?, admit).await?;
+        let user = caller.service.modify_user(permit, change.try_into()?, &conditions).await?;
         exchange.modified(&User::from(user))
     }
 
@@ -115,10 +110,8 @@ impl Users {
         user_id: Path<UserId>,
         exchange: Exchange,
     ) -> Result<Answer<Deleted>, Problem> {
-        caller.service.may_delete_user(&caller, user_id.0).await?;
-        let conditions = exchange.conditions()?;
-        let admit = |user: &user::User| conditions.admit_delete(&User::from(user.clone()).validators()?);
-        caller.service.delete_user(&caller, user_id.0, admit).await?;
+        let permit = caller.service.may_delete_user(&caller, user_id.0).await?;
+        caller.service.delete_user(permit, &exchange.conditions()?).await?;
         Ok(exchange.deleted())
     }
 }

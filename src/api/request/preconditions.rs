@@ -1,5 +1,7 @@
 //! Conditional requests (RFC 9110 §13, spec/contract/CONTRACT.md §4).
 
+use crate::api::wire::resource::{Represented, Resource as _};
+use crate::service::precondition::Precondition;
 use std::time::UNIX_EPOCH;
 
 use poem::http::{HeaderMap, HeaderName, header};
@@ -65,28 +67,19 @@ impl Conditions {
         Ok(if known { Freshness::NotModified } else { Freshness::Send })
     }
 
-    /// Whether a `DELETE` may go on.
-    ///
-    /// # Errors
-    /// [`Error::PreconditionFailed`]
-    pub fn admit_delete(&self, current: &Validators) -> Result<()> {
-        self.unchanged(current)?;
-        match &self.if_none_match {
-            Some(tags) if tags.hold(current, false) => Err(Error::PreconditionFailed),
-            _ => Ok(()),
-        }
+    /// Without `If-Modified-Since`, which means something to `GET` and `PUT` only. The published API gives it a meaning on `PUT`, too.
+    pub fn of_delete(self) -> Self {
+        Self { if_modified_since: None, ..self }
     }
 
-    /// Whether a `PUT` may go on. The published API gives `If-Modified-Since` a meaning here that RFC 9110 has on `GET` only.
-    ///
-    /// # Errors
-    /// [`Error::PreconditionFailed`]
-    pub fn admit_put(&self, current: &Validators) -> Result<()> {
-        self.admit_delete(current)?;
-        match self.if_modified_since {
-            Some(since) if self.if_none_match.is_none() && current.modified_at.seconds() <= since => Err(Error::PreconditionFailed),
-            _ => Ok(()),
-        }
+    /// Whether a change may be made.
+    fn admit(&self, present: &Validators) -> Result<()> {
+        self.unchanged(present)?;
+        let is_known = match &self.if_none_match {
+            Some(tags) => tags.hold(present, false),
+            None => self.if_modified_since.is_some_and(|since| present.modified_at.seconds() <= since),
+        };
+        if is_known { Err(Error::PreconditionFailed) } else { Ok(()) }
     }
 
     /// `If-Match`, or else `If-Unmodified-Since`.
@@ -96,6 +89,13 @@ impl Conditions {
             None => self.if_unmodified_since.is_none_or(|since| current.modified_at.seconds() <= since),
         };
         if holds { Ok(()) } else { Err(Error::PreconditionFailed) }
+    }
+}
+
+/// Held against the resource as a client would get it now.
+impl<T: Represented> Precondition<T> for Conditions {
+    fn check(&self, present: &T) -> Result<()> {
+        self.admit(&T::Resource::from(present.clone()).representation()?.validators)
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn put(pairs: &[(&str, &str)]) -> bool {
-        conditions(pairs).0.admit_put(&current()).is_ok()
+        conditions(pairs).0.admit(&current()).is_ok()
     }
 
     fn date_at(offset: i64) -> String {
@@ -217,6 +217,6 @@ mod tests {
 
     #[test]
     fn deletes_know_no_if_modified_since() {
-        assert!(conditions(&[("If-Modified-Since", &date_at(9))]).0.admit_delete(&current()).is_ok());
+        assert!(conditions(&[("If-Modified-Since", &date_at(9))]).0.of_delete().admit(&current()).is_ok());
     }
 }

@@ -1,5 +1,6 @@
 //! What handlers need of a request beside its path and body, and the answers that they give with it.
 
+use crate::api::wire::resource::Representation;
 use poem::{
     FromRequest, Request, RequestBody,
     http::{HeaderMap, StatusCode, header, uri::Authority},
@@ -47,13 +48,13 @@ impl Exchange {
         let mut faults = vec![];
         let conditions = Conditions::read(&self.headers, &mut faults);
         refuse(faults)?;
-        let validators = resource.validators()?;
+        let Representation { json, validators } = resource.representation()?;
         let fresh = conditions.freshness(&validators)? == Freshness::Send;
         let answer = Answer::new(if fresh { StatusCode::OK } else { StatusCode::NOT_MODIFIED })
             .validated(&validators)
             .dated(&validators)
             .with(header::VARY, "Accept");
-        Ok(if fresh { answer.body(&self.media_type, to_json(resource)?) } else { answer })
+        Ok(if fresh { answer.body(&self.media_type, json) } else { answer })
     }
 
     /// 201. `stored` is what the next `GET` answers; `shown` may hold more, this once.
@@ -62,7 +63,7 @@ impl Exchange {
     /// When the resource can't be written as JSON.
     pub fn created<T: Shown>(&self, stored: &T::Resource, shown: &T) -> Result<Answer<Created<T>>, Problem> {
         Ok(Answer::new(StatusCode::CREATED)
-            .validated(&stored.validators()?)
+            .validated(&stored.representation()?.validators)
             .with(header::VARY, "Accept")
             .with(header::LOCATION, &format!("{}/{}", self.url, stored.id()))
             .body(&self.media_type, to_json(shown)?))
@@ -74,7 +75,7 @@ impl Exchange {
     /// When the resource can't be written as JSON.
     #[expect(clippy::unused_self, reason = "all answers come from the exchange")]
     pub fn modified<T: Resource>(&self, resource: &T) -> Result<Answer<Modified>, Problem> {
-        Ok(Answer::new(StatusCode::NO_CONTENT).validated(&resource.validators()?))
+        Ok(Answer::new(StatusCode::NO_CONTENT).validated(&resource.representation()?.validators))
     }
 
     /// 204.
@@ -112,7 +113,7 @@ impl Exchange {
     /// When they are malformed.
     pub fn conditions(&self) -> Result<Conditions, Problem> {
         let mut faults = vec![];
-        let conditions = Conditions::read(&self.headers, &mut faults);
+        let conditions = Conditions::read(&self.headers, &mut faults).of_delete();
         refuse(faults)?;
         Ok(conditions)
     }

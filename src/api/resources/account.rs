@@ -270,7 +270,7 @@ impl TryFrom<AccountChange> for account::AccountChange {
     }
 }
 
-resource!(Account, "account", "1.0", FIELDS, NewAccount, AccountChange);
+resource!(Account of account::Account, "account", "1.0", FIELDS, NewAccount, AccountChange);
 
 impl Shown for Account {
     type Resource = Self;

@@ -134,4 +134,4 @@ impl From<event::Event> for Event {
     }
 }
 
-resource!(Event, "event", "1.4", FIELDS);
+resource!(Event of event::Event, "event", "1.4", FIELDS);

@@ -165,7 +165,7 @@ impl TryFrom<RoleBindingChange> for RoleBindingDraft {
     }
 }
 
-resource!(RoleBinding, "roleBinding", "1.1", FIELDS, NewRoleBinding, RoleBindingChange);
+resource!(RoleBinding of role_binding::RoleBinding, "roleBinding", "1.1", FIELDS, NewRoleBinding, RoleBindingChange);
 
 impl Shown for RoleBinding {
     type Resource = Self;

@@ -128,7 +128,7 @@ impl TryFrom<TokenChange> for token::TokenChange {
     }
 }
 
-resource!(Token, "token", "1.0", FIELDS, NewToken, TokenChange);
+resource!(Token of token::Token, "token", "1.0", FIELDS, NewToken, TokenChange);
 
 impl Shown for IssuedToken {
     type Resource = Token;

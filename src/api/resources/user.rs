@@ -250,7 +250,7 @@ impl TryFrom<UserChange> for user::UserChange {
     }
 }
 
-resource!(User, "user", "1.2", FIELDS, NewUser, UserChange);
+resource!(User of user::User, "user", "1.2", FIELDS, NewUser, UserChange);
 
 impl Shown for User {
     type Resource = Self;

@@ -25,19 +25,34 @@ pub(in crate::api) trait Resource: Type + Serialize {
     /// Its history.
     fn metadata(&self) -> &Metadata;
 
-    /// What conditional requests are held against: the MD5 of its JSON, and its last modification.
+    /// Its JSON, and what conditional requests are held against: the MD5 of that, and its last modification.
     ///
     /// # Errors
     /// When the resource can't be written as JSON.
-    fn validators(&self) -> Result<Validators> {
-        Ok(Validators { etag: etag(&to_json(self)?), modified_at: self.metadata().modification_timestamp.0 })
+    fn representation(&self) -> Result<Representation> {
+        let json = to_json(self)?;
+        let validators = Validators { etag: etag(&json), modified_at: self.metadata().modification_timestamp.0 };
+        Ok(Representation { json, validators })
     }
 }
 
-/// `resource!(Token, "token", "1.0", FIELDS, NewToken, TokenChange)`: what `application/astra-token` is, and which bodies ask for it. The
+/// A resource as it goes over the wire.
+pub(in crate::api) struct Representation {
+    pub json: Vec<u8>,
+    pub validators: Validators,
+}
+
+/// A noun of the domain that clients see as a resource.
+pub(in crate::api) trait Represented: Clone {
+    /// What they see.
+    type Resource: Resource + From<Self>;
+}
+
+/// `resource!(Token of token::Token, "token", "1.0", FIELDS, NewToken, TokenChange)`: what `application/astra-token` is, and which bodies ask
+/// for it. The
 /// resource has the members `id` and `metadata`.
 macro_rules! resource {
-    ($resource:ident, $name:literal, $version:literal, $fields:expr $(, $draft:ident)*) => {
+    ($resource:ident of $noun:ty, $name:literal, $version:literal, $fields:expr $(, $draft:ident)*) => {
         impl crate::api::wire::resource::Resource for $resource {
             const MEDIA_TYPE: &'static str = concat!("application/astra-", $name, "+json");
             const COLLECTION_TYPE: &'static str = concat!("application/astra-", $name, "s");
@@ -54,6 +69,10 @@ macro_rules! resource {
             fn metadata(&self) -> &crate::api::wire::metadata::Metadata {
                 &self.metadata
             }
+        }
+
+        impl crate::api::wire::resource::Represented for $noun {
+            type Resource = $resource;
         }
 
         $(impl crate::api::wire::resource::Draft for $draft {
