@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, path::Path};
 
 use serde_json::{Value, json};
-use tokenward::domain::role::Role;
+use tokenward::{
+    api::operations::{Errors, Noun, Operation, Shape, TABLE, Within},
+    domain::role::Role,
+};
 
 use crate::app::{DOCUMENT, DOCUMENT_3_0, valid};
 
@@ -32,6 +35,74 @@ fn the_committed_3_0_document_is_what_the_code_makes() {
     let committed = std::fs::read_to_string(COMMITTED_3_0).unwrap_or_default();
     let again = "cargo run -- openapi --openapi-version 3.0 > spec/openapi-3.0.json";
     assert!(committed == *DOCUMENT_3_0, "spec/openapi-3.0.json differs from the code; if that is meant: {again}");
+}
+
+/// The table of operations has a row for each operation that there is, and each says what the route and the document say.
+#[test]
+fn the_table_of_operations_says_what_the_routes_do() {
+    let mut ids = vec![];
+    for (pointer, operation) in operations() {
+        let id = operation["operationId"].as_str().unwrap();
+        let row = Operation::named(id).unwrap_or_else(|| panic!("{id} isn't in the table of operations"));
+        ids.push(id);
+        let (path, method) = pointer.trim_start_matches("/paths/").rsplit_once('/').unwrap();
+        let path = path.replace("~1", "/");
+        let on_one = path.ends_with('}');
+        let shape = match method {
+            "get" if path.starts_with("/accounts") => [Shape::List, Shape::Retrieve][usize::from(on_one)],
+            "get" if on_one => Shape::Explain,
+            "get" if operation["tags"][0] == "Operations" => Shape::Check,
+            "get" => Shape::Ask,
+            "post" if path.starts_with("/accounts") && operation["responses"].get("201").is_some() => Shape::Create,
+            "put" => Shape::Modify,
+            "delete" if path.starts_with("/accounts") => Shape::Delete,
+            _ if id == "introspect_token" => Shape::Ask,
+            _ => Shape::Act,
+        };
+        assert_eq!(row.shape, shape, "{id}");
+        let noun = match operation["tags"][0].as_str().unwrap() {
+            "Tokens" | "Verification" => Noun::Token,
+            "Users" => Noun::User,
+            "RoleBindings" => Noun::RoleBinding,
+            "Accounts" => Noun::Account,
+            "Events" => Noun::Event,
+            "Problems" => Noun::Explanation,
+            other => {
+                assert_eq!(other, "Operations", "{id}");
+                Noun::Process
+            }
+        };
+        assert_eq!(row.noun, noun, "{id}");
+        let containers = match noun {
+            Noun::User => path.split("/users").next().unwrap(),
+            _ => path.trim_end_matches(|c| c != '/').trim_end_matches('/'),
+        };
+        let within = match containers {
+            _ if noun == Noun::Account || noun == Noun::Explanation => Within::Nothing,
+            containers if containers.contains("{user_id}") => Within::User,
+            containers if containers.contains("{account_id}") => Within::Account,
+            _ => Within::Nothing,
+        };
+        assert_eq!(row.within, within, "{id}");
+        let responses = operation["responses"].as_object().unwrap();
+        let failures = responses.iter().filter(|(status, _)| status.as_str() >= "400" && noun != Noun::Process);
+        for (status, response) in failures {
+            let media_types: Vec<&String> = response["content"].as_object().into_iter().flat_map(serde_json::Map::keys).collect();
+            let wanted: &[&str] = match row.errors {
+                Errors::Problem => &["application/problem+json"],
+                Errors::OAuth => &["application/json"],
+                Errors::Bare => &[],
+            };
+            assert_eq!(media_types, wanted, "{id}: {status}");
+        }
+        let heeded = operation["parameters"].as_array().into_iter().flatten().filter(|parameter| parameter["in"] == "header");
+        let heeded: Vec<&str> = heeded.map(|parameter| parameter["name"].as_str().unwrap()).collect();
+        assert_eq!(heeded, row.conditions(), "{id}");
+    }
+    let mut rows: Vec<&str> = TABLE.iter().map(|row| row.id).collect();
+    rows.sort_unstable();
+    ids.sort_unstable();
+    assert_eq!(ids, rows, "the table has rows for operations that there are, each once");
 }
 
 #[test]

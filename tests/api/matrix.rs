@@ -3,7 +3,10 @@
 use std::{collections::HashMap, fmt::Write as _};
 
 use serde_json::json;
-use tokenward::domain::{id::UserId, role::Role};
+use tokenward::{
+    api::operations::{Noun, Shape},
+    domain::{id::UserId, role::Role},
+};
 
 use crate::{
     app::{App, DOCUMENT, on_every_database},
@@ -47,14 +50,13 @@ const ROLES: [(&str, Option<Role>); 5] = [
 
 fn targets(operation: &Operation) -> Vec<(&'static str, Whose)> {
     let others = ROLES.iter().map(|(name, role)| (*name, Whose::Of(*role)));
-    match operation.id {
-        "create_role_binding" | "create_user_role_binding" => others.skip(1).collect(),
-        id if id.contains("role_binding") && operation.path.ends_with('}') => {
-            std::iter::once(("own", Whose::Own)).chain(others.skip(1)).collect()
-        }
-        _ if operation.path.contains("{user_id}") || ["/oauth2/introspect", "/oauth2/revoke", "/leaks"].contains(&operation.path) => {
-            std::iter::once(("own", Whose::Own)).chain(others).collect()
-        }
+    let own = std::iter::once(("own", Whose::Own));
+    let row = operation.row;
+    match row.noun {
+        Noun::RoleBinding if row.shape == Shape::Create => others.skip(1).collect(),
+        Noun::RoleBinding if row.is_on_one() => own.chain(others.skip(1)).collect(),
+        // What takes a secret in its body is on whichever token that is.
+        _ if operation.path.contains("{user_id}") || (row.noun == Noun::Token && operation.method == "POST") => own.chain(others).collect(),
         _ => vec![("", Whose::Of(Some(Role::Viewer)))],
     }
 }
@@ -66,7 +68,7 @@ async fn status(app: &App, operation: &Operation, who: Who, whose: Whose, strang
         Who::User(role) => Some(app.user(&format!("caller{number}@example.com"), role).await),
         _ => None,
     };
-    let grants = operation.method == "POST" && operation.id.contains("role_binding");
+    let grants = operation.row.shape == Shape::Create && operation.row.noun == Noun::RoleBinding;
     let target = match whose {
         Whose::Own if caller.is_some() => app.target_of(caller.unwrap()).await,
         Whose::Own => app.target_of(app.owner).await,
@@ -117,6 +119,34 @@ fn table(rows: &[(String, Vec<u16>)], operation: &str) -> String {
         table = table.trim_end().to_owned() + "\n";
     }
     table
+}
+
+/// What the table of operations names as the action is what the policy was asked: who may do something with somebody else's, or with its own, is
+/// as the policy says.
+fn check_against_policy(operation: &Operation, rows: &[(String, Vec<u16>)]) {
+    let Some(action) = operation.row.action else { return };
+    // These are checked by rules of their own beside the action: what belongs to the account as a whole, and whose binding is granted.
+    let (noun, shape) = (operation.row.noun, operation.row.shape);
+    for (whose, row) in rows {
+        let role = ROLES.iter().find(|(name, _)| name == whose).map(|(_, role)| *role);
+        for ((caller, who), status) in CALLERS.iter().zip(row) {
+            let Who::User(Some(caller_role)) = *who else { continue };
+            let reach = action.reach(caller_role);
+            let may = match (whose.as_str(), role) {
+                // Anybody's or nobody's.
+                _ if shape == Shape::Ask => reach.is_everything(),
+                ("own", _) => reach.own(),
+                ("", _) if matches!(shape, Shape::List | Shape::Retrieve) => !(reach.is_confined() && shape == Shape::Retrieve),
+                ("", _) if shape == Shape::Create => reach.covers(caller_role, None),
+                ("", _) => reach.is_everything(),
+                (_, Some(role)) => reach.covers(caller_role, role),
+                (_, None) => continue,
+            };
+            let own_binding = noun == Noun::RoleBinding && whose == "own";
+            let may = if own_binding && shape != Shape::Retrieve { reach.covers(caller_role, Some(caller_role)) } else { may };
+            assert_eq!(*status < 300, may, "{} on what is of {whose:?} by {caller}: {status}", operation.id);
+        }
+    }
 }
 
 /// From which role on callers reach what: `viewer: own; admin: no role, viewer, member; owner: admin, owner`.
@@ -184,6 +214,9 @@ async fn the_matrix_of_roles() {
                         row.push(status(app, &operation, who, whose, stranger, *change, &mut number).await);
                     }
                     rows.push((name.to_owned(), row));
+                }
+                if change.is_none() {
+                    check_against_policy(&operation, &rows);
                 }
                 let label = change.map_or_else(|| operation.id.to_owned(), |change| format!("{} ({change})", operation.id));
                 shown += &table(&rows, &label);

@@ -1,7 +1,10 @@
 //! Every operation of the document, ready to be called.
 
 use serde_json::{Value, json};
-use tokenward::domain::{id::UserId, role::Role};
+use tokenward::{
+    api::operations::{Noun, Operation as Row, Shape},
+    domain::{id::UserId, role::Role},
+};
 
 use crate::app::{App, Call, DOCUMENT};
 
@@ -50,6 +53,7 @@ pub struct Operation {
     pub id: &'static str,
     pub method: String,
     pub path: &'static str,
+    pub row: &'static Row,
 }
 
 /// Those below `/accounts`, in the document's order; the one that ends it all comes last.
@@ -66,7 +70,9 @@ fn among(wanted: impl Fn(&str, &Value) -> bool) -> Vec<Operation> {
     let mut all = vec![];
     for (path, item) in DOCUMENT["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap().iter().filter(|(_, operation)| wanted(path, operation)) {
-            all.push(Operation { id: operation["operationId"].as_str().unwrap(), method: method.to_uppercase(), path });
+            let id = operation["operationId"].as_str().unwrap();
+            let row = Row::named(id).unwrap_or_else(|| panic!("{id} isn't in the table of operations"));
+            all.push(Operation { id, method: method.to_uppercase(), path, row });
         }
     }
     all.sort_by_key(|operation| operation.id == "delete_account");
@@ -76,20 +82,20 @@ fn among(wanted: impl Fn(&str, &Value) -> bool) -> Vec<Operation> {
 
 impl Operation {
     pub fn is_list(&self) -> bool {
-        self.method == "GET" && !self.path.ends_with('}')
+        self.row.shape == Shape::List
     }
 
     pub fn is_retrieval(&self) -> bool {
-        self.method == "GET" && self.path.ends_with('}')
+        self.row.shape == Shape::Retrieve
     }
 
     pub fn has_body(&self) -> bool {
-        ["POST", "PUT"].contains(&self.method.as_str())
+        matches!(self.row.shape, Shape::Create | Shape::Modify) || self.method == "POST"
     }
 
     /// Whether something that it is called on can be missing.
     pub fn can_miss(&self) -> bool {
-        self.path.matches('{').count() > 1
+        self.row.can_miss()
     }
 
     pub fn url(&self, target: &Target) -> String {
@@ -103,10 +109,10 @@ impl Operation {
 
     /// A body that the operation takes.
     pub fn body(&self, target: &Target) -> Value {
-        let version = match self.path {
-            path if path.contains("roleBindings") => ("roleBinding", "1.1"),
-            path if path.contains("tokens") => ("token", "1.0"),
-            path if path.contains("users") => ("user", "1.2"),
+        let version = match self.row.noun {
+            Noun::RoleBinding => ("roleBinding", "1.1"),
+            Noun::Token => ("token", "1.0"),
+            Noun::User => ("user", "1.2"),
             _ => ("account", "1.0"),
         };
         let mut body = json!({ "type": format!("application/astra-{}", version.0), "version": version.1 });
