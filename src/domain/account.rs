@@ -9,7 +9,20 @@ use super::{
     metadata::Metadata,
     name::{Email, FreeText, ResourceName},
     postal_address::PostalAddress,
+    spelled,
 };
+
+spelled! {
+    /// How far an account's life has come. Here each is active until it is deleted.
+    AccountState, "must be active" {
+        /// In use.
+        Active = "active",
+        /// Not in use yet.
+        Pending = "pending",
+        /// Soon to be deleted.
+        DeletePending = "deletePending",
+    }
+}
 
 /// A tenant: what lies in one is invisible from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +80,7 @@ pub struct NewAccount {
 #[derive(Debug, Clone, Default)]
 pub struct AccountChange {
     /// Must agree with the account's.
-    pub id: Option<String>,
+    pub id: Option<AccountId>,
     /// A new name.
     pub name: Option<ResourceName>,
     /// Disable, or enable.

@@ -73,6 +73,8 @@ identifiers!(
     AccountId,
     /// Names a user.
     UserId,
+    /// Names a group of users. There are none here.
+    GroupId,
     /// Names a token; not a secret.
     TokenId,
     /// Names the grant of a role to a user.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Refused,
-    id::{AccountId, RoleBindingId, UserId},
+    id::{AccountId, GroupId, RoleBindingId, UserId},
     label::Labels,
     metadata::Metadata,
     name::is_control,
@@ -96,13 +96,13 @@ impl RoleBinding {
 #[derive(Debug, Clone)]
 pub struct RoleBindingDraft {
     /// Must agree with the binding's.
-    pub id: Option<String>,
+    pub id: Option<RoleBindingId>,
     /// Must agree with the account's.
-    pub account_id: Option<String>,
+    pub account_id: Option<AccountId>,
     /// Who shall hold the role; must agree with what is known of it.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
     /// Which group shall; must be none, for there are none.
-    pub group_id: Option<String>,
+    pub group_id: Option<GroupId>,
     /// What shall be held.
     pub role: Role,
     /// Where it shall hold.

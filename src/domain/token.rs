@@ -33,9 +33,9 @@ pub struct NewToken {
 #[derive(Debug, Clone, Default)]
 pub struct TokenChange {
     /// Must agree with the token's.
-    pub id: Option<String>,
+    pub id: Option<TokenId>,
     /// Must agree with the token's.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
     /// A new name.
     pub name: Option<ResourceName>,
     /// Labels that replace all present ones.

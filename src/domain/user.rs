@@ -1,6 +1,7 @@
 //! Users: whose tokens they are.
 
 use super::{
+    Refused,
     clock::Timestamp,
     id::{AccountId, UserId},
     label::Labels,
@@ -12,11 +13,26 @@ use super::{
 
 spelled! {
     /// Whether a user takes part.
-    UserState, "must be active or suspended" {
+    UserState, "must be active, suspended or pending" {
         /// Its tokens work.
         Active = "active",
         /// Its tokens are refused until it is active again.
         Suspended = "suspended",
+        /// Its provider hasn't confirmed it yet. No local user is.
+        Pending = "pending",
+    }
+}
+
+impl UserState {
+    /// The state, if a user can be brought into it.
+    ///
+    /// # Errors
+    /// Which states these are.
+    pub fn settable(self) -> Result<Self, Refused> {
+        match self {
+            Self::Active | Self::Suspended => Ok(self),
+            Self::Pending => Err(Refused::because("must be active or suspended")),
+        }
     }
 }
 
@@ -127,7 +143,7 @@ pub struct NewUser {
 #[derive(Debug, Clone, Default)]
 pub struct UserChange {
     /// Must agree with the user's.
-    pub id: Option<String>,
+    pub id: Option<UserId>,
     /// Must agree with the user's.
     pub auth_provider: Option<AuthProvider>,
     /// A new name with its provider.

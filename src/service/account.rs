@@ -100,7 +100,7 @@ impl Service {
         let mut account = find(&mut change.writer, caller.account_id).await?;
         precondition.check(&account)?;
         let mut faults = Faults::default();
-        faults.must_agree("id", new.id.as_deref(), &account.id);
+        faults.must_agree("id", new.id, account.id);
         faults.or_conflict()?;
         if new.is_enabled == Some(true) && !account.is_enabled {
             account.enabled_at = Some(change.at);

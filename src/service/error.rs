@@ -100,8 +100,8 @@ impl Faults {
     }
 
     /// Notes a field that is given and differs from what it has to be.
-    pub fn must_agree(&mut self, name: &str, given: Option<&str>, actual: &dyn ToString) {
-        if given.is_some_and(|given| given != actual.to_string()) {
+    pub fn must_agree<T: PartialEq>(&mut self, name: &str, given: Option<T>, actual: T) {
+        if given.is_some_and(|given| given != actual) {
             self.0.push(FieldError::new(name, "can't change"));
         }
     }

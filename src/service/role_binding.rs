@@ -14,7 +14,7 @@ use crate::{
     domain::{
         collection::{Page, Selection, Take},
         event::{Deed, Subject},
-        id::{AccountId, RoleBindingId, UserId},
+        id::{AccountId, GroupId, RoleBindingId, UserId},
         role::Role,
         role_binding::{RoleBinding, RoleBindingDraft},
         user::{AuthProvider, User},
@@ -76,8 +76,8 @@ impl Service {
         is_member(&mut change.writer, caller.account_id, user).await?;
         may_change(&caller, Some(new.role))?;
         let mut faults = Faults::default();
-        faults.must_agree("accountID", new.account_id.as_deref(), &caller.account_id);
-        faults.must_agree("userID", new.user_id.as_deref().filter(|id| !is_nil(id)), &user);
+        faults.must_agree("accountID", new.account_id, caller.account_id);
+        faults.must_agree("userID", new.user_id.filter(|id| *id != UserId::nil()), user);
         if change.writer.role_bindings_of(user).await?.iter().any(|binding| binding.account_id == caller.account_id) {
             faults.refuse("userID", "has a role in the account already");
         }
@@ -131,10 +131,10 @@ impl Service {
         may_change(&caller, Some(new.role))?;
         precondition.check(&before)?;
         let mut faults = Faults::default();
-        faults.must_agree("id", new.id.as_deref(), &before.id);
-        faults.must_agree("accountID", new.account_id.as_deref(), &before.account_id);
-        faults.must_agree("userID", new.user_id.as_deref(), &before.user_id);
-        faults.must_agree("groupID", new.group_id.as_deref(), &UserId::nil());
+        faults.must_agree("id", new.id, before.id);
+        faults.must_agree("accountID", new.account_id, before.account_id);
+        faults.must_agree("userID", new.user_id, before.user_id);
+        faults.must_agree("groupID", new.group_id, GroupId::nil());
         let mut binding = before.clone();
         binding.role = new.role;
         binding.role_constraints = new.role_constraints.unwrap_or(binding.role_constraints);
@@ -185,18 +185,13 @@ impl Service {
     }
 }
 
-fn is_nil(id: &str) -> bool {
-    id == UserId::nil().to_string()
-}
-
 /// Who shall hold the role: a user, for groups aren't offered here.
 fn principal(of: Option<UserId>, new: &RoleBindingDraft) -> Result<UserId> {
-    let given = |id: &Option<String>| id.clone().filter(|id| !is_nil(id));
     let mut faults = Faults::default();
-    if given(&new.group_id).is_some() {
+    if new.group_id.is_some_and(|group| group != GroupId::nil()) {
         faults.refuse("groupID", "must be left out: groups are not offered here");
     }
-    let user = of.or_else(|| given(&new.user_id)?.parse().ok());
+    let user = of.or(new.user_id.filter(|user| *user != UserId::nil()));
     if user.is_none() {
         faults.refuse("userID", "must name who shall hold the role");
     }

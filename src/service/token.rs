@@ -97,8 +97,8 @@ impl Service {
         let mut token = find(&mut change.writer, &caller, Action::ChangeTokens, user, token).await?;
         precondition.check(&token)?;
         let mut faults = Faults::default();
-        faults.must_agree("id", new.id.as_deref(), &token.id);
-        faults.must_agree("userID", new.user_id.as_deref(), &token.user_id);
+        faults.must_agree("id", new.id, token.id);
+        faults.must_agree("userID", new.user_id, token.user_id);
         faults.or_conflict()?;
         token.name = new.name.unwrap_or(token.name);
         token.metadata.labels = new.labels.unwrap_or(token.metadata.labels);

@@ -96,8 +96,8 @@ impl Service {
         let (mut before, member) = find(&mut change.writer, &caller, Action::ModifyProfile, id).await?;
         Activity::complete(&mut before, unwritten);
         let mut faults = Faults::default();
-        faults.must_agree("id", new.id.as_deref(), &before.id);
-        faults.must_agree("authProvider", new.auth_provider.map(AuthProvider::as_str), &before.auth_provider);
+        faults.must_agree("id", new.id, before.id);
+        faults.must_agree("authProvider", new.auth_provider, before.auth_provider);
         let mut user = before.clone();
         user.apply(new);
         if user.is_enabled && !before.is_enabled {

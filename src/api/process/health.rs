@@ -21,15 +21,26 @@ use crate::{
             tag::Tag,
         },
     },
+    domain::spelled,
     service::{Error, Place, Unfit, Unready},
 };
 
 /// How long the database may take to answer when it is asked whether it does.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
+spelled! {
+    /// Whether the server is well.
+    HealthStatus, "must be ok or unavailable" {
+        /// It is.
+        Ok = "ok",
+        /// It isn't.
+        Unavailable = "unavailable",
+    }
+}
+
 choice!(
     /// Whether the server is well.
-    HealthStatus = "ok", "unavailable"
+    HealthStatus = HealthStatus
 );
 
 /// How the server is.
@@ -107,8 +118,8 @@ const SILENT: &str = "the database doesn't answer";
 
 fn check<const MAY_FAIL: bool>(outcome: Result<(), &str>) -> Result<Answer<Check<MAY_FAIL>>, crate::api::wire::problem::Problem> {
     let (status, health) = match outcome {
-        Ok(()) => (StatusCode::OK, Health { status: "ok".into(), reason: None }),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, Health { status: "unavailable".into(), reason: Some(reason.to_owned()) }),
+        Ok(()) => (StatusCode::OK, Health { status: HealthStatus::Ok, reason: None }),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, Health { status: HealthStatus::Unavailable, reason: Some(reason.to_owned()) }),
     };
     Ok(Answer::new(status).with(header::CACHE_CONTROL, "no-store").body(JSON, to_json(&health)?))
 }

@@ -8,10 +8,12 @@ use crate::{
     api::wire::{
         metadata::{Metadata, MetadataChange, labels},
         resource::{Shown, resource},
-        scalar::{Flag, Identifier, Time, choice, constant},
+        scalar::{Flag, Time, choice, constant},
     },
     domain::{
-        Refused, account,
+        Refused,
+        account::{self, AccountState},
+        id::AccountId,
         name::{Email, FreeText, ResourceName},
     },
     service::{self, error::Faults},
@@ -28,7 +30,7 @@ constant!(
 );
 choice!(
     /// How far the account's life has come. Here it is always `active`.
-    AccountState = "active", "pending", "deletePending"
+    AccountState = AccountState
 );
 
 /// A tenant: what lies in one account is invisible from another.
@@ -41,7 +43,7 @@ pub struct Account {
     /// The version of the resource's schema.
     pub version: AccountVersion,
     /// The account's id.
-    pub id: Identifier,
+    pub id: AccountId,
     /// What the account is called. Need not be unique.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: String,
@@ -158,7 +160,7 @@ pub struct AccountChange {
     /// The version of the resource's schema.
     pub version: AccountVersion,
     /// If given, the id that the account has.
-    pub id: Option<Identifier>,
+    pub id: Option<AccountId>,
     /// A new name.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: Option<String>,
@@ -179,10 +181,10 @@ impl From<account::Account> for Account {
         Self {
             r#type: AccountType,
             version: AccountVersion,
-            id: account.id.into(),
+            id: account.id,
             name: account.name.to_string(),
-            state: "active".into(),
-            is_enabled: account.is_enabled.into(),
+            state: AccountState::Active,
+            is_enabled: Flag(account.is_enabled),
             enabled_timestamp: account.enabled_at.map(Time),
             account_contact: account.contact.map(Into::into),
             metadata: account.metadata.into(),
@@ -256,13 +258,13 @@ impl TryFrom<AccountChange> for account::AccountChange {
 
     fn try_from(change: AccountChange) -> service::Result<Self> {
         let mut faults = Faults::default();
-        if change.state.is_some_and(|state| state.0 != "active") {
+        if change.state.is_some_and(|state| state != AccountState::Active) {
             faults.refuse("state", "must be active");
         }
         let change = Self {
-            id: change.id.map(|id| id.0),
+            id: change.id,
             name: change.name.and_then(|name| faults.check("name", ResourceName::parse(&name))),
-            is_enabled: change.is_enabled.map(|flag| flag.0 == "true"),
+            is_enabled: change.is_enabled.map(|flag| flag.0),
             contact: change.account_contact.and_then(|contact| contact.checked(&mut faults)),
             labels: labels(change.metadata, &mut faults),
         };

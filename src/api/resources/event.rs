@@ -9,7 +9,10 @@ use crate::{
         resource::resource,
         scalar::{Identifier, Time, choice, constant},
     },
-    domain::event,
+    domain::{
+        event::{self, Class, Severity},
+        id::{AccountId, EventId, UserId},
+    },
     store::event::FIELDS,
 };
 
@@ -27,11 +30,11 @@ constant!(
 );
 choice!(
     /// How much an event matters.
-    EventSeverity = "informational", "warning"
+    EventSeverity = Severity
 );
 choice!(
     /// What kind of thing happened: a change, or a refusal.
-    EventClass = "user", "security"
+    EventClass = Class
 );
 
 /// An entry of the audit log: who did what, when, in which request.
@@ -44,7 +47,7 @@ pub struct Event {
     /// The version of the resource's schema.
     pub version: EventVersion,
     /// The event's id.
-    pub id: Identifier,
+    pub id: EventId,
     /// Which kind of event, with dots: `token.created`.
     pub name: String,
     /// The event's place in the account's log: it rises with every event.
@@ -62,7 +65,7 @@ pub struct Event {
     /// Whose that is, for tokens and role bindings: the user's id.
     #[serde(rename = "additionalResourceIDs")]
     #[oai(rename = "additionalResourceIDs", validator(unique_items))]
-    pub additional_resource_ids: Vec<Identifier>,
+    pub additional_resource_ids: Vec<UserId>,
     /// The media type of what it happened to.
     pub resource_type: String,
     /// Names the request in which it happened.
@@ -70,9 +73,9 @@ pub struct Event {
     #[oai(rename = "correlationID")]
     pub correlation_id: Identifier,
     /// How much it matters.
-    pub severity: EventSeverity,
+    pub severity: Severity,
     /// What kind of thing happened.
-    pub class: EventClass,
+    pub class: Class,
     /// What happened, in a sentence.
     pub description: String,
     /// The path of the request. Absent for what operators did on the command line.
@@ -90,46 +93,45 @@ pub struct Event {
     /// Who did it: the nil UUID for an operator on the command line.
     #[serde(rename = "userID")]
     #[oai(rename = "userID")]
-    pub user_id: Identifier,
+    pub user_id: UserId,
     /// In whose log it stands.
     #[serde(rename = "accountID")]
     #[oai(rename = "accountID")]
-    pub account_id: Identifier,
+    pub account_id: AccountId,
     /// When the event was written, and by whom.
     pub metadata: Metadata,
 }
 
 impl From<event::Event> for Event {
     fn from(event: event::Event) -> Self {
-        let user_id = Identifier::from(event.user_id);
         Self {
             r#type: EventType,
             version: EventVersion,
-            id: event.id.into(),
+            id: event.id,
             name: event.name,
             sequence_count: event.sequence_count,
             summary: event.summary,
             event_time: Time(event.created_at),
             source: EventSource,
             resource_id: event.resource_id.into(),
-            additional_resource_ids: event.related_user_id.into_iter().map(Into::into).collect(),
+            additional_resource_ids: event.related_user_id.into_iter().collect(),
             resource_type: event.resource_type,
             correlation_id: event.correlation_id.into(),
-            severity: event.severity.into(),
-            class: event.class.into(),
+            severity: event.severity,
+            class: event.class,
             description: event.description,
             resource_uri: event.resource_uri,
             resource_method: event.resource_method,
             resource_method_result: event.resource_method_result,
-            account_id: event.account_id.into(),
+            account_id: event.account_id,
             metadata: Metadata {
                 labels: vec![],
                 creation_timestamp: Time(event.created_at),
                 modification_timestamp: Time(event.created_at),
-                created_by: user_id.clone(),
+                created_by: event.user_id,
                 modified_by: None,
             },
-            user_id,
+            user_id: event.user_id,
         }
     }
 }

@@ -7,10 +7,11 @@ use crate::{
     api::wire::{
         metadata::{Metadata, MetadataChange, labels},
         resource::{Shown, resource},
-        scalar::{Identifier, choice, constant},
+        scalar::{choice, constant},
     },
     domain::{
-        id::UserId,
+        id::{AccountId, GroupId, RoleBindingId, UserId},
+        role::Role,
         role_binding::{self, RoleBindingDraft, RoleConstraints},
     },
     service::{self, error::Faults},
@@ -31,7 +32,7 @@ constant!(
 );
 choice!(
     /// What is held: each role may all that the ones before it may.
-    Role = "viewer", "member", "admin", "owner"
+    Role = Role
 );
 
 /// The grant of a role in an account to a user.
@@ -44,21 +45,21 @@ pub struct RoleBinding {
     /// The version of the resource's schema.
     pub version: RoleBindingVersion,
     /// The binding's id.
-    pub id: Identifier,
+    pub id: RoleBindingId,
     /// Who holds the role: a user.
     pub principal_type: PrincipalType,
     /// The user who holds the role.
     #[serde(rename = "userID")]
     #[oai(rename = "userID")]
-    pub user_id: Identifier,
+    pub user_id: UserId,
     /// The nil UUID: there are no groups here.
     #[serde(rename = "groupID")]
     #[oai(rename = "groupID")]
-    pub group_id: Identifier,
+    pub group_id: GroupId,
     /// The account in which the role is held.
     #[serde(rename = "accountID")]
     #[oai(rename = "accountID")]
-    pub account_id: Identifier,
+    pub account_id: AccountId,
     /// What is held.
     pub role: Role,
     /// Where it holds. `*` stands for everywhere; an empty list grants nothing.
@@ -78,13 +79,13 @@ pub struct NewRoleBinding {
     pub version: RoleBindingVersion,
     /// The user who shall hold the role. Below a user it may be left out.
     #[oai(rename = "userID")]
-    pub user_id: Option<Identifier>,
+    pub user_id: Option<UserId>,
     /// To be left out, or nil: there are no groups here.
     #[oai(rename = "groupID")]
-    pub group_id: Option<Identifier>,
+    pub group_id: Option<GroupId>,
     /// The account of the path.
     #[oai(rename = "accountID")]
-    pub account_id: Identifier,
+    pub account_id: AccountId,
     /// What shall be held.
     pub role: Role,
     /// Where it shall hold; everywhere, if left out.
@@ -103,16 +104,16 @@ pub struct RoleBindingChange {
     /// The version of the resource's schema.
     pub version: RoleBindingVersion,
     /// If given, the id that the binding has.
-    pub id: Option<Identifier>,
+    pub id: Option<RoleBindingId>,
     /// If given, the user who holds the role.
     #[oai(rename = "userID")]
-    pub user_id: Option<Identifier>,
+    pub user_id: Option<UserId>,
     /// If given, nil.
     #[oai(rename = "groupID")]
-    pub group_id: Option<Identifier>,
+    pub group_id: Option<GroupId>,
     /// If given, the account of the path.
     #[oai(rename = "accountID")]
-    pub account_id: Option<Identifier>,
+    pub account_id: Option<AccountId>,
     /// What shall be held.
     pub role: Role,
     /// Where it shall hold; where it does, if left out.
@@ -127,12 +128,12 @@ impl From<role_binding::RoleBinding> for RoleBinding {
         Self {
             r#type: RoleBindingType,
             version: RoleBindingVersion,
-            id: binding.id.into(),
+            id: binding.id,
             principal_type: PrincipalType,
-            user_id: binding.user_id.into(),
-            group_id: UserId::nil().into(),
-            account_id: binding.account_id.into(),
-            role: binding.role.into(),
+            user_id: binding.user_id,
+            group_id: GroupId::nil(),
+            account_id: binding.account_id,
+            role: binding.role,
             role_constraints: binding.role_constraints.as_slice().to_vec(),
             metadata: binding.metadata.into(),
         }
@@ -154,14 +155,11 @@ impl TryFrom<RoleBindingChange> for RoleBindingDraft {
 
     fn try_from(change: RoleBindingChange) -> service::Result<Self> {
         let mut faults = Faults::default();
-        let role = faults.check("role", change.role.0.parse());
         let constraints = change.role_constraints.map(RoleConstraints::parse);
         let role_constraints = constraints.and_then(|constraints| faults.check("roleConstraints", constraints));
         let labels = labels(change.metadata, &mut faults);
-        let text = |id: Option<Identifier>| id.map(|id| id.0);
-        let (id, account_id) = (text(change.id), text(change.account_id));
-        let (user_id, group_id) = (text(change.user_id), text(change.group_id));
-        faults.or_invalid(role).map(|role| Self { id, account_id, user_id, group_id, role, role_constraints, labels })
+        let RoleBindingChange { id, account_id, user_id, group_id, role, .. } = change;
+        faults.or_invalid(Some(Self { id, account_id, user_id, group_id, role, role_constraints, labels }))
     }
 }
 

@@ -7,9 +7,13 @@ use crate::{
     api::wire::{
         metadata::{Metadata, MetadataChange, labels},
         resource::{Shown, resource},
-        scalar::{Identifier, ShownSecret, constant},
+        scalar::{ShownSecret, constant},
     },
-    domain::{name::ResourceName, token},
+    domain::{
+        id::{TokenId, UserId},
+        name::ResourceName,
+        token,
+    },
     service::{self, error::Faults},
     store::token::FIELDS,
 };
@@ -31,14 +35,14 @@ pub struct Token {
     /// The version of the resource's schema.
     pub version: TokenVersion,
     /// The token's id. Not a secret.
-    pub id: Identifier,
+    pub id: TokenId,
     /// What the token is called. Need not be unique.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: String,
     /// Whose token it is.
     #[serde(rename = "userID")]
     #[oai(rename = "userID")]
-    pub user_id: Identifier,
+    pub user_id: UserId,
     /// Where the token comes from, and its labels.
     pub metadata: Metadata,
 }
@@ -81,13 +85,13 @@ pub struct TokenChange {
     /// The version of the resource's schema.
     pub version: TokenVersion,
     /// If given, the id that the token has.
-    pub id: Option<Identifier>,
+    pub id: Option<TokenId>,
     /// A new name, as for a new token.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: Option<String>,
     /// If given, the user whose token it is.
     #[oai(rename = "userID")]
-    pub user_id: Option<Identifier>,
+    pub user_id: Option<UserId>,
     /// New labels, in place of all present ones.
     pub metadata: Option<MetadataChange>,
 }
@@ -97,9 +101,9 @@ impl From<token::Token> for Token {
         Self {
             r#type: TokenType,
             version: TokenVersion,
-            id: token.id.into(),
+            id: token.id,
             name: token.name.to_string(),
-            user_id: token.user_id.into(),
+            user_id: token.user_id,
             metadata: token.metadata.into(),
         }
     }
@@ -123,7 +127,7 @@ impl TryFrom<TokenChange> for token::TokenChange {
         let mut faults = Faults::default();
         let name = change.name.and_then(|name| faults.check("name", ResourceName::parse(&name)));
         let labels = labels(change.metadata, &mut faults);
-        let change = Self { id: change.id.map(|id| id.0), user_id: change.user_id.map(|id| id.0), name, labels };
+        let change = Self { id: change.id, user_id: change.user_id, name, labels };
         faults.or_invalid(Some(change))
     }
 }

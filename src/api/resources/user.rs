@@ -8,11 +8,12 @@ use crate::{
     api::wire::{
         metadata::{Metadata, MetadataChange, labels},
         resource::{Shown, resource},
-        scalar::{Flag, Identifier, Time, choice, constant},
+        scalar::{Flag, Time, choice, constant},
     },
     domain::{
+        id::UserId,
         name::{Email, FreeText},
-        user,
+        user::{self, AuthProvider, UserState},
     },
     service::{self, error::Faults},
     store::user::FIELDS,
@@ -28,11 +29,11 @@ constant!(
 );
 choice!(
     /// Whether a user takes part. Local users are never `pending`.
-    UserState = "active", "suspended", "pending"
+    UserState = UserState
 );
 choice!(
     /// Who vouches for a user's identity.
-    AuthProvider = "local", "cloud-central", "ldap"
+    AuthProvider = AuthProvider
 );
 
 /// A person or a program that holds tokens.
@@ -45,7 +46,7 @@ pub struct User {
     /// The version of the resource's schema.
     pub version: UserVersion,
     /// The user's id.
-    pub id: Identifier,
+    pub id: UserId,
     /// Whether the user takes part: a suspended user's tokens are refused.
     pub state: UserState,
     /// Whether the user is switched on: a disabled user's tokens are refused.
@@ -135,7 +136,7 @@ pub struct UserChange {
     /// The version of the resource's schema.
     pub version: UserVersion,
     /// If given, the id that the user has.
-    pub id: Option<Identifier>,
+    pub id: Option<UserId>,
     /// `suspended` has the user's tokens refused, `active` makes them work again.
     pub state: Option<UserState>,
     /// `false` has the user's tokens refused, `true` makes them work again.
@@ -176,18 +177,18 @@ impl From<user::User> for User {
         Self {
             r#type: UserType,
             version: UserVersion,
-            id: user.id.into(),
-            state: user.state.into(),
-            is_enabled: user.is_enabled.into(),
+            id: user.id,
+            state: user.state,
+            is_enabled: Flag(user.is_enabled),
             auth_id: user.auth_id.to_string(),
-            auth_provider: user.auth_provider.into(),
+            auth_provider: user.auth_provider,
             first_name: user.profile.first_name.to_string(),
             last_name: user.profile.last_name.to_string(),
             company_name: user.profile.company_name.map(text),
             email: user.email.to_string(),
             phone: user.profile.phone.map(text),
             postal_address: user.profile.postal_address.map(Into::into),
-            send_welcome_email: false.into(),
+            send_welcome_email: Flag(false),
             enable_timestamp: user.enabled_at.map(Time),
             last_act_timestamp: user.last_act_at.map(Time),
             metadata: user.metadata.into(),
@@ -219,10 +220,9 @@ impl TryFrom<NewUser> for user::NewUser {
             phone: text("phone", new.phone, &mut faults),
             postal_address: new.postal_address.and_then(|address| address.checked("postalAddress", &mut faults)),
         };
-        let provider = new.auth_provider.and_then(|provider| faults.check("authProvider", provider.0.parse()));
         let auth_id = auth_id(new.auth_id, &mut faults);
         let labels = labels(new.metadata, &mut faults).unwrap_or_default();
-        let auth_provider = provider.unwrap_or(user::AuthProvider::Local);
+        let auth_provider = new.auth_provider.unwrap_or(AuthProvider::Local);
         faults.or_invalid(email).map(|email| Self { email, profile, auth_provider, auth_id, labels })
     }
 }
@@ -233,12 +233,12 @@ impl TryFrom<UserChange> for user::UserChange {
     fn try_from(change: UserChange) -> service::Result<Self> {
         let mut faults = Faults::default();
         let change = Self {
-            id: change.id.map(|id| id.0),
-            auth_provider: change.auth_provider.and_then(|provider| faults.check("authProvider", provider.0.parse())),
+            id: change.id,
+            auth_provider: change.auth_provider,
             auth_id: auth_id(change.auth_id, &mut faults),
             email: change.email.and_then(|email| faults.check("email", Email::parse(&email))),
-            state: change.state.and_then(|state| faults.check("state", state.0.parse())),
-            is_enabled: change.is_enabled.map(|flag| flag.0 == "true"),
+            state: change.state.and_then(|state| faults.check("state", state.settable())),
+            is_enabled: change.is_enabled.map(|flag| flag.0),
             first_name: text("firstName", change.first_name, &mut faults),
             last_name: text("lastName", change.last_name, &mut faults),
             company_name: text("companyName", change.company_name, &mut faults),

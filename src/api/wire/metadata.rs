@@ -3,9 +3,10 @@
 use poem_openapi::Object;
 use serde::Serialize;
 
-use super::scalar::{Identifier, Time};
+use super::scalar::Time;
 use crate::{
     domain::{
+        id::UserId,
         label::{self, Labels},
         metadata,
     },
@@ -35,11 +36,11 @@ pub struct Metadata {
     /// When the resource was last modified; when it was created, until then.
     pub modification_timestamp: Time,
     /// The user who created the resource.
-    pub created_by: Identifier,
+    pub created_by: UserId,
     /// The user who last modified the resource. Absent until the first modification.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
-    pub modified_by: Option<Identifier>,
+    pub modified_by: Option<UserId>,
 }
 
 /// The marks to put on a resource. Everything else that answers have here may be sent back, and is ignored.
@@ -54,9 +55,9 @@ pub struct MetadataChange {
     /// Ignored.
     pub modification_timestamp: Option<Time>,
     /// Ignored.
-    pub created_by: Option<Identifier>,
+    pub created_by: Option<UserId>,
     /// Ignored.
-    pub modified_by: Option<Identifier>,
+    pub modified_by: Option<UserId>,
 }
 
 impl From<metadata::Metadata> for Metadata {
@@ -66,8 +67,8 @@ impl From<metadata::Metadata> for Metadata {
             labels: labels.map(|label| Label { name: label.name.clone(), value: label.value.clone() }).collect(),
             creation_timestamp: Time(metadata.created_at),
             modification_timestamp: Time(metadata.modified_at),
-            created_by: metadata.created_by.into(),
-            modified_by: metadata.modified_by.map(Into::into),
+            created_by: metadata.created_by,
+            modified_by: metadata.modified_by,
         }
     }
 }

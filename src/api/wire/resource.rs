@@ -21,7 +21,7 @@ pub(in crate::api) trait Resource: Type + Serialize {
     /// What filters, orders and includes may name.
     fn fields() -> &'static [Field];
     /// Its id.
-    fn id(&self) -> &str;
+    fn id(&self) -> String;
     /// Its history.
     fn metadata(&self) -> &Metadata;
 
@@ -62,8 +62,8 @@ macro_rules! resource {
                 $fields
             }
 
-            fn id(&self) -> &str {
-                &self.id.0
+            fn id(&self) -> String {
+                self.id.to_string()
             }
 
             fn metadata(&self) -> &crate::api::wire::metadata::Metadata {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::domain::{
     clock::Timestamp,
-    id::{AccountId, EventId, RoleBindingId, TokenId, UserId},
+    id::{AccountId, EventId, GroupId, RoleBindingId, TokenId, UserId},
     secret::Secret,
 };
 
@@ -25,7 +25,7 @@ const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)
 
 /// Implements what poem-openapi wants of a type that is a string, registered under a name or written out where it's used.
 macro_rules! string_type {
-    ($type:ty, $name:expr, $schema_ref:expr $(, register $schema:expr)?) => {
+    ($type:ty, $name:expr, $schema_ref:expr $(, register $schema:expr)? $(, registered by $other:ty)?) => {
         impl Type for $type {
             const IS_REQUIRED: bool = true;
             type RawValueType = Self;
@@ -41,6 +41,10 @@ macro_rules! string_type {
 
             $(fn register(registry: &mut Registry) {
                 registry.create_schema::<$type, _>($name.to_owned(), |_| $schema);
+            })?
+
+            $(fn register(registry: &mut Registry) {
+                <$other as Type>::register(registry);
             })?
 
             fn as_raw_value(&self) -> Option<&Self> {
@@ -149,35 +153,24 @@ impl ParseFromJSON for Continuation {
     }
 }
 
-/// An identifier in a path. The gate lets none through that is malformed.
-macro_rules! path_identifiers {
+/// Typed identifiers, in paths and in bodies: to the document each is an `Identifier`.
+macro_rules! identifiers {
     ($($id:ty),*) => {$(
-        impl Type for $id {
-            const IS_REQUIRED: bool = true;
-            type RawValueType = Self;
-            type RawElementValueType = Self;
+        string_type!($id, "Identifier", Identifier::schema_ref(), registered by Identifier);
 
-            fn name() -> Cow<'static, str> {
-                Identifier::name()
-            }
-
-            fn schema_ref() -> MetaSchemaRef {
-                Identifier::schema_ref()
-            }
-
-            fn register(registry: &mut Registry) {
-                Identifier::register(registry);
-            }
-
-            fn as_raw_value(&self) -> Option<&Self> {
-                Some(self)
-            }
-
-            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-                Box::new(self.as_raw_value().into_iter())
+        impl Serialize for $id {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
             }
         }
 
+        impl ParseFromJSON for $id {
+            fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+                text(value)?.parse().map_err(ParseError::custom)
+            }
+        }
+
+        // The gate lets none through that is malformed.
         impl ParseFromParameter for $id {
             fn parse_from_parameter(value: &str) -> ParseResult<Self> {
                 value.parse().map_err(ParseError::custom)
@@ -186,7 +179,7 @@ macro_rules! path_identifiers {
     )*};
 }
 
-path_identifiers!(AccountId, UserId, TokenId, RoleBindingId, EventId);
+identifiers!(AccountId, UserId, GroupId, TokenId, RoleBindingId, EventId);
 
 /// `constant!(TokenType = "application/astra-token")`: a string that has one value in answers, and those listed in requests.
 macro_rules! constant {
@@ -222,34 +215,29 @@ macro_rules! constant {
 }
 pub(in crate::api) use constant;
 
-/// `choice!(Role = "viewer", "member")`: a string that has one of these values.
+/// `choice!(UserState = user::UserState)`: a value of the domain, which spells it.
 macro_rules! choice {
-    ($(#[doc = $doc:literal])* $name:ident = $first:literal $(, $other:literal)*) => {
-        $(#[doc = $doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-        #[serde(transparent)]
-        pub struct $name(pub String);
-
+    ($(#[doc = $doc:literal])* $name:ident = $value:ty) => {
         const _: () = {
             #[allow(unused_imports, clippy::allow_attributes, reason = "what the macro below names")]
             use poem_openapi::{
                 registry::{MetaSchemaRef, Registry},
-                types::{ParseFromJSON, ParseResult, ToJSON, Type},
+                types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
             };
             use {serde_json::Value, std::borrow::Cow};
 
-            crate::api::wire::scalar::string_type!($name, stringify!($name), MetaSchemaRef::Reference(stringify!($name).to_owned()), register
-                crate::api::wire::scalar::one_of(&[$first, $($other),*], concat!($($doc),*)));
+            crate::api::wire::scalar::string_type!($value, stringify!($name), MetaSchemaRef::Reference(stringify!($name).to_owned()), register
+                crate::api::wire::scalar::one_of(&<$value>::ALL.iter().map(|value| value.as_str()).collect::<Vec<_>>(), concat!($($doc),*)));
 
-            impl ParseFromJSON for $name {
-                fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-                    crate::api::wire::scalar::text(value).map(Self)
+            impl serde::Serialize for $value {
+                fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    serializer.serialize_str(self.as_str())
                 }
             }
 
-            impl<T: ToString> From<T> for $name {
-                fn from(value: T) -> Self {
-                    Self(value.to_string())
+            impl ParseFromJSON for $value {
+                fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+                    crate::api::wire::scalar::text(value)?.parse().map_err(ParseError::custom)
                 }
             }
         };
@@ -257,7 +245,20 @@ macro_rules! choice {
 }
 pub(in crate::api) use choice;
 
-choice!(
-    /// Yes or no, as text.
-    Flag = "true", "false"
-);
+/// Yes or no, as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flag(pub bool);
+
+string_type!(Flag, "Flag", MetaSchemaRef::Reference("Flag".to_owned()), register one_of(&["true", "false"], "Yes or no, as text."));
+
+impl Serialize for Flag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.0 { "true" } else { "false" })
+    }
+}
+
+impl ParseFromJSON for Flag {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        Ok(Self(text::<Self>(value)? == "true"))
+    }
+}
