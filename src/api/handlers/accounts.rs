@@ -35,7 +35,7 @@ impl Accounts {
         exchange: Exchange,
     ) -> Result<Answer<Retrieved<Account>>, Problem> {
         let account = caller.service.retrieve_account(&caller).await?;
-        exchange.retrieved(&Account::from(account))
+        exchange.retrieved(account)
     }
 
     /// List accounts
@@ -60,8 +60,7 @@ impl Accounts {
     ) -> Result<Answer<Created<Account>>, Problem> {
         let permit = caller.service.may_create_account(&caller).await?;
         let new = exchange.read(body).await?.try_into()?;
-        let account = Account::from(caller.service.create_account(permit, new).await?);
-        exchange.created(&account, &account)
+        exchange.created(caller.service.create_account(permit, new).await?)
     }
 
     /// Modify an account
@@ -80,7 +79,7 @@ impl Accounts {
         let permit = caller.service.may_change_account(&caller)?;
         let (conditions, change) = exchange.read_change(body).await?;
         let account = caller.service.modify_account(permit, change.try_into()?, &conditions).await?;
-        exchange.modified(&Account::from(account))
+        exchange.modified(account)
     }
 
     /// Delete an account

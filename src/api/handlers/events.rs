@@ -36,7 +36,7 @@ impl Events {
         exchange: Exchange,
     ) -> Result<Answer<Retrieved<Event>>, Problem> {
         let event = caller.service.retrieve_event(&caller, event_id.0).await?;
-        exchange.retrieved(&Event::from(event))
+        exchange.retrieved(event)
     }
 
     /// List events

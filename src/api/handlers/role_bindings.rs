@@ -227,7 +227,7 @@ pub(in crate::api) async fn modify(
     let permit = caller.service.may_change_role_binding(caller, of, id).await?;
     let (conditions, change) = exchange.read_change(body).await?;
     let binding = caller.service.modify_role_binding(permit, change.try_into()?, &conditions).await?;
-    exchange.modified(&RoleBinding::from(binding))
+    exchange.modified(binding)
 }
 
 pub(in crate::api) async fn delete(caller: &Bearer, of: Of, id: RoleBindingId, exchange: &Exchange) -> Result<Answer<Deleted>, Problem> {
@@ -245,7 +245,7 @@ pub(in crate::api) async fn retrieve(
     exchange: &Exchange,
 ) -> Result<Answer<Retrieved<RoleBinding>>, Problem> {
     let binding = caller.service.retrieve_role_binding(caller, of, id).await?;
-    exchange.retrieved(&RoleBinding::from(binding))
+    exchange.retrieved(binding)
 }
 
 pub(in crate::api) async fn list(caller: &Bearer, of: Of, query: CollectionQuery) -> Result<Answer<Listed<RoleBinding>>, Problem> {
@@ -262,6 +262,5 @@ pub(in crate::api) async fn create(
 ) -> Result<Answer<Created<RoleBinding>>, Problem> {
     let permit = caller.service.may_create_role_binding(caller, of).await?;
     let new = exchange.read(body).await?.try_into()?;
-    let binding = RoleBinding::from(caller.service.create_role_binding(permit, new).await?);
-    exchange.created(&binding, &binding)
+    exchange.created(caller.service.create_role_binding(permit, new).await?)
 }

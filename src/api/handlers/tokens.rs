@@ -40,7 +40,7 @@ impl Tokens {
         exchange: Exchange,
     ) -> Result<Answer<Retrieved<Token>>, Problem> {
         let token = caller.service.retrieve_token(&caller, user_id.0, token_id.0).await?;
-        exchange.retrieved(&token.into())
+        exchange.retrieved(token)
     }
 
     /// List tokens
@@ -76,12 +76,11 @@ impl Tokens {
         user_id: Path<UserId>,
         exchange: Exchange,
         body: Body<NewToken>,
-    ) -> Result<Answer<Created<IssuedToken>>, Problem> {
+    ) -> Result<Answer<Created<Token, IssuedToken>>, Problem> {
         let permit = caller.service.may_create_token(&caller, user_id.0).await?;
         let new = exchange.read(body).await?.try_into()?;
         let (token, secret) = caller.service.create_token(permit, new).await?;
-        let token = Token::from(token);
-        exchange.created(&token, &IssuedToken { token: token.clone(), secret: ShownSecret(secret) })
+        exchange.created_with(token, |token| IssuedToken { token, secret: ShownSecret(secret) })
     }
 
     /// Modify a token
@@ -105,7 +104,7 @@ impl Tokens {
         let permit = caller.service.may_change_token(&caller, user_id.0, token_id.0).await?;
         let (conditions, change) = exchange.read_change(body).await?;
         let token = caller.service.modify_token(permit, change.try_into()?, &conditions).await?;
-        exchange.modified(&Token::from(token))
+        exchange.modified(token)
     }
 
     /// Revoke a token

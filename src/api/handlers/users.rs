@@ -36,7 +36,7 @@ impl Users {
         exchange: Exchange,
     ) -> Result<Answer<Retrieved<User>>, Problem> {
         let user = caller.service.retrieve_user(&caller, user_id.0).await?;
-        exchange.retrieved(&User::from(user))
+        exchange.retrieved(user)
     }
 
     /// List users
@@ -71,8 +71,7 @@ impl Users {
     ) -> Result<Answer<Created<User>>, Problem> {
         let permit = caller.service.may_create_user(&caller)?;
         let new = exchange.read(body).await?.try_into()?;
-        let user = User::from(caller.service.create_user(permit, new).await?);
-        exchange.created(&user, &user)
+        exchange.created(caller.service.create_user(permit, new).await?)
     }
 
     /// Modify a user
@@ -93,7 +92,7 @@ impl Users {
         let permit = caller.service.may_modify_user(&caller, user_id.0).await?;
         let (conditions, change) = exchange.read_change(body).await?;
         let user = caller.service.modify_user(permit, change.try_into()?, &conditions).await?;
-        exchange.modified(&User::from(user))
+        exchange.modified(user)
     }
 
     /// Delete a user

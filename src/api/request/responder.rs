@@ -1,10 +1,13 @@
 //! What handlers need of a request beside its path and body, and the answers that they give with it.
 
 use crate::api::wire::resource::Representation;
+use crate::api::wire::resource::Represented;
+use crate::api::wire::validators::Validators;
 use poem::{
     FromRequest, Request, RequestBody,
     http::{HeaderMap, StatusCode, header, uri::Authority},
 };
+use serde::Serialize;
 
 use super::{
     body::Body,
@@ -17,7 +20,7 @@ use crate::{
         answer::{Answer, Created, Deleted, Modified, Retrieved},
         json::{JSON, to_json},
         problem::Problem,
-        resource::{Draft, Resource, Shown},
+        resource::{Draft, Resource},
     },
     service::FieldError,
 };
@@ -40,15 +43,21 @@ impl<'a> FromRequest<'a> for Exchange {
 }
 
 impl Exchange {
+    /// The resource that clients see of a noun. What version a request asks for comes in here.
+    #[expect(clippy::unused_self, reason = "what is shown is the request's to say")]
+    fn shown<T: Represented>(&self, noun: T) -> T::Resource {
+        noun.into()
+    }
+
     /// 200, or 304 if the client has it.
     ///
     /// # Errors
     /// When conditional headers are malformed or don't hold.
-    pub fn retrieved<T: Resource>(&self, resource: &T) -> Result<Answer<Retrieved<T>>, Problem> {
+    pub fn retrieved<T: Represented>(&self, noun: T) -> Result<Answer<Retrieved<T::Resource>>, Problem> {
         let mut faults = vec![];
         let conditions = Conditions::read(&self.headers, &mut faults);
         refuse(faults)?;
-        let Representation { json, validators } = resource.representation()?;
+        let Representation { json, validators } = self.shown(noun).representation()?;
         let fresh = conditions.freshness(&validators)? == Freshness::Send;
         let answer = Answer::new(if fresh { StatusCode::OK } else { StatusCode::NOT_MODIFIED })
             .validated(&validators)
@@ -57,25 +66,45 @@ impl Exchange {
         Ok(if fresh { answer.body(&self.media_type, json) } else { answer })
     }
 
-    /// 201. `stored` is what the next `GET` answers; `shown` may hold more, this once.
+    /// 201 with the new resource as `GET` answers it.
     ///
     /// # Errors
     /// When the resource can't be written as JSON.
-    pub fn created<T: Shown>(&self, stored: &T::Resource, shown: &T) -> Result<Answer<Created<T>>, Problem> {
-        Ok(Answer::new(StatusCode::CREATED)
-            .validated(&stored.representation()?.validators)
+    pub fn created<T: Represented>(&self, noun: T) -> Result<Answer<Created<T::Resource>>, Problem> {
+        let resource = self.shown(noun);
+        let Representation { json, validators } = resource.representation()?;
+        Ok(self.created_at(&resource, &validators, json))
+    }
+
+    /// 201 with a form of the new resource that holds more than `GET` answers, this once.
+    ///
+    /// # Errors
+    /// When it can't be written as JSON.
+    pub fn created_with<T: Represented, S: Serialize>(
+        &self,
+        noun: T,
+        form: impl FnOnce(T::Resource) -> S,
+    ) -> Result<Answer<Created<T::Resource, S>>, Problem> {
+        let resource = self.shown(noun);
+        let validators = resource.representation()?.validators;
+        let answer = self.created_at(&resource, &validators, vec![]);
+        Ok(answer.body(&self.media_type, to_json(&form(resource))?))
+    }
+
+    fn created_at<R: Resource, S>(&self, resource: &R, validators: &Validators, json: Vec<u8>) -> Answer<Created<R, S>> {
+        Answer::new(StatusCode::CREATED)
+            .validated(validators)
             .with(header::VARY, "Accept")
-            .with(header::LOCATION, &format!("{}/{}", self.url, stored.id()))
-            .body(&self.media_type, to_json(shown)?))
+            .with(header::LOCATION, &format!("{}/{}", self.url, resource.id()))
+            .body(&self.media_type, json)
     }
 
     /// 204 with the new entity tag.
     ///
     /// # Errors
     /// When the resource can't be written as JSON.
-    #[expect(clippy::unused_self, reason = "all answers come from the exchange")]
-    pub fn modified<T: Resource>(&self, resource: &T) -> Result<Answer<Modified>, Problem> {
-        Ok(Answer::new(StatusCode::NO_CONTENT).validated(&resource.representation()?.validators))
+    pub fn modified<T: Represented>(&self, noun: T) -> Result<Answer<Modified>, Problem> {
+        Ok(Answer::new(StatusCode::NO_CONTENT).validated(&self.shown(noun).representation()?.validators))
     }
 
     /// 204.

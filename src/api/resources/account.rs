@@ -7,8 +7,8 @@ use super::postal_address::PostalAddress;
 use crate::{
     api::wire::{
         metadata::{Metadata, MetadataChange, labels},
-        resource::{Shown, resource},
-        scalar::{Flag, Time, choice, constant},
+        resource::resource,
+        scalar::{Flag, Time, choice},
     },
     domain::{
         Refused,
@@ -20,14 +20,14 @@ use crate::{
     store::account::FIELDS,
 };
 
-constant!(
-    /// What an account says it is.
-    AccountType = "application/astra-account"
-);
-constant!(
+resource! {
+    /// Media type of an account.
+    AccountType = "application/astra-account",
     /// The version of an account's schema.
-    AccountVersion = "1.0"
-);
+    AccountVersion = "1.0";
+    Account of account::Account, FIELDS, NewAccount, AccountChange
+}
+
 choice!(
     /// How far the account's life has come. Here it is always `active`.
     AccountState = AccountState
@@ -270,10 +270,4 @@ impl TryFrom<AccountChange> for account::AccountChange {
         };
         faults.or_invalid(Some(change))
     }
-}
-
-resource!(Account of account::Account, "account", "1.0", FIELDS, NewAccount, AccountChange);
-
-impl Shown for Account {
-    type Resource = Self;
 }

@@ -16,14 +16,14 @@ use crate::{
     store::event::FIELDS,
 };
 
-constant!(
-    /// What an event says it is.
-    EventType = "application/astra-event"
-);
-constant!(
+resource! {
+    /// Media type of an event.
+    EventType = "application/astra-event",
     /// The version of an event's schema.
-    EventVersion = "1.4" or "1.3" or "1.2" or "1.1" or "1.0"
-);
+    EventVersion = "1.4" or "1.3" or "1.2" or "1.1" or "1.0";
+    Event of event::Event, FIELDS
+}
+
 constant!(
     /// Who tells of events.
     EventSource = "tokenward"
@@ -135,5 +135,3 @@ impl From<event::Event> for Event {
         }
     }
 }
-
-resource!(Event of event::Event, "event", "1.4", FIELDS);

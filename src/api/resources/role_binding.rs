@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     api::wire::{
         metadata::{Metadata, MetadataChange, labels},
-        resource::{Shown, resource},
+        resource::resource,
         scalar::{choice, constant},
     },
     domain::{
@@ -18,14 +18,14 @@ use crate::{
     store::role_binding::FIELDS,
 };
 
-constant!(
-    /// What a role binding says it is.
-    RoleBindingType = "application/astra-roleBinding"
-);
-constant!(
+resource! {
+    /// Media type of a role binding.
+    RoleBindingType = "application/astra-roleBinding",
     /// The version of a role binding's schema.
-    RoleBindingVersion = "1.1" or "1.0"
-);
+    RoleBindingVersion = "1.1" or "1.0";
+    RoleBinding of role_binding::RoleBinding, FIELDS, NewRoleBinding, RoleBindingChange
+}
+
 constant!(
     /// Who can hold a role here.
     PrincipalType = "user"
@@ -161,10 +161,4 @@ impl TryFrom<RoleBindingChange> for RoleBindingDraft {
         let RoleBindingChange { id, account_id, user_id, group_id, role, .. } = change;
         faults.or_invalid(Some(Self { id, account_id, user_id, group_id, role, role_constraints, labels }))
     }
-}
-
-resource!(RoleBinding of role_binding::RoleBinding, "roleBinding", "1.1", FIELDS, NewRoleBinding, RoleBindingChange);
-
-impl Shown for RoleBinding {
-    type Resource = Self;
 }

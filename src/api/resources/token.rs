@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::{
     api::wire::{
         metadata::{Metadata, MetadataChange, labels},
-        resource::{Shown, resource},
-        scalar::{ShownSecret, constant},
+        resource::resource,
+        scalar::ShownSecret,
     },
     domain::{
         id::{TokenId, UserId},
@@ -18,14 +18,13 @@ use crate::{
     store::token::FIELDS,
 };
 
-constant!(
-    /// What a token says it is.
-    TokenType = "application/astra-token"
-);
-constant!(
+resource! {
+    /// Media type of a token.
+    TokenType = "application/astra-token",
     /// The version of a token's schema.
-    TokenVersion = "1.0"
-);
+    TokenVersion = "1.0";
+    Token of token::Token, FIELDS, NewToken, TokenChange
+}
 
 /// An API token, without its secret.
 #[derive(Debug, Clone, Serialize, Object)]
@@ -130,10 +129,4 @@ impl TryFrom<TokenChange> for token::TokenChange {
         let change = Self { id: change.id, user_id: change.user_id, name, labels };
         faults.or_invalid(Some(change))
     }
-}
-
-resource!(Token of token::Token, "token", "1.0", FIELDS, NewToken, TokenChange);
-
-impl Shown for IssuedToken {
-    type Resource = Token;
 }

@@ -7,8 +7,8 @@ use super::postal_address::PostalAddress;
 use crate::{
     api::wire::{
         metadata::{Metadata, MetadataChange, labels},
-        resource::{Shown, resource},
-        scalar::{Flag, Time, choice, constant},
+        resource::resource,
+        scalar::{Flag, Time, choice},
     },
     domain::{
         id::UserId,
@@ -19,14 +19,14 @@ use crate::{
     store::user::FIELDS,
 };
 
-constant!(
-    /// What a user says it is.
-    UserType = "application/astra-user"
-);
-constant!(
+resource! {
+    /// Media type of a user.
+    UserType = "application/astra-user",
     /// The version of a user's schema.
-    UserVersion = "1.2" or "1.1" or "1.0"
-);
+    UserVersion = "1.2" or "1.1" or "1.0";
+    User of user::User, FIELDS, NewUser, UserChange
+}
+
 choice!(
     /// Whether a user takes part. Local users are never `pending`.
     UserState = UserState
@@ -248,10 +248,4 @@ impl TryFrom<UserChange> for user::UserChange {
         };
         faults.or_invalid(Some(change))
     }
-}
-
-resource!(User of user::User, "user", "1.2", FIELDS, NewUser, UserChange);
-
-impl Shown for User {
-    type Resource = Self;
 }

@@ -14,7 +14,7 @@ use poem_openapi::{
 
 use super::{
     json::JSON,
-    resource::{Resource, Shown},
+    resource::Resource,
     validators::{Validators, http_date},
 };
 use crate::service::caller::Identity;
@@ -25,8 +25,8 @@ pub(in crate::api) struct Answer<Kind>(Response, PhantomData<fn() -> Kind>);
 /// 200 with a resource, or 304.
 pub(in crate::api) struct Retrieved<T>(PhantomData<T>);
 
-/// 201 with a new resource in the form `T`.
-pub(in crate::api) struct Created<T>(PhantomData<T>);
+/// 201 with a new resource. `T` is the form in which this answer shows it: it may hold more than later answers, this once.
+pub(in crate::api) struct Created<R, T = R>(PhantomData<(R, T)>);
 
 /// 204 with the new state's entity tag.
 pub(in crate::api) struct Modified;
@@ -95,9 +95,9 @@ impl<T: Resource> ApiResponse for Answer<Retrieved<T>> {
     }
 }
 
-impl<T: Shown> ApiResponse for Answer<Created<T>> {
+impl<T: Type, R: Resource> ApiResponse for Answer<Created<R, T>> {
     fn meta() -> MetaResponses {
-        let created = response(201, "Created.", representations::<T>(T::Resource::MEDIA_TYPE), &[LOCATION, ETAG, VARY]);
+        let created = response(201, "Created.", representations::<T>(R::MEDIA_TYPE), &[LOCATION, ETAG, VARY]);
         MetaResponses { responses: vec![created] }
     }
 

@@ -48,15 +48,30 @@ pub(in crate::api) trait Represented: Clone {
     type Resource: Resource + From<Self>;
 }
 
-/// `resource!(Token of token::Token, "token", "1.0", FIELDS, NewToken, TokenChange)`: what `application/astra-token` is, and which bodies ask
-/// for it. The
-/// resource has the members `id` and `metadata`.
+/// What a resource is called and which version it has, once: its type, that of a collection of it, its media type; and the bodies that ask
+/// for it.
+///
+/// ```text
+/// resource! {
+///     TokenType = "application/astra-token", TokenVersion = "1.0";
+///     Token of token::Token, FIELDS, NewToken, TokenChange
+/// }
+/// ```
+///
+/// The resource has the members `id` and `metadata`.
 macro_rules! resource {
-    ($resource:ident of $noun:ty, $name:literal, $version:literal, $fields:expr $(, $draft:ident)*) => {
+    (
+        $(#[doc = $type_doc:literal])* $type:ident = $name:literal,
+        $(#[doc = $version_doc:literal])* $version:ident = $newest:literal $(or $older:literal)*;
+        $resource:ident of $noun:ty, $fields:expr $(, $draft:ident)*
+    ) => {
+        crate::api::wire::scalar::constant!($(#[doc = $type_doc])* $type = $name);
+        crate::api::wire::scalar::constant!($(#[doc = $version_doc])* $version = $newest $(or $older)*);
+
         impl crate::api::wire::resource::Resource for $resource {
-            const MEDIA_TYPE: &'static str = concat!("application/astra-", $name, "+json");
-            const COLLECTION_TYPE: &'static str = concat!("application/astra-", $name, "s");
-            const VERSION: &'static str = $version;
+            const MEDIA_TYPE: &'static str = concat!($name, "+json");
+            const COLLECTION_TYPE: &'static str = concat!($name, "s");
+            const VERSION: &'static str = $newest;
 
             fn fields() -> &'static [crate::domain::collection::Field] {
                 $fields
@@ -81,12 +96,6 @@ macro_rules! resource {
     };
 }
 pub(in crate::api) use resource;
-
-/// A resource as the answer shows it that creates it: it may hold more than later answers, this once.
-pub(in crate::api) trait Shown: Type + Serialize {
-    /// What later answers hold.
-    type Resource: Resource;
-}
 
 /// A resource in a request.
 pub(in crate::api) trait Draft: ParseFromJSON {
