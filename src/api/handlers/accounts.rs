@@ -4,7 +4,7 @@ use poem_openapi::{OpenApi, param::Path};
 
 use crate::{
     api::{
-        request::{body::Body, collection::CollectionQuery, credentials::Bearer, responder::Exchange},
+        request::{body::Body, collection::CollectionQuery, credentials::Bearer, responder::Responder},
         resources::account::{Account, AccountChange, NewAccount},
         wire::{
             answer::{Answer, Created, Deleted, Modified, Retrieved},
@@ -32,10 +32,10 @@ impl Accounts {
         /// The account.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        exchange: Exchange,
+        responder: Responder,
     ) -> Result<Answer<Retrieved<Account>>, Problem> {
         let account = caller.service.retrieve_account(&caller).await?;
-        exchange.retrieved(account)
+        responder.retrieved(account)
     }
 
     /// List accounts
@@ -55,12 +55,12 @@ impl Accounts {
     async fn create_account(
         &self,
         caller: Bearer<Identity>,
-        exchange: Exchange,
+        responder: Responder,
         body: Body<NewAccount>,
     ) -> Result<Answer<Created<Account>>, Problem> {
         let permit = caller.service.may_create_account(&caller).await?;
-        let new = exchange.read(body).await?.try_into()?;
-        exchange.created(caller.service.create_account(permit, new).await?)
+        let new = responder.read(body).await?.try_into()?;
+        responder.created(caller.service.create_account(permit, new).await?)
     }
 
     /// Modify an account
@@ -73,13 +73,13 @@ impl Accounts {
         /// The account.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        exchange: Exchange,
+        responder: Responder,
         body: Body<AccountChange>,
     ) -> Result<Answer<Modified>, Problem> {
         let permit = caller.service.may_change_account(&caller)?;
-        let (conditions, change) = exchange.read_change(body).await?;
+        let (conditions, change) = responder.read_change(body).await?;
         let account = caller.service.modify_account(permit, change.try_into()?, &conditions).await?;
-        exchange.modified(account)
+        responder.modified(account)
     }
 
     /// Delete an account
@@ -92,10 +92,10 @@ impl Accounts {
         /// The account.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        exchange: Exchange,
+        responder: Responder,
     ) -> Result<Answer<Deleted>, Problem> {
         let permit = caller.service.may_change_account(&caller)?;
-        caller.service.delete_account(permit, &exchange.conditions()?).await?;
-        Ok(exchange.deleted())
+        caller.service.delete_account(permit, &responder.conditions()?).await?;
+        Ok(responder.deleted())
     }
 }

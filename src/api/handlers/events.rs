@@ -4,7 +4,7 @@ use poem_openapi::{OpenApi, param::Path};
 
 use crate::{
     api::{
-        request::{collection::CollectionQuery, credentials::Bearer, responder::Exchange},
+        request::{collection::CollectionQuery, credentials::Bearer, responder::Responder},
         resources::event::Event,
         wire::{
             answer::{Answer, Retrieved},
@@ -33,10 +33,10 @@ impl Events {
         _account: Path<AccountId>,
         /// The event.
         event_id: Path<EventId>,
-        exchange: Exchange,
+        responder: Responder,
     ) -> Result<Answer<Retrieved<Event>>, Problem> {
         let event = caller.service.retrieve_event(&caller, event_id.0).await?;
-        exchange.retrieved(event)
+        responder.retrieved(event)
     }
 
     /// List events

@@ -5,7 +5,7 @@ use poem_openapi::{OpenApi, param::Path};
 
 use crate::{
     api::{
-        request::{body::Body, collection::CollectionQuery, credentials::Bearer, responder::Exchange},
+        request::{body::Body, collection::CollectionQuery, credentials::Bearer, responder::Responder},
         resources::role_binding::{NewRoleBinding, RoleBinding},
         wire::{
             answer::{Answer, Created, Deleted, Modified, Retrieved},
@@ -35,9 +35,9 @@ impl RoleBindings {
         /// The role binding.
         #[oai(name = "roleBinding_id")]
         id: Path<RoleBindingId>,
-        exchange: Exchange,
+        responder: Responder,
     ) -> Result<Answer<Retrieved<RoleBinding>>, Problem> {
-        retrieve(&caller, None, id.0, &exchange).await
+        retrieve(&caller, None, id.0, &responder).await
     }
 
     /// List role bindings
@@ -65,10 +65,10 @@ impl RoleBindings {
         /// The account.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        exchange: Exchange,
+        responder: Responder,
         body: Body<NewRoleBinding>,
     ) -> Result<Answer<Created<RoleBinding>>, Problem> {
-        create(&caller, None, &exchange, body).await
+        create(&caller, None, &responder, body).await
     }
 
     /// Modify a role binding
@@ -84,10 +84,10 @@ impl RoleBindings {
         /// The role binding.
         #[oai(name = "roleBinding_id")]
         id: Path<RoleBindingId>,
-        exchange: Exchange,
+        responder: Responder,
         body: Body<RoleBindingChange>,
     ) -> Result<Answer<Modified>, Problem> {
-        modify(&caller, None, id.0, &exchange, body).await
+        modify(&caller, None, id.0, &responder, body).await
     }
 
     /// Revoke a role binding
@@ -103,9 +103,9 @@ impl RoleBindings {
         /// The role binding.
         #[oai(name = "roleBinding_id")]
         id: Path<RoleBindingId>,
-        exchange: Exchange,
+        responder: Responder,
     ) -> Result<Answer<Deleted>, Problem> {
-        delete(&caller, None, id.0, &exchange).await
+        delete(&caller, None, id.0, &responder).await
     }
 
     /// Retrieve a role binding of a user
@@ -127,9 +127,9 @@ impl RoleBindings {
         /// The role binding.
         #[oai(name = "roleBinding_id")]
         id: Path<RoleBindingId>,
-        exchange: Exchange,
+        responder: Responder,
     ) -> Result<Answer<Retrieved<RoleBinding>>, Problem> {
-        retrieve(&caller, Some(user_id.0), id.0, &exchange).await
+        retrieve(&caller, Some(user_id.0), id.0, &responder).await
     }
 
     /// List role bindings of a user
@@ -161,10 +161,10 @@ impl RoleBindings {
         _account: Path<AccountId>,
         /// The user.
         user_id: Path<UserId>,
-        exchange: Exchange,
+        responder: Responder,
         body: Body<NewRoleBinding>,
     ) -> Result<Answer<Created<RoleBinding>>, Problem> {
-        create(&caller, Some(user_id.0), &exchange, body).await
+        create(&caller, Some(user_id.0), &responder, body).await
     }
 
     /// Modify a role binding of a user
@@ -186,10 +186,10 @@ impl RoleBindings {
         /// The role binding.
         #[oai(name = "roleBinding_id")]
         id: Path<RoleBindingId>,
-        exchange: Exchange,
+        responder: Responder,
         body: Body<RoleBindingChange>,
     ) -> Result<Answer<Modified>, Problem> {
-        modify(&caller, Some(user_id.0), id.0, &exchange, body).await
+        modify(&caller, Some(user_id.0), id.0, &responder, body).await
     }
 
     /// Revoke a role binding of a user
@@ -211,9 +211,9 @@ impl RoleBindings {
         /// The role binding.
         #[oai(name = "roleBinding_id")]
         id: Path<RoleBindingId>,
-        exchange: Exchange,
+        responder: Responder,
     ) -> Result<Answer<Deleted>, Problem> {
-        delete(&caller, Some(user_id.0), id.0, &exchange).await
+        delete(&caller, Some(user_id.0), id.0, &responder).await
     }
 }
 
@@ -221,19 +221,19 @@ pub(in crate::api) async fn modify(
     caller: &Bearer,
     of: Of,
     id: RoleBindingId,
-    exchange: &Exchange,
+    responder: &Responder,
     body: Body<RoleBindingChange>,
 ) -> Result<Answer<Modified>, Problem> {
     let permit = caller.service.may_change_role_binding(caller, of, id).await?;
-    let (conditions, change) = exchange.read_change(body).await?;
+    let (conditions, change) = responder.read_change(body).await?;
     let binding = caller.service.modify_role_binding(permit, change.try_into()?, &conditions).await?;
-    exchange.modified(binding)
+    responder.modified(binding)
 }
 
-pub(in crate::api) async fn delete(caller: &Bearer, of: Of, id: RoleBindingId, exchange: &Exchange) -> Result<Answer<Deleted>, Problem> {
+pub(in crate::api) async fn delete(caller: &Bearer, of: Of, id: RoleBindingId, responder: &Responder) -> Result<Answer<Deleted>, Problem> {
     let permit = caller.service.may_change_role_binding(caller, of, id).await?;
-    caller.service.delete_role_binding(permit, &exchange.conditions()?).await?;
-    Ok(exchange.deleted())
+    caller.service.delete_role_binding(permit, &responder.conditions()?).await?;
+    Ok(responder.deleted())
 }
 
 type Of = Option<UserId>;
@@ -242,10 +242,10 @@ pub(in crate::api) async fn retrieve(
     caller: &Bearer,
     of: Of,
     id: RoleBindingId,
-    exchange: &Exchange,
+    responder: &Responder,
 ) -> Result<Answer<Retrieved<RoleBinding>>, Problem> {
     let binding = caller.service.retrieve_role_binding(caller, of, id).await?;
-    exchange.retrieved(binding)
+    responder.retrieved(binding)
 }
 
 pub(in crate::api) async fn list(caller: &Bearer, of: Of, query: CollectionQuery) -> Result<Answer<Listed<RoleBinding>>, Problem> {
@@ -257,10 +257,10 @@ pub(in crate::api) async fn list(caller: &Bearer, of: Of, query: CollectionQuery
 pub(in crate::api) async fn create(
     caller: &Bearer,
     of: Of,
-    exchange: &Exchange,
+    responder: &Responder,
     body: Body<NewRoleBinding>,
 ) -> Result<Answer<Created<RoleBinding>>, Problem> {
     let permit = caller.service.may_create_role_binding(caller, of).await?;
-    let new = exchange.read(body).await?.try_into()?;
-    exchange.created(caller.service.create_role_binding(permit, new).await?)
+    let new = responder.read(body).await?.try_into()?;
+    responder.created(caller.service.create_role_binding(permit, new).await?)
 }

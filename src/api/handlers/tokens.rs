@@ -4,7 +4,7 @@ use poem_openapi::{OpenApi, param::Path};
 
 use crate::{
     api::{
-        request::{body::Body, collection::CollectionQuery, credentials::Bearer, responder::Exchange},
+        request::{body::Body, collection::CollectionQuery, credentials::Bearer, responder::Responder},
         resources::token::{IssuedToken, NewToken, Token, TokenChange},
         wire::{
             answer::{Answer, Created, Deleted, Modified, Retrieved},
@@ -37,10 +37,10 @@ impl Tokens {
         user_id: Path<UserId>,
         /// The token.
         token_id: Path<TokenId>,
-        exchange: Exchange,
+        responder: Responder,
     ) -> Result<Answer<Retrieved<Token>>, Problem> {
         let token = caller.service.retrieve_token(&caller, user_id.0, token_id.0).await?;
-        exchange.retrieved(token)
+        responder.retrieved(token)
     }
 
     /// List tokens
@@ -74,13 +74,13 @@ impl Tokens {
         _account: Path<AccountId>,
         /// For whom to make the token.
         user_id: Path<UserId>,
-        exchange: Exchange,
+        responder: Responder,
         body: Body<NewToken>,
     ) -> Result<Answer<Created<Token, IssuedToken>>, Problem> {
         let permit = caller.service.may_create_token(&caller, user_id.0).await?;
-        let new = exchange.read(body).await?.try_into()?;
+        let new = responder.read(body).await?.try_into()?;
         let (token, secret) = caller.service.create_token(permit, new).await?;
-        exchange.created_with(token, |token| IssuedToken { token, secret: ShownSecret(secret) })
+        responder.created_with(token, |token| IssuedToken { token, secret: ShownSecret(secret) })
     }
 
     /// Modify a token
@@ -98,13 +98,13 @@ impl Tokens {
         user_id: Path<UserId>,
         /// The token.
         token_id: Path<TokenId>,
-        exchange: Exchange,
+        responder: Responder,
         body: Body<TokenChange>,
     ) -> Result<Answer<Modified>, Problem> {
         let permit = caller.service.may_change_token(&caller, user_id.0, token_id.0).await?;
-        let (conditions, change) = exchange.read_change(body).await?;
+        let (conditions, change) = responder.read_change(body).await?;
         let token = caller.service.modify_token(permit, change.try_into()?, &conditions).await?;
-        exchange.modified(token)
+        responder.modified(token)
     }
 
     /// Revoke a token
@@ -121,10 +121,10 @@ impl Tokens {
         user_id: Path<UserId>,
         /// The token.
         token_id: Path<TokenId>,
-        exchange: Exchange,
+        responder: Responder,
     ) -> Result<Answer<Deleted>, Problem> {
         let permit = caller.service.may_change_token(&caller, user_id.0, token_id.0).await?;
-        caller.service.delete_token(permit, &exchange.conditions()?).await?;
-        Ok(exchange.deleted())
+        caller.service.delete_token(permit, &responder.conditions()?).await?;
+        Ok(responder.deleted())
     }
 }

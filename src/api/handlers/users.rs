@@ -4,7 +4,7 @@ use poem_openapi::{OpenApi, param::Path};
 
 use crate::{
     api::{
-        request::{body::Body, collection::CollectionQuery, credentials::Bearer, responder::Exchange},
+        request::{body::Body, collection::CollectionQuery, credentials::Bearer, responder::Responder},
         resources::user::{NewUser, User, UserChange},
         wire::{
             answer::{Answer, Created, Deleted, Modified, Retrieved},
@@ -33,10 +33,10 @@ impl Users {
         _account: Path<AccountId>,
         /// The user.
         user_id: Path<UserId>,
-        exchange: Exchange,
+        responder: Responder,
     ) -> Result<Answer<Retrieved<User>>, Problem> {
         let user = caller.service.retrieve_user(&caller, user_id.0).await?;
-        exchange.retrieved(user)
+        responder.retrieved(user)
     }
 
     /// List users
@@ -66,12 +66,12 @@ impl Users {
         /// The account.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        exchange: Exchange,
+        responder: Responder,
         body: Body<NewUser>,
     ) -> Result<Answer<Created<User>>, Problem> {
         let permit = caller.service.may_create_user(&caller)?;
-        let new = exchange.read(body).await?.try_into()?;
-        exchange.created(caller.service.create_user(permit, new).await?)
+        let new = responder.read(body).await?.try_into()?;
+        responder.created(caller.service.create_user(permit, new).await?)
     }
 
     /// Modify a user
@@ -86,13 +86,13 @@ impl Users {
         _account: Path<AccountId>,
         /// The user.
         user_id: Path<UserId>,
-        exchange: Exchange,
+        responder: Responder,
         body: Body<UserChange>,
     ) -> Result<Answer<Modified>, Problem> {
         let permit = caller.service.may_modify_user(&caller, user_id.0).await?;
-        let (conditions, change) = exchange.read_change(body).await?;
+        let (conditions, change) = responder.read_change(body).await?;
         let user = caller.service.modify_user(permit, change.try_into()?, &conditions).await?;
-        exchange.modified(user)
+        responder.modified(user)
     }
 
     /// Delete a user
@@ -107,10 +107,10 @@ impl Users {
         _account: Path<AccountId>,
         /// The user.
         user_id: Path<UserId>,
-        exchange: Exchange,
+        responder: Responder,
     ) -> Result<Answer<Deleted>, Problem> {
         let permit = caller.service.may_delete_user(&caller, user_id.0).await?;
-        caller.service.delete_user(permit, &exchange.conditions()?).await?;
-        Ok(exchange.deleted())
+        caller.service.delete_user(permit, &responder.conditions()?).await?;
+        Ok(responder.deleted())
     }
 }

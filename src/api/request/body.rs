@@ -23,7 +23,7 @@ use crate::{
     api::wire::{
         json::JSON,
         problem::{Problem, quoted},
-        resource::Draft,
+        resource::RequestResource,
     },
     service::{Error, FieldError},
 };
@@ -41,7 +41,7 @@ pub(in crate::api) struct Body<T> {
     draft: PhantomData<fn() -> T>,
 }
 
-impl<'a, T: Draft> ApiExtractor<'a> for Body<T> {
+impl<'a, T: RequestResource> ApiExtractor<'a> for Body<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
     type ParamRawType = ();
@@ -61,7 +61,7 @@ impl<'a, T: Draft> ApiExtractor<'a> for Body<T> {
     }
 }
 
-impl<T: Draft> Body<T> {
+impl<T: RequestResource> Body<T> {
     /// Notes a `Content-Type` that doesn't promise JSON. The published curl examples send JSON as a form.
     pub fn check_content_type(headers: &HeaderMap, faults: &mut Vec<FieldError>) {
         let mut values = headers.get_all(header::CONTENT_TYPE).iter();
@@ -107,7 +107,7 @@ pub(in crate::api) async fn read_whole(content: poem::Body) -> Result<Bytes, Pro
     }
 }
 
-fn is_json<T: Draft>(content_type: &str) -> bool {
+fn is_json<T: RequestResource>(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let own = T::MEDIA_TYPE.trim_end_matches("+json");
     let named = ["application/json", "application/x-www-form-urlencoded", own].iter().any(|known| essence.eq_ignore_ascii_case(known));

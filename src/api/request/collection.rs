@@ -2,7 +2,7 @@
 
 use poem::{FromRequest, Request, RequestBody};
 
-use super::{context::Shared, cursor::Cursor, query::Query, routed::Admitted};
+use super::{context::Shared, cursor::Cursor, query::Query, routed::RoutedRequest};
 use crate::{
     api::wire::{
         answer::Answer,
@@ -36,7 +36,7 @@ pub(in crate::api) struct CollectionQuery {
 
 impl<'a> FromRequest<'a> for CollectionQuery {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let Admitted { path, query, .. } = Admitted::of(request)?;
+        let RoutedRequest { path, query, .. } = RoutedRequest::of(request)?;
         Ok(Self { query, collection: path, shared: Shared::of(request)? })
     }
 }

@@ -72,14 +72,14 @@ impl<'a, Who: Clone + Send + Sync + 'static> ApiExtractor<'a> for Bearer<Who> {
 }
 
 /// Somebody unknown, who asks for what needs no credentials.
-pub(in crate::api) struct Anyone {
+pub(in crate::api) struct NoCredentials {
     /// What may be called.
     pub service: Service,
     /// In which request.
     pub occasion: Arc<Occasion>,
 }
 
-impl<'a> FromRequest<'a> for Anyone {
+impl<'a> FromRequest<'a> for NoCredentials {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
         let occasion = request.data::<Arc<Occasion>>().cloned();
         let occasion = occasion.ok_or_else(|| Problem::from(Error::internal("an operation stands outside the gate")))?;
@@ -88,9 +88,9 @@ impl<'a> FromRequest<'a> for Anyone {
 }
 
 /// A request whose secret hasn't been looked at.
-pub(in crate::api) struct Asking<'a>(&'a Request);
+pub(in crate::api) struct UnverifiedCredentials<'a>(&'a Request);
 
-impl Asking<'_> {
+impl UnverifiedCredentials<'_> {
     /// The secret that it presents to a proxy: in the header that the operator has named, or else as a bearer does.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl Asking<'_> {
     /// # Errors
     /// When it is nobody's.
     pub async fn verify(&self, secret: Result<&str, Problem>, account: Option<AccountId>) -> Result<Verification, Problem> {
-        let Anyone { service, occasion } = Anyone::from_request_without_body(self.0).await.map_err(Error::internal)?;
+        let NoCredentials { service, occasion } = NoCredentials::from_request_without_body(self.0).await.map_err(Error::internal)?;
         let verified = match secret {
             Ok(secret) => service.verify(secret, account, occasion).await.map_err(Problem::from),
             Err(problem) => Err(problem),
@@ -125,13 +125,13 @@ impl Asking<'_> {
 }
 
 /// Whose secret was presented: the first argument of handlers outside `/accounts` that want one.
-pub(in crate::api) struct Presented {
+pub(in crate::api) struct VerifiedCredentials {
     who: Verification,
     /// What it may call.
     pub service: Service,
 }
 
-impl Deref for Presented {
+impl Deref for VerifiedCredentials {
     type Target = Verification;
 
     fn deref(&self) -> &Verification {
@@ -163,8 +163,8 @@ macro_rules! bearers {
 }
 
 bearers! {
-    Asking<'a>, request => Ok(Self(request));
-    Presented, request => Ok(Self { who: Asking(request).verify(presented(request.headers()), None).await?, service: Shared::of(request)?.service.clone() });
+    UnverifiedCredentials<'a>, request => Ok(Self(request));
+    VerifiedCredentials, request => Ok(Self { who: UnverifiedCredentials(request).verify(presented(request.headers()), None).await?, service: Shared::of(request)?.service.clone() });
 }
 
 /// The secret that a request presents.

@@ -23,7 +23,7 @@ use super::{
     negotiation::choose,
     query::Query,
     route::Route,
-    routed::Admitted,
+    routed::RoutedRequest,
 };
 use crate::{
     api::{operations::VERIFY, wire::problem::Problem},
@@ -155,7 +155,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
             // Whatever a client asks of a proxy, by whichever method: it is one question here.
             (record.route, record.verifies) = (Some(VERIFY.to_owned()), true);
             let query = Query::parse(request.uri().query().unwrap_or_default());
-            request.set_data(Admitted { path: target.path, query, media_type: None });
+            request.set_data(RoutedRequest { path: target.path, query, media_type: None });
             request.set_method(Method::GET);
             *request.uri_mut() = Uri::from_static(VERIFY);
             return Ok(());
@@ -168,7 +168,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
         if target.area != Area::Accounts {
             // What is no resource has one representation or none, and is answered whatever `Accept` says (spec/contract/CONTRACT.md §4, RFC 9110 §12.5.1):
             // above all no revocation is refused for it.
-            request.set_data(Admitted { path: target.path, ..Admitted::default() });
+            request.set_data(RoutedRequest { path: target.path, ..RoutedRequest::default() });
             return Ok(());
         }
         let media_type = match operation.offers.as_slice() {
@@ -183,7 +183,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
         if let Some(repaired) = route.repaired(&target.path) {
             *request.uri_mut() = repaired.parse().map_err(|_| Problem::NotFound)?;
         }
-        request.set_data(Admitted { path: target.path, query, media_type });
+        request.set_data(RoutedRequest { path: target.path, query, media_type });
         Ok(())
     }
 
@@ -235,7 +235,7 @@ impl Target {
         Self { area: Area::of(path), route: shared.routes.find(path), path: path.to_owned(), correlation_id }
     }
 
-    /// With which others it is admitted.
+    /// With which others it is routed.
     fn kind(&self, method: &Method) -> Option<Class> {
         let operation = self.route.as_ref().and_then(|route| route.operation(method));
         Class::of(self.area, operation.map(|operation| operation.row.shape))

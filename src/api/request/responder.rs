@@ -13,36 +13,36 @@ use super::{
     body::Body,
     context::Shared,
     preconditions::{Conditions, Freshness},
-    routed::Admitted,
+    routed::RoutedRequest,
 };
 use crate::{
     api::wire::{
         answer::{Answer, Created, Deleted, Modified, Retrieved},
         json::{JSON, to_json},
         problem::Problem,
-        resource::{Draft, Resource},
+        resource::{RequestResource, Resource},
     },
     service::FieldError,
 };
 
 /// A request, seen from a handler.
-pub(in crate::api) struct Exchange {
+pub(in crate::api) struct Responder {
     media_type: String,
     headers: HeaderMap,
     /// The URL of the collection or resource that is asked, without its query.
     url: String,
 }
 
-impl<'a> FromRequest<'a> for Exchange {
+impl<'a> FromRequest<'a> for Responder {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let admitted = Admitted::of(request)?;
-        let url = format!("{}{}", base_url(request)?, admitted.path);
-        let media_type = admitted.media_type.unwrap_or_else(|| JSON.to_owned());
+        let routed = RoutedRequest::of(request)?;
+        let url = format!("{}{}", base_url(request)?, routed.path);
+        let media_type = routed.media_type.unwrap_or_else(|| JSON.to_owned());
         Ok(Self { media_type, headers: request.headers().clone(), url })
     }
 }
 
-impl Exchange {
+impl Responder {
     /// The resource that clients see of a noun. What version a request asks for comes in here.
     #[expect(clippy::unused_self, reason = "what is shown is the request's to say")]
     fn shown<T: Represented>(&self, noun: T) -> T::Resource {
@@ -108,7 +108,7 @@ impl Exchange {
     }
 
     /// 204.
-    #[expect(clippy::unused_self, reason = "all answers come from the exchange")]
+    #[expect(clippy::unused_self, reason = "all answers come from the responder")]
     pub fn deleted(&self) -> Answer<Deleted> {
         Answer::new(StatusCode::NO_CONTENT)
     }
@@ -117,7 +117,7 @@ impl Exchange {
     ///
     /// # Errors
     /// When the headers or the body are malformed.
-    pub async fn read<T: Draft>(&self, body: Body<T>) -> Result<T, Problem> {
+    pub async fn read<T: RequestResource>(&self, body: Body<T>) -> Result<T, Problem> {
         let mut faults = vec![];
         Body::<T>::check_content_type(&self.headers, &mut faults);
         refuse(faults)?;
@@ -128,7 +128,7 @@ impl Exchange {
     ///
     /// # Errors
     /// When the headers or the body are malformed.
-    pub async fn read_change<T: Draft>(&self, body: Body<T>) -> Result<(Conditions, T), Problem> {
+    pub async fn read_change<T: RequestResource>(&self, body: Body<T>) -> Result<(Conditions, T), Problem> {
         let mut faults = vec![];
         Body::<T>::check_content_type(&self.headers, &mut faults);
         let conditions = Conditions::read(&self.headers, &mut faults);

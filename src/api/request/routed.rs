@@ -7,7 +7,7 @@ use crate::{api::wire::problem::Problem, service::Error};
 
 /// What the gate has found out about a request, for its handler.
 #[derive(Debug, Clone, Default)]
-pub(in crate::api) struct Admitted {
+pub(in crate::api) struct RoutedRequest {
     /// The path, as the client sent it.
     pub path: String,
     /// The decoded query.
@@ -16,14 +16,14 @@ pub(in crate::api) struct Admitted {
     pub media_type: Option<String>,
 }
 
-impl Admitted {
+impl RoutedRequest {
     /// What the gate has given the request to carry.
     pub fn of(request: &Request) -> Result<Self, Problem> {
         request.data().cloned().ok_or_else(|| Error::internal("an operation stands outside the gate").into())
     }
 }
 
-impl<'a> FromRequest<'a> for Admitted {
+impl<'a> FromRequest<'a> for RoutedRequest {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
         Ok(Self::of(request)?)
     }

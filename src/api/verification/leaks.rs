@@ -8,12 +8,12 @@ use poem_openapi::{
 use zeroize::Zeroize as _;
 
 use crate::api::{
-    request::{body::Body, client::Reporter, context::Shared, credentials::Anyone, query::NoQuery, responder::Exchange},
+    request::{body::Body, client::Reporter, context::Shared, credentials::NoCredentials, query::NoQuery, responder::Responder},
     wire::{
         answer::{Answer, response},
         json::JSON,
         problem::Problem,
-        resource::Draft,
+        resource::RequestResource,
         tag::Tag,
     },
 };
@@ -27,7 +27,7 @@ pub struct LeakReport {
     pub secrets: Vec<String>,
 }
 
-impl Draft for LeakReport {
+impl RequestResource for LeakReport {
     const MEDIA_TYPE: &'static str = JSON;
 }
 
@@ -71,13 +71,13 @@ impl Leaks {
         &self,
         within: WithinBudget,
         _no_query: NoQuery,
-        anyone: Anyone,
-        exchange: Exchange,
+        client: NoCredentials,
+        responder: Responder,
         body: Body<LeakReport>,
     ) -> Result<Answer<Taken>, Problem> {
-        let mut report = exchange.read(body).await?;
+        let mut report = responder.read(body).await?;
         within.shared.budgets.report(&within.reporter)?;
-        let reported = anyone.service.report_leaks(&report.secrets, &anyone.occasion).await;
+        let reported = client.service.report_leaks(&report.secrets, &client.occasion).await;
         report.secrets.zeroize();
         reported?;
         Ok(Answer::new(StatusCode::NO_CONTENT))

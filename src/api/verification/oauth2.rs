@@ -18,7 +18,7 @@ use crate::{
         request::{
             admission::Place,
             body::read_whole,
-            credentials::{Anyone, Presented},
+            credentials::{NoCredentials, VerifiedCredentials},
             query::Query,
             responder::base_url,
         },
@@ -221,7 +221,7 @@ impl OAuth2 {
     /// tokens of users who have no role in any such account are as inactive as unknown, revoked and suspended ones. Every token may ask
     /// about itself.
     #[oai(path = "/oauth2/introspect", method = "post", operation_id = "introspect_token")]
-    async fn introspect_token(&self, caller: Presented, issuer: Issuer, form: Form) -> Result<Answer<Introspected>, Problem> {
+    async fn introspect_token(&self, caller: VerifiedCredentials, issuer: Issuer, form: Form) -> Result<Answer<Introspected>, Problem> {
         let found = caller.service.introspect(&caller, &Zeroizing::new(form.token().await?)).await?;
         let answer = Answer::new(StatusCode::OK).of(&caller.identity);
         Ok(match found {
@@ -235,8 +235,8 @@ impl OAuth2 {
     /// OAuth 2.0 Token Revocation (RFC 7009). Whoever holds a secret may revoke it, and needs no other credentials. From the moment of the
     /// answer the secret is refused, everywhere and for ever; one that is nobody's is answered alike.
     #[oai(path = "/oauth2/revoke", method = "post", operation_id = "revoke_token")]
-    async fn revoke_token(&self, anyone: Anyone, form: Form) -> Result<Answer<Revoked>, Problem> {
-        anyone.service.revoke_secret(&Zeroizing::new(form.token().await?), &anyone.occasion).await?;
+    async fn revoke_token(&self, client: NoCredentials, form: Form) -> Result<Answer<Revoked>, Problem> {
+        client.service.revoke_secret(&Zeroizing::new(form.token().await?), &client.occasion).await?;
         Ok(Answer::new(StatusCode::OK))
     }
 }

@@ -15,9 +15,9 @@ use serde::Serialize;
 use crate::{
     api::{
         request::{
-            credentials::{Asking, Presented},
+            credentials::{UnverifiedCredentials, VerifiedCredentials},
             query::{NoQuery, Query},
-            routed::Admitted,
+            routed::RoutedRequest,
         },
         wire::{
             answer::{Answer, Deleted, response},
@@ -100,16 +100,16 @@ struct Demand {
 
 impl Demand {
     /// Reads the query. What can't be understood lets nobody through: the operator of the proxy has made a mistake.
-    fn read(admitted: &Admitted) -> Result<Self, Problem> {
-        let behind = admitted.path.get(PATH.len()..).unwrap_or_default();
+    fn read(routed: &RoutedRequest) -> Result<Self, Problem> {
+        let behind = routed.path.get(PATH.len()..).unwrap_or_default();
         // Behind a slash alone it is still the operator who speaks: a slash too many must not take a demand away.
         if !matches!(behind, "" | "/") {
             // Path and query are the client's own, put behind ours by the proxy.
             return Ok(Self { account: None, role: None });
         }
-        let mut faults = admitted.query.unknown(&["account", "role"]);
-        let account = one(&admitted.query, "account", &mut faults);
-        let role = one(&admitted.query, "role", &mut faults);
+        let mut faults = routed.query.unknown(&["account", "role"]);
+        let account = one(&routed.query, "account", &mut faults);
+        let role = one(&routed.query, "role", &mut faults);
         if faults.is_empty() {
             Ok(Self { account, role })
         } else {
@@ -204,9 +204,9 @@ impl Verifications {
     /// stands behind `/verify/`, they mean nothing here. `/verify/` alone is the same as `/verify`, and a query behind it is a demand: the
     /// client must not be the one who writes it.
     #[oai(path = "/verify", method = "get", operation_id = "verify_token")]
-    async fn verify_token(&self, asking: Asking<'_>, admitted: Admitted) -> Result<Answer<Passed>, Problem> {
-        let demand = Demand::read(&admitted)?;
-        let verified = asking.verify(asking.secret(), demand.account).await?;
+    async fn verify_token(&self, credentials: UnverifiedCredentials<'_>, routed: RoutedRequest) -> Result<Answer<Passed>, Problem> {
+        let demand = Demand::read(&routed)?;
+        let verified = credentials.verify(credentials.secret(), demand.account).await?;
         let (account, role) = verified.at_least(demand.role)?;
         Ok(Answer::new(StatusCode::OK)
             .with(ACCOUNT, &account.to_string())
@@ -222,7 +222,7 @@ impl Verifications {
     ///
     /// Tells the holder of a token what is known of it: the token, its user, and that user's role in the account that it was created in.
     #[oai(path = "/whoami", method = "get", operation_id = "who_am_i")]
-    async fn who_am_i(&self, caller: Presented, _no_query: NoQuery) -> Result<Answer<Known>, Problem> {
+    async fn who_am_i(&self, caller: VerifiedCredentials, _no_query: NoQuery) -> Result<Answer<Known>, Problem> {
         let body = to_json(&WhoAmI::from(&*caller))?;
         Ok(Answer::new(StatusCode::OK).body(JSON, body).of(&caller.identity))
     }
@@ -231,7 +231,7 @@ impl Verifications {
     ///
     /// A token revokes itself. From the moment of the answer its secret is refused, everywhere and for ever.
     #[oai(path = "/whoami", method = "delete", operation_id = "revoke_presented_token")]
-    async fn revoke_presented_token(&self, caller: Presented, _no_query: NoQuery) -> Result<Answer<Deleted>, Problem> {
+    async fn revoke_presented_token(&self, caller: VerifiedCredentials, _no_query: NoQuery) -> Result<Answer<Deleted>, Problem> {
         caller.service.revoke_verified(&caller).await?;
         Ok(Answer::new(StatusCode::NO_CONTENT).of(&caller.identity))
     }

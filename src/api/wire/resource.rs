@@ -90,7 +90,7 @@ macro_rules! resource {
             type Resource = $resource;
         }
 
-        $(impl crate::api::wire::resource::Draft for $draft {
+        $(impl crate::api::wire::resource::RequestResource for $draft {
             const MEDIA_TYPE: &'static str = <$resource as crate::api::wire::resource::Resource>::MEDIA_TYPE;
         })*
     };
@@ -98,7 +98,7 @@ macro_rules! resource {
 pub(in crate::api) use resource;
 
 /// A resource in a request.
-pub(in crate::api) trait Draft: ParseFromJSON {
+pub(in crate::api) trait RequestResource: ParseFromJSON {
     /// Its media type with `+json`.
     const MEDIA_TYPE: &'static str;
 }
