@@ -24,6 +24,7 @@ mod raw;
 pub mod role_binding;
 pub mod sizes;
 mod sqlite;
+mod table;
 pub mod token;
 pub mod user;
 
