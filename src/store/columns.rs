@@ -67,29 +67,28 @@ columns! {
     SecretDigest as Vec<u8>: |digest| Ok(digest.0.to_vec()), |bytes| Ok(Self(bytes.as_slice().try_into()?));
 }
 
-/// `rows!(Deletion { id, user_id, occasion: Occasion { uri, method } })`: reads a noun from a row, column names being its field names. A
-/// part of it is made of columns of its own.
+/// `rows!(Deletion { id, user_id, occasion: Occasion { uri, method } })`: reads a noun from a row, column names being
+/// its field names. A part of it is made of columns of its own.
 macro_rules! rows {
     ($noun:ident $fields:tt) => {
         crate::store::columns::rows!(@impl sqlx::sqlite::SqliteRow, $noun $fields);
         crate::store::columns::rows!(@impl sqlx::postgres::PgRow, $noun $fields);
     };
-    (@impl $row:ty, $noun:ident $fields:tt) => {
+    (@impl $row:ty, $noun:ident { $($field:ident $(: $($part:ident)::+ { $($column:ident),* $(,)? })?),* $(,)? }) => {
         impl sqlx::FromRow<'_, $row> for $noun {
             fn from_row(row: &$row) -> sqlx::Result<Self> {
                 use sqlx::Row as _;
-                Ok(crate::store::columns::rows!(@noun row, Self $fields))
+                Ok(Self {
+                    $($field: crate::store::columns::rows!(@read row, $field $(, $($part)::+ { $($column)* })?),)*
+                })
             }
         }
     };
-    (@noun $row:ident, $($noun:ident)::+ { $($field:ident $(: $($part:ident)::+ { $($column:ident),* $(,)? })?),* $(,)? }) => {
-        $($noun)::+ { $($field: crate::store::columns::rows!(@field $row, $field $(: $($part)::+ { $($column),* })?),)* }
-    };
-    (@field $row:ident, $field:ident) => {
+    (@read $row:ident, $field:ident) => {
         $row.try_get(stringify!($field))?
     };
-    (@field $row:ident, $field:ident: $($part:ident)::+ { $($column:ident),* }) => {
-        crate::store::columns::rows!(@noun $row, $($part)::+ { $($column),* })
+    (@read $row:ident, $field:ident, $($part:ident)::+ { $($column:ident)* }) => {
+        $($part)::+ { $($column: $row.try_get(stringify!($column))?,)* }
     };
 }
 pub(super) use rows;

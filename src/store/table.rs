@@ -1,39 +1,44 @@
-//! Tables: what the store writes of a noun follows from one list of its columns.
+//! Tables: what the store reads and writes of a noun follows from one list of its columns.
 
-/// `table! { "tokens" holds token: Token as "application/astra-token" "1.0", given digest: SecretDigest; … }`: a table, the noun that a row
-/// of it is, and what the noun says it is. Every noun has an `id`, which isn't listed. The rows of the list:
+/// `table! { "tokens" holds token: Token as "application/astra-token" "1.0", given digest: SecretDigest; … }`: a table,
+/// the noun that each row of it is, and what the noun says of itself. Then come its columns; `id` is understood:
 ///
-/// - `mut name: Text as "name",` is a column that updates write. It is a field of the noun, and compares as [`Kind::Text`] where clients
-///   name it `name`.
+/// - `mut name: Text as "name",` is a column that updates write, too. It is a field of the noun, and compares as
+///   [`Kind::Text`](crate::domain::collection::Kind::Text) where clients name it `name`.
 /// - `const user_id: Text as "userID",` is a column that only inserts write.
 /// - `const account_id,` is a column that clients can't name.
-/// - `mut profile.phone: …` is a field of the noun's part. The head names that: `holds user: User with profile: Profile`.
-/// - `const digest = digest,` is a column that isn't read with the noun. Its value is made of the noun and of what is `given` to inserts.
-/// - `_: Constant("user") as "principalType",` is a name for something that has no column of its own.
+/// - `mut profile.phone: OptionalText as "phone",` is a field of a part of the noun. The head tells what the part is:
+///   `holds user: User with profile: Profile`.
+/// - `const digest = digest,` is a column that isn't read with the noun. Its value is made of the noun and, in inserts,
+///   of what is `given` beside it.
+/// - `_: Constant("user") as "principalType",` is a name for what has no column of its own.
 /// - `metadata,` stands at the end, for the columns and names that all nouns but events have in common.
 ///
-/// In the order of the list follow:
+/// What follows from that:
 ///
-/// - `FIELDS`, the fields that filters, orders and includes may name;
+/// - `FIELDS`, in the order of the list;
 /// - `columns!()`, the columns to select;
 /// - how a row is read;
-/// - `insert(writer, noun, given…)` and `update(writer, noun)`; or `insert(writer, nouns)` alone, if the table `holds many event: Event`.
-///
-/// [`Kind::Text`]: crate::domain::collection::Kind::Text
+/// - `insert(writer, noun, given)` and `update(writer, noun)`; or only `insert(writer, nouns)` for a table that
+///   `holds many event: Event`.
 macro_rules! table {
     ($table:literal holds many $it:ident: $noun:ident as $type:literal $version:literal; $($rows:tt)*) => {
-        table!(@rows $it [$noun ($type $version) many ($table)] [] [] [] [] [] $($rows)*);
+        table!(@ $it [$noun $type $version many ($table)] [] [] [] [] $($rows)*);
     };
     (
         $table:literal holds $it:ident: $noun:ident $(with $part:ident: $of:ident)? as $type:literal $version:literal
         $(, given $given:ident: $given_type:ty)?; $($rows:tt)*
     ) => {
-        table!(@rows $it [$noun ($type $version) one ($table $($given: $given_type)?)] [] [$($part: $of: )?] [] [] [] $($rows)*);
+        table!(
+            @ $it [$noun $type $version one ($table $($given: $given_type)?)] [] [$({ $part ($of) })?] [] [] $($rows)*
+        );
     };
 
-    (@rows $it:ident $head:tt $own:tt $part:tt [] $kept:tt $fields:tt metadata,) => {
+    // Row by row goes to the lists: of the noun's own columns, of its parts with theirs, the present part first, of all
+    // columns with their values, and of the fields.
+    (@ $it:ident $head:tt $own:tt [$($parts:tt)*] $all:tt $fields:tt metadata,) => {
         table!(
-            @rows $it $head $own $part [metadata: ] $kept $fields
+            @ $it $head $own [{ metadata (crate::domain::metadata::Metadata) } $($parts)*] $all $fields
             _: Object as "metadata",
             mut metadata.labels: Label("name") as "metadata.labels[*].name",
             _: Label("value") as "metadata.labels[*].value",
@@ -43,53 +48,41 @@ macro_rules! table {
             mut metadata.modified_by: OptionalText as "metadata.modifiedBy",
         );
     };
-
-    // Row by row, what it says goes to the lists: of the noun's own columns, its part's and its metadata's; of all columns with their
-    // values; and of the fields.
     (
-        @rows $it:ident $head:tt $own:tt $part:tt $metadata:tt $kept:tt [$($fields:tt)*]
-        _: $kind:ident $(($text:literal))? as $path:literal, $($rest:tt)*
+        @ $it:ident $head:tt $own:tt $parts:tt $all:tt [$($fields:tt)*]
+        _: $kind:ident $(($text:literal))? as $path:literal, $($rows:tt)*
     ) => {
-        table!(@rows $it $head $own $part $metadata $kept [$($fields)* ($path $kind _ $($text)?)] $($rest)*);
+        table!(@ $it $head $own $parts $all [$($fields)* ($path $kind _ $($text)?)] $($rows)*);
     };
     (
-        @rows $it:ident $head:tt $own:tt $part:tt $metadata:tt [$($kept:tt)*] $fields:tt
-        $change:tt $column:ident = $value:expr, $($rest:tt)*
+        @ $it:ident $head:tt $own:tt $parts:tt [$($all:tt)*] $fields:tt
+        $change:tt $column:ident = $value:expr, $($rows:tt)*
     ) => {
-        table!(@rows $it $head $own $part $metadata [$($kept)* ($change $column ($value))] $fields $($rest)*);
+        table!(@ $it $head $own $parts [$($all)* ($change $column ($value))] $fields $($rows)*);
     };
     (
-        @rows $it:ident $head:tt $own:tt $part:tt [$($metadata:tt)*] [$($kept:tt)*] [$($fields:tt)*]
-        $change:tt metadata.$column:ident: $kind:ident $(($text:literal))? as $path:literal, $($rest:tt)*
+        @ $it:ident $head:tt [$($own:tt)*] $parts:tt [$($all:tt)*] [$($fields:tt)*]
+        $change:tt $column:ident $(: $kind:ident as $path:literal)?, $($rows:tt)*
     ) => {
         table!(
-            @rows $it $head $own $part [$($metadata)* $column] [$($kept)* ($change $column (&$it.metadata.$column))]
-            [$($fields)* ($path $kind $column $($text)?)] $($rest)*
+            @ $it $head [$($own)* $column] $parts [$($all)* ($change $column (&$it.$column))]
+            [$($fields)* $(($path $kind $column))?] $($rows)*
         );
     };
     (
-        @rows $it:ident $head:tt $own:tt [$($part:tt)*] $metadata:tt [$($kept:tt)*] [$($fields:tt)*]
-        $change:tt $in:ident.$column:ident $(: $kind:ident as $path:literal)?, $($rest:tt)*
+        @ $it:ident $head:tt $own:tt [{ $($part:tt)* } $($parts:tt)*] [$($all:tt)*] [$($fields:tt)*]
+        $change:tt $in:ident.$column:ident: $kind:ident $(($text:literal))? as $path:literal, $($rows:tt)*
     ) => {
         table!(
-            @rows $it $head $own [$($part)* $column] $metadata [$($kept)* ($change $column (&$it.$in.$column))]
-            [$($fields)* $(($path $kind $column))?] $($rest)*
-        );
-    };
-    (
-        @rows $it:ident $head:tt [$($own:tt)*] $part:tt $metadata:tt [$($kept:tt)*] [$($fields:tt)*]
-        $change:tt $column:ident $(: $kind:ident as $path:literal)?, $($rest:tt)*
-    ) => {
-        table!(
-            @rows $it $head [$($own)* $column] $part $metadata [$($kept)* ($change $column (&$it.$column))]
-            [$($fields)* $(($path $kind $column))?] $($rest)*
+            @ $it $head $own [{ $($part)* $column } $($parts)*] [$($all)* ($change $column (&$it.$in.$column))]
+            [$($fields)* ($path $kind $column $($text)?)] $($rows)*
         );
     };
 
     // All rows are on the lists.
     (
-        @rows $it:ident [$noun:ident ($type:literal $version:literal) $many:ident $given:tt]
-        [$($own:ident)*] [$($part:ident: $of:ident: $($of_part:ident)*)?] [$($metadata:ident: $($of_metadata:ident)*)?] $kept:tt
+        @ $it:ident [$noun:ident $type:literal $version:literal $many:ident $kept:tt]
+        [$($own:ident)*] [$({ $part:ident ($($of:tt)*) $($of_part:ident)* })*] $all:tt
         [$(($path:literal $($kind:tt)*))*]
     ) => {
         /// The fields that filters, orders and includes may name.
@@ -104,54 +97,52 @@ macro_rules! table {
         };
 
         macro_rules! columns {
-            () => {
-                concat!(
-                    "id" $(, ", ", stringify!($own))* $($(, ", ", stringify!($of_part))*)? $($(, ", ", stringify!($of_metadata))*)?
-                )
-            };
+            () => { concat!("id" $(, ", ", stringify!($own))* $($(, ", ", stringify!($of_part))*)*) };
         }
 
-        crate::store::columns::rows!($noun {
-            id $(, $own)* $(, $part: $of { $($of_part),* })?
-            $(, $metadata: crate::domain::metadata::Metadata { $($of_metadata),* })?
-        });
+        crate::store::columns::rows!($noun { id $(, $own)* $(, $part: $($of)* { $($of_part),* })* });
 
-        table!(@$many $it $noun $given $kept);
+        table!(@$many $it $noun $kept $all);
     };
-
-    (@kind Object $($text:tt)*) => { Kind::Object };
+    (@kind Object $column:tt) => { Kind::Object };
     (@kind $kind:ident $column:ident) => { Kind::$kind(stringify!($column)) };
     (@kind $kind:ident $column:tt $text:literal) => { Kind::$kind($text) };
 
     (
         @one $it:ident $noun:ident ($table:literal $($given:ident: $given_type:ty)?)
-        [$(($(const $fixed:ident ($fixed_value:expr))? $(mut $changing:ident ($value:expr))?))*]
+        [$(($(const $fixed:ident ($fixed_value:expr))? $(mut $column:ident ($value:expr))?))*]
     ) => {
         /// Keeps a new row.
         async fn insert(
             writer: &mut crate::store::Writer, $it: &$noun $(, $given: $given_type)?
         ) -> Result<(), crate::store::StoreError> {
             const INSERT: &str = concat!(
-                "INSERT INTO ", $table, " (id" $($(, ", ", stringify!($fixed))? $(, ", ", stringify!($changing))?)*, ") VALUES ($1, ",
-                crate::store::table::numbered!(values $($($fixed)? $($changing)?)*), ")"
+                "INSERT INTO ", $table, " (id" $($(, ", ", stringify!($fixed))? $(, ", ", stringify!($column))?)*,
+                ") VALUES ($1, ", crate::store::table::numbered!(values $($($fixed)? $($column)?)*), ")"
             );
-            crate::store::on!(writer, c => sqlx::query(INSERT).bind(&$it.id)$($(.bind($fixed_value))? $(.bind($value))?)*
-                .execute(c).await.map(drop))?;
-            Ok(())
+            Ok(crate::store::on!(writer, c => {
+                sqlx::query(INSERT).bind(&$it.id)$($(.bind($fixed_value))? $(.bind($value))?)*
+                    .execute(c).await.map(drop)
+            })?)
         }
 
-        /// Keeps the new state of a row.
-        async fn update(writer: &mut crate::store::Writer, $it: &$noun) -> Result<(), crate::store::StoreError> {
+        /// Keeps what may have changed of a row.
+        async fn update(
+            writer: &mut crate::store::Writer, $it: &$noun
+        ) -> Result<(), crate::store::StoreError> {
             const UPDATE: &str = concat!(
-                "UPDATE ", $table, " SET ", crate::store::table::numbered!(set $($($changing)?)*), " WHERE id = $1"
+                "UPDATE ", $table, " SET ", crate::store::table::numbered!(set $($($column)?)*), " WHERE id = $1"
             );
-            crate::store::on!(writer, c => sqlx::query(UPDATE).bind(&$it.id)$($(.bind($value))?)*.execute(c).await.map(drop))?;
-            Ok(())
+            Ok(crate::store::on!(writer, c => {
+                sqlx::query(UPDATE).bind(&$it.id)$($(.bind($value))?)*.execute(c).await.map(drop)
+            })?)
         }
     };
     (@many $it:ident $noun:ident ($table:literal) [$((const $column:ident ($value:expr)))*]) => {
         /// Keeps new rows.
-        async fn insert(writer: &mut crate::store::Writer, nouns: &[$noun]) -> Result<(), crate::store::StoreError> {
+        async fn insert(
+            writer: &mut crate::store::Writer, nouns: &[$noun]
+        ) -> Result<(), crate::store::StoreError> {
             const INSERT: &str = concat!("INSERT INTO ", $table, " (id" $(, ", ", stringify!($column))*, ") ");
             for some in nouns.chunks(crate::store::table::AT_ONCE) {
                 crate::store::on!(writer, c => {
@@ -175,7 +166,10 @@ pub(super) const AT_ONCE: usize = 50;
 /// `numbered!(values name labels)`: `$2, $3`. `numbered!(set name labels)`: `name = $2, labels = $3`.
 macro_rules! numbered {
     (@ $between:literal [$number:literal $($numbers:literal)*] values $column:ident $($rest:ident)*) => {
-        concat!($between, "$", $number, crate::store::table::numbered!(@ ", " [$($numbers)*] values $($rest)*))
+        concat!(
+            $between, "$", $number,
+            crate::store::table::numbered!(@ ", " [$($numbers)*] values $($rest)*)
+        )
     };
     (@ $between:literal [$number:literal $($numbers:literal)*] set $column:ident $($rest:ident)*) => {
         concat!(
@@ -186,8 +180,18 @@ macro_rules! numbered {
     (@ $between:literal $numbers:tt $what:ident) => { "" };
     ($what:ident $($column:ident)*) => {
         crate::store::table::numbered!(
-            @ "" [2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32] $what $($column)*
+            @ "" [2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32]
+            $what $($column)*
         )
     };
 }
 pub(super) use numbered;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn values_are_numbered_after_the_id() {
+        assert_eq!(numbered!(values name labels), "$2, $3");
+        assert_eq!(numbered!(set name labels), "name = $2, labels = $3");
+    }
+}

@@ -27,12 +27,7 @@ table! {
 
 /// The tokens of a user.
 pub(super) fn scope(user: UserId) -> Scope {
-    Scope {
-        columns: columns!(),
-        table: "tokens",
-        within: &["user_id = $1"],
-        keys: vec![user.to_string()],
-    }
+    Scope { columns: columns!(), table: "tokens", within: &["user_id = $1"], keys: vec![user.to_string()] }
 }
 
 impl Conn {
