@@ -11,7 +11,8 @@
 ///   `holds user: User with profile: Profile`.
 /// - `const digest = digest,` is a column that isn't read with the noun. Its value is made of the noun and, in inserts,
 ///   of what is `given` beside it.
-/// - `_: Constant("user") as "principalType",` is a name for what has no column of its own.
+/// - `_: Constant("user") as "principalType",` is a name for what has no column of its own. Here, and where a column
+///   compares as something else than itself, the kind is told what it holds.
 /// - `metadata,` stands at the end, for the columns and names that all nouns but events have in common.
 ///
 /// What follows from that:
@@ -62,20 +63,20 @@ macro_rules! table {
     };
     (
         @ $it:ident $head:tt [$($own:tt)*] $parts:tt [$($all:tt)*] [$($fields:tt)*]
-        $change:tt $column:ident $(: $kind:ident as $path:literal)?, $($rows:tt)*
+        $change:tt $column:ident $(: $kind:ident $(($text:literal))? as $path:literal)?, $($rows:tt)*
     ) => {
         table!(
             @ $it $head [$($own)* $column] $parts [$($all)* ($change $column (&$it.$column))]
-            [$($fields)* $(($path $kind $column))?] $($rows)*
+            [$($fields)* $(($path $kind $column $($text)?))?] $($rows)*
         );
     };
     (
         @ $it:ident $head:tt $own:tt [{ $($part:tt)* } $($parts:tt)*] [$($all:tt)*] [$($fields:tt)*]
-        $change:tt $in:ident.$column:ident: $kind:ident $(($text:literal))? as $path:literal, $($rows:tt)*
+        $change:tt $in:ident.$column:ident $(: $kind:ident $(($text:literal))? as $path:literal)?, $($rows:tt)*
     ) => {
         table!(
             @ $it $head $own [{ $($part)* $column } $($parts)*] [$($all)* ($change $column (&$it.$in.$column))]
-            [$($fields)* ($path $kind $column $($text)?)] $($rows)*
+            [$($fields)* $(($path $kind $column $($text)?))?] $($rows)*
         );
     };
 
