@@ -5,42 +5,32 @@ use std::collections::BTreeSet;
 use super::{
     Conn, StoreError, Writer,
     collection::{Scope, list},
-    columns::rows,
     lister::Lister,
     on,
+    table::table,
 };
 use crate::domain::{
     account::Account,
     clock::Timestamp,
-    collection::{Field, Kind, Page, Selection, Take},
+    collection::{Page, Selection, Take},
     id::{AccountId, UserId},
 };
 
-/// The fields that filters, orders and includes may name.
-pub static FIELDS: &[Field] = &[
-    Field::new("type", Kind::Constant("application/astra-account")),
-    Field::new("version", Kind::Constant("1.0")),
-    Field::new("id", Kind::Text("id")),
-    Field::new("name", Kind::Text("name")),
-    Field::new("state", Kind::Constant("active")),
-    Field::new("isEnabled", Kind::Flag("is_enabled")),
-    Field::new("enabledTimestamp", Kind::OptionalInstant("enabled_at")),
-    Field::new("accountContact", Kind::Object),
-    Field::new("metadata", Kind::Object),
-    Field::new("metadata.labels[*].name", Kind::Label("name")),
-    Field::new("metadata.labels[*].value", Kind::Label("value")),
-    Field::new("metadata.creationTimestamp", Kind::Instant("created_at")),
-    Field::new("metadata.modificationTimestamp", Kind::Instant("modified_at")),
-    Field::new("metadata.createdBy", Kind::Text("created_by")),
-    Field::new("metadata.modifiedBy", Kind::OptionalText("modified_by")),
-];
-
-rows!(Account { id, name, is_enabled, enabled_at, contact } with metadata);
+table! {
+    "accounts" holds account: Account as "application/astra-account" "1.0";
+    mut name: Text as "name",
+    _: Constant("active") as "state",
+    mut is_enabled: Flag as "isEnabled",
+    mut enabled_at: OptionalInstant as "enabledTimestamp",
+    mut contact: Object as "accountContact",
+    const changed_at = account.metadata.created_at,
+    metadata,
+}
 
 /// Those in which the user has a role that opens them. A disabled account refuses everyone but its owners.
 fn scope(user: UserId) -> Scope {
     Scope {
-        columns: "id, name, is_enabled, enabled_at, contact, labels, created_at, modified_at, created_by, modified_by",
+        columns: columns!(),
         table: "accounts",
         within: &["id IN (SELECT b.account_id FROM role_bindings b JOIN accounts a ON a.id = b.account_id \
              WHERE b.user_id = $1 AND b.role_constraints <> '[]' AND NOT a.is_deleted AND (a.is_enabled OR b.role = 'owner'))"],
@@ -63,8 +53,7 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn find_account(&mut self, account: AccountId) -> Result<Option<Account>, StoreError> {
-        const FIND: &str = "SELECT id, name, is_enabled, enabled_at, contact, labels, created_at, modified_at, created_by, modified_by \
-             FROM accounts WHERE id = $1 AND NOT is_deleted";
+        const FIND: &str = concat!("SELECT ", columns!(), " FROM accounts WHERE id = $1 AND NOT is_deleted");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(account).fetch_optional(c).await)?)
     }
 
@@ -106,12 +95,7 @@ impl Writer {
     /// # Errors
     /// When the store fails.
     pub async fn insert_account(&mut self, account: &Account) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO accounts (id, name, is_enabled, enabled_at, contact, labels, created_at, modified_at, created_by, \
-             changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $7)";
-        let m = &account.metadata;
-        on!(self, c => sqlx::query(INSERT).bind(account.id).bind(&account.name).bind(account.is_enabled).bind(account.enabled_at)
-            .bind(&account.contact).bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).execute(c).await.map(drop))?;
-        Ok(())
+        insert(self, account).await
     }
 
     /// Keeps the new state of an account.
@@ -119,12 +103,7 @@ impl Writer {
     /// # Errors
     /// When the store fails.
     pub async fn update_account(&mut self, account: &Account) -> Result<(), StoreError> {
-        const UPDATE: &str = "UPDATE accounts SET name = $2, is_enabled = $3, enabled_at = $4, contact = $5, labels = $6, modified_at = $7, \
-             modified_by = $8 WHERE id = $1";
-        let m = &account.metadata;
-        on!(self, c => sqlx::query(UPDATE).bind(account.id).bind(&account.name).bind(account.is_enabled).bind(account.enabled_at)
-            .bind(&account.contact).bind(&m.labels).bind(m.modified_at).bind(m.modified_by).execute(c).await.map(drop))?;
-        Ok(())
+        update(self, account).await
     }
 
     /// Deletes an account: from the commit on nobody is at home in it or has a role in it. What it contains is deleted by other statements.

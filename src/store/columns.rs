@@ -8,7 +8,6 @@ use crate::domain::{
     event::{Class, Severity},
     id::{AccountId, EventId, RoleBindingId, TokenId, UserId},
     label::Labels,
-    metadata::Metadata,
     name::{Email, FreeText, ResourceName},
     postal_address::PostalAddress,
     role::Role,
@@ -68,23 +67,28 @@ columns! {
     SecretDigest as Vec<u8>: |digest| Ok(digest.0.to_vec()), |bytes| Ok(Self(bytes.as_slice().try_into()?));
 }
 
-/// `rows!(Token { id, name } with metadata)`: reads a noun from a row, column names being its field names. What follows `with` is made
-/// of columns of its own.
+/// `rows!(Deletion { id, user_id, occasion: Occasion { uri, method } })`: reads a noun from a row, column names being
+/// its field names. A part of it is made of columns of its own.
 macro_rules! rows {
-    ($noun:ident { $($field:ident),* $(,)? } $(with $($part:ident),+)?) => {
-        rows!(@ sqlx::sqlite::SqliteRow, $noun, $($field)*, $($($part)+)?);
-        rows!(@ sqlx::postgres::PgRow, $noun, $($field)*, $($($part)+)?);
+    ($noun:ident $fields:tt) => {
+        crate::store::columns::rows!(@impl sqlx::sqlite::SqliteRow, $noun $fields);
+        crate::store::columns::rows!(@impl sqlx::postgres::PgRow, $noun $fields);
     };
-    (@ $row:ty, $noun:ident, $($field:ident)*, $($part:ident)*) => {
+    (@impl $row:ty, $noun:ident { $($field:ident $(: $($part:ident)::+ { $($column:ident),* $(,)? })?),* $(,)? }) => {
         impl sqlx::FromRow<'_, $row> for $noun {
             fn from_row(row: &$row) -> sqlx::Result<Self> {
-                #[allow(unused_imports, clippy::allow_attributes, reason = "not every noun has columns of its own")]
                 use sqlx::Row as _;
-                Ok(Self { $($field: row.try_get(stringify!($field))?,)* $($part: sqlx::FromRow::from_row(row)?,)* })
+                Ok(Self {
+                    $($field: crate::store::columns::rows!(@read row, $field $(, $($part)::+ { $($column)* })?),)*
+                })
             }
         }
     };
+    (@read $row:ident, $field:ident) => {
+        $row.try_get(stringify!($field))?
+    };
+    (@read $row:ident, $field:ident, $($part:ident)::+ { $($column:ident)* }) => {
+        $($part)::+ { $($column: $row.try_get(stringify!($column))?,)* }
+    };
 }
 pub(super) use rows;
-
-rows!(Metadata { labels, created_at, modified_at, created_by, modified_by });

@@ -21,8 +21,7 @@ pub struct Deletion {
     pub occasion: Occasion,
 }
 
-rows!(Deletion { id, user_id, account_id, deleted_by } with occasion);
-rows!(Occasion { correlation_id, uri, method });
+rows!(Deletion { id, user_id, account_id, deleted_by, occasion: Occasion { correlation_id, uri, method } });
 
 impl Conn {
     /// Deletions that are not finished, from whichever server.

@@ -1,81 +1,47 @@
 //! Events.
 
-use sqlx::QueryBuilder;
-
 use super::{
     Conn, StoreError, Writer,
     collection::{Scope, list},
-    columns::rows,
     lister::Lister,
     on,
+    table::table,
 };
 use crate::domain::{
     clock::Timestamp,
-    collection::{Field, Kind, Page, Selection, Take},
+    collection::{Page, Selection, Take},
     event::Event,
     id::{AccountId, EventId, TokenId, UserId},
 };
 
-/// The fields that filters, orders and includes may name. Events have no labels, and nobody modifies them.
-pub static FIELDS: &[Field] = &[
-    Field::new("type", Kind::Constant("application/astra-event")),
-    Field::new("version", Kind::Constant("1.4")),
-    Field::new("id", Kind::Text("id")),
-    Field::new("name", Kind::Text("name")),
-    Field::new("sequenceCount", Kind::Number("sequence_count")),
-    Field::new("summary", Kind::Text("summary")),
-    Field::new("eventTime", Kind::Instant("created_at")),
-    Field::new("source", Kind::Constant("tokenward")),
-    Field::new("resourceID", Kind::Text("resource_id")),
-    Field::new("additionalResourceIDs", Kind::Object),
-    Field::new("resourceType", Kind::Text("resource_type")),
-    Field::new("correlationID", Kind::Text("correlation_id")),
-    Field::new("severity", Kind::Text("severity")),
-    Field::new("class", Kind::Text("class")),
-    Field::new("description", Kind::Text("description")),
-    Field::new("resourceURI", Kind::OptionalText("resource_uri")),
-    Field::new("resourceMethod", Kind::OptionalText("resource_method")),
-    Field::new("resourceMethodResult", Kind::OptionalText("resource_method_result")),
-    Field::new("userID", Kind::Text("user_id")),
-    Field::new("accountID", Kind::Text("account_id")),
-    Field::new("metadata", Kind::Object),
-    Field::new("metadata.labels[*].name", Kind::OptionalText("NULL")),
-    Field::new("metadata.labels[*].value", Kind::OptionalText("NULL")),
-    Field::new("metadata.creationTimestamp", Kind::Instant("created_at")),
-    Field::new("metadata.modificationTimestamp", Kind::Instant("created_at")),
-    Field::new("metadata.createdBy", Kind::Text("user_id")),
-    Field::new("metadata.modifiedBy", Kind::OptionalText("NULL")),
-];
-
-/// How many events one statement keeps: SQLite and PostgreSQL take some ten thousand values.
-const AT_ONCE: usize = 50;
-
-macro_rules! columns {
-    () => {
-        "id, account_id, sequence_count, name, summary, description, class, severity, created_at, resource_id, resource_type, \
-         related_user_id, user_id, correlation_id, resource_uri, resource_method, resource_method_result"
-    };
+table! {
+    "events" holds many event: Event as "application/astra-event" "1.4";
+    const name: Text as "name",
+    const sequence_count: Number as "sequenceCount",
+    const summary: Text as "summary",
+    const created_at: Instant as "eventTime",
+    _: Constant("tokenward") as "source",
+    const resource_id: Text as "resourceID",
+    const related_user_id: Object as "additionalResourceIDs",
+    const resource_type: Text as "resourceType",
+    const correlation_id: Text as "correlationID",
+    const severity: Text as "severity",
+    const class: Text as "class",
+    const description: Text as "description",
+    const resource_uri: OptionalText as "resourceURI",
+    const resource_method: OptionalText as "resourceMethod",
+    const resource_method_result: OptionalText as "resourceMethodResult",
+    const user_id: Text as "userID",
+    const account_id: Text as "accountID",
+    // Events have no labels, and nobody modifies them.
+    _: Object as "metadata",
+    _: OptionalText("NULL") as "metadata.labels[*].name",
+    _: OptionalText("NULL") as "metadata.labels[*].value",
+    _: Instant("created_at") as "metadata.creationTimestamp",
+    _: Instant("created_at") as "metadata.modificationTimestamp",
+    _: Text("user_id") as "metadata.createdBy",
+    _: OptionalText("NULL") as "metadata.modifiedBy",
 }
-
-rows!(Event {
-    id,
-    account_id,
-    sequence_count,
-    name,
-    summary,
-    description,
-    class,
-    severity,
-    created_at,
-    resource_id,
-    resource_type,
-    related_user_id,
-    user_id,
-    correlation_id,
-    resource_uri,
-    resource_method,
-    resource_method_result,
-});
 
 /// The events of an account: all of them, or those that a user caused.
 pub(super) fn scope(account: AccountId, by: Option<UserId>) -> Scope {
@@ -131,7 +97,6 @@ impl Writer {
         // Once for all of them: PostgreSQL walks through every version that a transaction leaves of a row.
         const NEXT: &str = "UPDATE accounts SET event_count = event_count + $2, changed_at = changed_at + $2 WHERE id = $1 \
              RETURNING event_count - $2, changed_at - $2";
-        const INSERT: &str = concat!("INSERT INTO events (", columns!(), ") ");
         if events.is_empty() {
             return Ok(());
         }
@@ -141,21 +106,7 @@ impl Writer {
             (count, at) = (count + 1, at.next());
             (event.sequence_count, event.created_at) = (count, at);
         }
-        for some in events.chunks(AT_ONCE) {
-            on!(self, c => {
-                let mut query = QueryBuilder::new(INSERT);
-                query.push_values(some, |mut row, event| {
-                    row.push_bind(event.id).push_bind(event.account_id).push_bind(event.sequence_count).push_bind(&event.name)
-                        .push_bind(&event.summary).push_bind(&event.description).push_bind(event.class).push_bind(event.severity)
-                        .push_bind(event.created_at).push_bind(&event.resource_id).push_bind(&event.resource_type)
-                        .push_bind(event.related_user_id).push_bind(event.user_id).push_bind(&event.correlation_id)
-                        .push_bind(&event.resource_uri).push_bind(&event.resource_method).push_bind(&event.resource_method_result);
-                });
-                let is_usual = some.len() == 1 || some.len() == AT_ONCE;
-                query.build().persistent(is_usual).execute(c).await.map(drop)
-            })?;
-        }
-        Ok(())
+        insert(self, events).await
     }
 
     /// Notes that a token is being turned away, unless that was noted less than that many microseconds from `now`. True if it wasn't.

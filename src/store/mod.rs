@@ -1,7 +1,8 @@
 //! The two databases behind one set of SQL texts.
 //!
 //! A [`Conn`] reads; a [`Writer`] is a transaction that also writes. Every query stands in the file of its noun as a method of one
-//! of the two, written once: [`on!`] runs it on whichever database is behind. What differs between the databases is in
+//! of the two, written once: [`on!`] runs it on whichever database is behind. What stores a noun or reads one whole follows from
+//! the list of its columns, which is a [`table!`](table) there. What differs between the databases is in
 //! [`sqlite`], [`postgres`] and [`Dialect`], nowhere else.
 
 pub mod account;
@@ -25,6 +26,7 @@ mod raw;
 pub mod role_binding;
 pub mod sizes;
 mod sqlite;
+mod table;
 pub mod token;
 pub mod user;
 

@@ -3,43 +3,26 @@
 use super::{
     Conn, StoreError, Writer,
     collection::{Scope, list},
-    columns::rows,
     lister::Lister,
     on,
+    table::table,
 };
 use crate::domain::{
-    collection::{Field, Kind, Page, Selection, Take},
+    collection::{Page, Selection, Take},
     id::{AccountId, RoleBindingId, UserId},
     role_binding::RoleBinding,
 };
 
-/// The fields that filters, orders and includes may name.
-pub static FIELDS: &[Field] = &[
-    Field::new("type", Kind::Constant("application/astra-roleBinding")),
-    Field::new("version", Kind::Constant("1.1")),
-    Field::new("id", Kind::Text("id")),
-    Field::new("principalType", Kind::Constant("user")),
-    Field::new("userID", Kind::Text("user_id")),
-    Field::new("groupID", Kind::Constant("00000000-0000-0000-0000-000000000000")),
-    Field::new("accountID", Kind::Text("account_id")),
-    Field::new("role", Kind::Text("role")),
-    Field::new("roleConstraints", Kind::Object),
-    Field::new("metadata", Kind::Object),
-    Field::new("metadata.labels[*].name", Kind::Label("name")),
-    Field::new("metadata.labels[*].value", Kind::Label("value")),
-    Field::new("metadata.creationTimestamp", Kind::Instant("created_at")),
-    Field::new("metadata.modificationTimestamp", Kind::Instant("modified_at")),
-    Field::new("metadata.createdBy", Kind::Text("created_by")),
-    Field::new("metadata.modifiedBy", Kind::OptionalText("modified_by")),
-];
-
-macro_rules! columns {
-    () => {
-        "id, account_id, user_id, role, role_constraints, labels, created_at, modified_at, created_by, modified_by"
-    };
+table! {
+    "role_bindings" holds binding: RoleBinding as "application/astra-roleBinding" "1.1";
+    _: Constant("user") as "principalType",
+    const user_id: Text as "userID",
+    _: Constant("00000000-0000-0000-0000-000000000000") as "groupID",
+    const account_id: Text as "accountID",
+    mut role: Text as "role",
+    mut role_constraints: Object as "roleConstraints",
+    metadata,
 }
-
-rows!(RoleBinding { id, account_id, user_id, role, role_constraints } with metadata);
 
 /// The bindings in an account: all of them, or those of a user.
 pub(super) fn scope(account: AccountId, user: Option<UserId>) -> Scope {
@@ -136,13 +119,7 @@ impl Writer {
     /// # Errors
     /// [`StoreError::Duplicate`] when the user has one in the account already; or when the store fails.
     pub async fn insert_role_binding(&mut self, binding: &RoleBinding) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO role_bindings (id, account_id, user_id, role, role_constraints, labels, created_at, modified_at, created_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-        let m = &binding.metadata;
-        on!(self, c => sqlx::query(INSERT).bind(binding.id).bind(binding.account_id).bind(binding.user_id).bind(binding.role)
-            .bind(&binding.role_constraints).bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by)
-            .execute(c).await.map(drop))?;
-        Ok(())
+        insert(self, binding).await
     }
 
     /// Keeps the new state of a binding.
@@ -150,12 +127,7 @@ impl Writer {
     /// # Errors
     /// When the store fails.
     pub async fn update_role_binding(&mut self, binding: &RoleBinding) -> Result<(), StoreError> {
-        const UPDATE: &str =
-            "UPDATE role_bindings SET role = $2, role_constraints = $3, labels = $4, modified_at = $5, modified_by = $6 WHERE id = $1";
-        let m = &binding.metadata;
-        on!(self, c => sqlx::query(UPDATE).bind(binding.id).bind(binding.role).bind(&binding.role_constraints).bind(&m.labels)
-            .bind(m.modified_at).bind(m.modified_by).execute(c).await.map(drop))?;
-        Ok(())
+        update(self, binding).await
     }
 
     /// Forgets the bindings in other accounts of the users who are at home in this one.

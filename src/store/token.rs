@@ -5,44 +5,29 @@ use std::collections::BTreeSet;
 use super::{
     Conn, StoreError, Writer,
     collection::{Scope, list},
-    columns::rows,
     lister::Lister,
     on,
+    table::table,
 };
 use crate::domain::{
-    collection::{Field, Kind, Page, Selection, Take},
+    collection::{Page, Selection, Take},
     id::{AccountId, TokenId, UserId},
     role::Role,
     secret::SecretDigest,
     token::Token,
 };
 
-/// The fields that filters, orders and includes may name.
-pub static FIELDS: &[Field] = &[
-    Field::new("type", Kind::Constant("application/astra-token")),
-    Field::new("version", Kind::Constant("1.0")),
-    Field::new("id", Kind::Text("id")),
-    Field::new("name", Kind::Text("name")),
-    Field::new("userID", Kind::Text("user_id")),
-    Field::new("metadata", Kind::Object),
-    Field::new("metadata.labels[*].name", Kind::Label("name")),
-    Field::new("metadata.labels[*].value", Kind::Label("value")),
-    Field::new("metadata.creationTimestamp", Kind::Instant("created_at")),
-    Field::new("metadata.modificationTimestamp", Kind::Instant("modified_at")),
-    Field::new("metadata.createdBy", Kind::Text("created_by")),
-    Field::new("metadata.modifiedBy", Kind::OptionalText("modified_by")),
-];
-
-rows!(Token { id, user_id, name } with metadata);
+table! {
+    "tokens" holds token: Token as "application/astra-token" "1.0", given digest: SecretDigest;
+    mut name: Text as "name",
+    const user_id: Text as "userID",
+    const digest = digest,
+    metadata,
+}
 
 /// The tokens of a user.
 pub(super) fn scope(user: UserId) -> Scope {
-    Scope {
-        columns: "id, user_id, name, labels, created_at, modified_at, created_by, modified_by",
-        table: "tokens",
-        within: &["user_id = $1"],
-        keys: vec![user.to_string()],
-    }
+    Scope { columns: columns!(), table: "tokens", within: &["user_id = $1"], keys: vec![user.to_string()] }
 }
 
 impl Conn {
@@ -51,8 +36,7 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn find_token(&mut self, user: UserId, token: TokenId) -> Result<Option<Token>, StoreError> {
-        const FIND: &str = "SELECT id, user_id, name, labels, created_at, modified_at, created_by, modified_by FROM tokens \
-             WHERE id = $1 AND user_id = $2";
+        const FIND: &str = concat!("SELECT ", columns!(), " FROM tokens WHERE id = $1 AND user_id = $2");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(token).bind(user).fetch_optional(c).await)?)
     }
 
@@ -70,8 +54,7 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn tokens_of(&mut self, user: UserId) -> Result<Vec<Token>, StoreError> {
-        const FIND: &str = "SELECT id, user_id, name, labels, created_at, modified_at, created_by, modified_by FROM tokens \
-             WHERE user_id = $1 ORDER BY created_at, id";
+        const FIND: &str = concat!("SELECT ", columns!(), " FROM tokens WHERE user_id = $1 ORDER BY created_at, id");
         self.next_is_awaited();
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_all(c).await)?)
     }
@@ -122,13 +105,9 @@ impl Writer {
     ) -> Result<(AccountId, Option<i64>), StoreError> {
         // No reference says that the user exists, so this does.
         const COUNT: &str = "UPDATE users SET tokens_at_most = tokens_at_most + 1 WHERE id = $1 RETURNING account_id, tokens_at_most";
-        const INSERT: &str = "INSERT INTO tokens (id, user_id, name, digest, labels, created_at, modified_at, created_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         const KNOWER: &str = "INSERT INTO token_knowers (token_id, user_id) VALUES ($1, $2)";
-        let m = &token.metadata;
         let user = on!(self, c => sqlx::query_as(COUNT).bind(token.user_id).fetch_one(c).await)?;
-        on!(self, c => sqlx::query(INSERT).bind(token.id).bind(token.user_id).bind(&token.name).bind(digest)
-            .bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).execute(c).await.map(drop))?;
+        insert(self, token, digest).await?;
         for knower in knowers {
             on!(self, c => sqlx::query(KNOWER).bind(token.id).bind(knower).execute(c).await.map(drop))?;
         }
@@ -172,11 +151,7 @@ impl Writer {
     /// # Errors
     /// When the store fails.
     pub async fn update_token(&mut self, token: &Token) -> Result<(), StoreError> {
-        const UPDATE: &str = "UPDATE tokens SET name = $2, labels = $3, modified_at = $4, modified_by = $5 WHERE id = $1";
-        let m = &token.metadata;
-        on!(self, c => sqlx::query(UPDATE).bind(token.id).bind(&token.name).bind(&m.labels).bind(m.modified_at).bind(m.modified_by)
-            .execute(c).await.map(drop))?;
-        Ok(())
+        update(self, token).await
     }
 
     /// Forgets a token, and with it the digest: its secret is nobody's from the commit on.

@@ -6,52 +6,37 @@ use super::{
     columns::rows,
     lister::Lister,
     on,
+    table::table,
 };
 use crate::domain::{
     clock::Timestamp,
-    collection::{Field, Kind, Page, Selection, Take},
+    collection::{Page, Selection, Take},
     id::{AccountId, UserId},
     name::Email,
     role::Role,
     user::{Profile, User},
 };
 
-/// The fields that filters, orders and includes may name.
-pub static FIELDS: &[Field] = &[
-    Field::new("type", Kind::Constant("application/astra-user")),
-    Field::new("version", Kind::Constant("1.2")),
-    Field::new("id", Kind::Text("id")),
-    Field::new("state", Kind::Text("state")),
-    Field::new("isEnabled", Kind::Flag("is_enabled")),
-    Field::new("authID", Kind::Text("auth_id")),
-    Field::new("authProvider", Kind::Text("auth_provider")),
-    Field::new("firstName", Kind::Text("first_name")),
-    Field::new("lastName", Kind::Text("last_name")),
-    Field::new("companyName", Kind::OptionalText("company_name")),
-    Field::new("email", Kind::Text("email")),
-    Field::new("phone", Kind::OptionalText("phone")),
-    Field::new("postalAddress", Kind::Object),
-    Field::new("sendWelcomeEmail", Kind::Constant("false")),
-    Field::new("enableTimestamp", Kind::OptionalInstant("enabled_at")),
-    Field::new("lastActTimestamp", Kind::OptionalInstant("last_act_at")),
-    Field::new("metadata", Kind::Object),
-    Field::new("metadata.labels[*].name", Kind::Label("name")),
-    Field::new("metadata.labels[*].value", Kind::Label("value")),
-    Field::new("metadata.creationTimestamp", Kind::Instant("created_at")),
-    Field::new("metadata.modificationTimestamp", Kind::Instant("modified_at")),
-    Field::new("metadata.createdBy", Kind::Text("created_by")),
-    Field::new("metadata.modifiedBy", Kind::OptionalText("modified_by")),
-];
-
-macro_rules! columns {
-    () => {
-        "id, account_id, email, first_name, last_name, company_name, phone, postal_address, auth_provider, auth_id, state, is_enabled, \
-         enabled_at, last_act_at, labels, created_at, modified_at, created_by, modified_by"
-    };
+table! {
+    "users" holds user: User with profile: Profile as "application/astra-user" "1.2";
+    const account_id,
+    mut state: Text as "state",
+    mut is_enabled: Flag as "isEnabled",
+    mut auth_id: Text as "authID",
+    const auth_provider: Text as "authProvider",
+    mut profile.first_name: Text as "firstName",
+    mut profile.last_name: Text as "lastName",
+    mut profile.company_name: OptionalText as "companyName",
+    mut email: Text as "email",
+    mut email_key = user.email.key(),
+    mut profile.phone: OptionalText as "phone",
+    mut profile.postal_address: Object as "postalAddress",
+    _: Constant("false") as "sendWelcomeEmail",
+    mut enabled_at: OptionalInstant as "enableTimestamp",
+    // Written as the user acts, and by nothing else.
+    const last_act_at: OptionalInstant as "lastActTimestamp",
+    metadata,
 }
-
-rows!(User { id, account_id, email, auth_provider, auth_id, state, is_enabled, enabled_at, last_act_at } with profile, metadata);
-rows!(Profile { first_name, last_name, company_name, phone, postal_address });
 
 /// A user as an account sees it.
 #[derive(Debug)]
@@ -162,14 +147,7 @@ impl Writer {
     /// [`StoreError::Duplicate`] when its email is taken in its account; or when the store fails.
     pub async fn insert_user(&mut self, user: &User) -> Result<Option<i64>, StoreError> {
         const COUNT: &str = "UPDATE accounts SET users_at_most = users_at_most + 1 WHERE id = $1 RETURNING users_at_most";
-        const INSERT: &str = "INSERT INTO users (id, account_id, email, email_key, first_name, last_name, company_name, phone, \
-             postal_address, auth_provider, auth_id, state, is_enabled, enabled_at, labels, created_at, modified_at, created_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
-        let (p, m) = (&user.profile, &user.metadata);
-        on!(self, c => sqlx::query(INSERT).bind(user.id).bind(user.account_id).bind(&user.email).bind(user.email.key())
-            .bind(&p.first_name).bind(&p.last_name).bind(&p.company_name).bind(&p.phone).bind(&p.postal_address)
-            .bind(user.auth_provider).bind(&user.auth_id).bind(user.state).bind(user.is_enabled).bind(user.enabled_at)
-            .bind(&m.labels).bind(m.created_at).bind(m.modified_at).bind(m.created_by).execute(c).await.map(drop))?;
+        insert(self, user).await?;
         Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(user.account_id).fetch_one(c).await)?)
     }
 
@@ -188,14 +166,7 @@ impl Writer {
     /// # Errors
     /// [`StoreError::Duplicate`] when its email is taken in its account; or when the store fails.
     pub async fn update_user(&mut self, user: &User) -> Result<(), StoreError> {
-        const UPDATE: &str = "UPDATE users SET email = $2, email_key = $3, first_name = $4, last_name = $5, company_name = $6, phone = $7, \
-             postal_address = $8, auth_id = $9, state = $10, is_enabled = $11, enabled_at = $12, labels = $13, modified_at = $14, \
-             modified_by = $15 WHERE id = $1";
-        let (p, m) = (&user.profile, &user.metadata);
-        on!(self, c => sqlx::query(UPDATE).bind(user.id).bind(&user.email).bind(user.email.key()).bind(&p.first_name).bind(&p.last_name)
-            .bind(&p.company_name).bind(&p.phone).bind(&p.postal_address).bind(&user.auth_id).bind(user.state).bind(user.is_enabled)
-            .bind(user.enabled_at).bind(&m.labels).bind(m.modified_at).bind(m.modified_by).execute(c).await.map(drop))?;
-        Ok(())
+        update(self, user).await
     }
 
     /// Forgets a user and its role bindings. Its tokens are nobody's from the commit on, and deleted by another statement.
