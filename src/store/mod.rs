@@ -5,10 +5,10 @@
 //! [`sqlite`], [`postgres`] and [`Dialect`], nowhere else.
 
 pub mod account;
-pub mod caller;
 pub mod collection;
 mod columns;
 mod connection;
+pub mod credential;
 pub mod deletion;
 mod error;
 pub mod event;

@@ -1,0 +1,106 @@
+//! Whose secret is this, and may it be used now? The one place of the service that reads secrets and looks them up.
+//!
+//! How long a refusal takes must not tell whether the secret is known. So the store returns a token for an unknown
+//! secret as well, the nearest one; it is read and judged in the same way, and only then are the digests compared.
+
+use std::{hint::black_box, sync::Arc};
+
+use super::{Error, Result};
+use crate::{
+    domain::{
+        clock::{Clock, Timestamp},
+        credential::{AccountChoice, Credential, Refusal},
+        id::TokenId,
+        secret::{Secret, SecretDigest},
+    },
+    store::{Conn, Store, credential::Nearest},
+};
+
+/// Finds the credentials of secrets.
+pub(super) struct Authenticator {
+    store: Store,
+    clock: Arc<dyn Clock>,
+}
+
+/// The credential of a secret that is known.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub credential: Credential,
+    /// Whether it may be used.
+    pub standing: Result<(), Refusal>,
+    /// When that was judged.
+    pub judged_at: Timestamp,
+}
+
+/// What became of a secret that was presented.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// No generator has made it: it wasn't looked up.
+    Malformed,
+    /// It is unknown, or may not be used now. Which of these isn't told, and whoever goes on must do the same for both.
+    Refused(SecretDigest),
+    /// It may be used, and is as it was at that instant.
+    Accepted(Box<Credential>, Timestamp),
+}
+
+impl Authenticator {
+    pub const fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// What becomes of a secret that is presented now, to an account.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn authenticate(&self, secret: &str, account: AccountChoice) -> Result<Outcome> {
+        let Some(digest) = digest_of(secret) else { return Ok(Outcome::Malformed) };
+        Ok(match self.find_by_digest(digest, account).await? {
+            Some(found) if found.standing.is_ok() => Outcome::Accepted(Box::new(found.credential), found.judged_at),
+            _ => Outcome::Refused(digest),
+        })
+    }
+
+    /// The credential of a secret, whether or not it may be used now; `None` if it is nobody's.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find(&self, secret: &str, account: AccountChoice) -> Result<Option<Found>> {
+        match digest_of(secret) {
+            Some(digest) => self.find_by_digest(digest, account).await,
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Authenticator::find`], of a secret that was presented before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_by_digest(&self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Found>> {
+        let nearest = self.store.read().await?.find_nearest(digest, account).await?;
+        let now = self.clock.now();
+        let Some(Nearest { digest: found, credential }) = nearest else { return Ok(None) };
+        // Opaque to the compiler, so that it doesn't put this off until the digests are compared.
+        let judged = credential.map(|credential| {
+            let standing = black_box(credential.standing(now));
+            Found { credential, standing, judged_at: now }
+        });
+        if found == digest { Ok(Some(judged?)) } else { Ok(None) }
+    }
+}
+
+/// The credential of a token whose secret was accepted before, if it may still be used at that instant. A write asks
+/// within its transaction: what was revoked while the request was under way counts, so nothing that is kept in memory
+/// may answer this.
+///
+/// # Errors
+/// [`Error::InvalidCredentials`] if it may not; or when the store fails.
+pub async fn reauthenticate(conn: &mut Conn, id: TokenId, account: AccountChoice, at: Timestamp) -> Result<Credential> {
+    let credential = conn.find_credential(id, account).await?.ok_or(Error::InvalidCredentials)?;
+    credential.standing(at).map_err(|_| Error::InvalidCredentials)?;
+    Ok(credential)
+}
+
+/// What a secret is looked up by; `None` if no generator has made it.
+fn digest_of(secret: &str) -> Option<SecretDigest> {
+    Secret::parse(secret).ok().map(|secret| secret.digest())
+}
