@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Error, Result, Service, authentication::Found};
+use super::{Error, Result, Service};
 use crate::domain::{
     clock::Timestamp,
     credential::{AccountChoice, Credential},
@@ -125,11 +125,11 @@ impl Service {
     /// then; whether it may by now makes no difference.
     async fn write_refusal(&self, digest: SecretDigest, occasion: &Arc<Occasion>) -> Result<()> {
         let found = self.authenticator.find_by_digest(digest, AccountChoice::None).await?;
-        let Some(Found { credential, judged_at: now, .. }) = found else { return Ok(()) };
-        if !is_due(credential.refused_at, now) {
+        let Some(Credential { token_id, user_id, home, refused_at, .. }) = found else { return Ok(()) };
+        let now = self.clock.now();
+        if !is_due(refused_at, now) {
             return Ok(());
         }
-        let Credential { token_id, user_id, home, .. } = credential;
         let mut change = match self.change_in(home, Some(user_id), user_id, Arc::clone(occasion)).await {
             // The account is gone, and the token with it.
             Err(Error::Forbidden) => return Ok(()),

@@ -9,7 +9,7 @@ use super::{Error, Result};
 use crate::{
     domain::{
         clock::{Clock, Timestamp},
-        credential::{AccountChoice, Credential, Refusal},
+        credential::{AccountChoice, Credential},
         id::TokenId,
         secret::{Secret, SecretDigest},
     },
@@ -22,24 +22,14 @@ pub(super) struct Authenticator {
     clock: Arc<dyn Clock>,
 }
 
-/// The credential of a secret that is known.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub credential: Credential,
-    /// Whether it may be used.
-    pub standing: Result<(), Refusal>,
-    /// When that was judged.
-    pub judged_at: Timestamp,
-}
-
 /// What became of a secret that was presented.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// No generator has made it: it wasn't looked up.
     Malformed,
-    /// It is unknown, or may not be used now. Which of these isn't told, and whoever goes on must do the same for both.
+    /// It is unknown, or may not be used now. Which of these isn't told, and callers must do the same for both.
     Refused(SecretDigest),
-    /// It may be used, and is as it was at that instant.
+    /// It may be used at that instant.
     Accepted(Box<Credential>, Timestamp),
 }
 
@@ -48,44 +38,53 @@ impl Authenticator {
         Self { store, clock }
     }
 
-    /// What becomes of a secret that is presented now, to an account.
+    /// The credential of a secret, with the role in that account, if it may be used now.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn authenticate(&self, secret: &str, account: AccountChoice) -> Result<Outcome> {
         let Some(digest) = digest_of(secret) else { return Ok(Outcome::Malformed) };
-        Ok(match self.find_by_digest(digest, account).await? {
-            Some(found) if found.standing.is_ok() => Outcome::Accepted(Box::new(found.credential), found.judged_at),
+        let nearest = self.look_up(digest, account).await?;
+        let now = self.clock.now();
+        // Whichever token it is: what is unknown is judged as well. Opaque to the compiler, so that it doesn't put this
+        // off until the digests have been compared.
+        let credential = nearest.as_ref().and_then(|nearest| nearest.credential.as_ref().ok());
+        let standing = black_box(credential.map(|credential| credential.standing(now)));
+        Ok(match exact(nearest, digest)? {
+            Some(credential) if standing == Some(Ok(())) => Outcome::Accepted(Box::new(credential), now),
             _ => Outcome::Refused(digest),
         })
     }
 
-    /// The credential of a secret, whether or not it may be used now; `None` if it is nobody's.
+    /// The credential of a secret, whether or not it may be used; `None` if it is nobody's.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn find(&self, secret: &str, account: AccountChoice) -> Result<Option<Found>> {
+    pub async fn find(&self, secret: &str, account: AccountChoice) -> Result<Option<Credential>> {
         match digest_of(secret) {
             Some(digest) => self.find_by_digest(digest, account).await,
             None => Ok(None),
         }
     }
 
-    /// As [`Authenticator::find`], of a secret that was presented before.
+    /// As [`Authenticator::find`], of a secret that was looked up before.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn find_by_digest(&self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Found>> {
-        let nearest = self.store.read().await?.find_nearest(digest, account).await?;
-        let now = self.clock.now();
-        let Some(Nearest { digest: found, credential }) = nearest else { return Ok(None) };
-        // Opaque to the compiler, so that it doesn't put this off until the digests are compared.
-        let judged = credential.map(|credential| {
-            let standing = black_box(credential.standing(now));
-            Found { credential, standing, judged_at: now }
-        });
-        if found == digest { Ok(Some(judged?)) } else { Ok(None) }
+    pub async fn find_by_digest(&self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Credential>> {
+        exact(self.look_up(digest, account).await?, digest)
     }
+
+    /// On a connection that is given back at once.
+    async fn look_up(&self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Nearest>> {
+        Ok(self.store.read().await?.find_nearest(digest, account).await?)
+    }
+}
+
+/// The nearest credential, if it is that of the digest.
+fn exact(nearest: Option<Nearest>, digest: SecretDigest) -> Result<Option<Credential>> {
+    let Some(Nearest { digest: found, credential }) = nearest else { return Ok(None) };
+    if found == digest { Ok(Some(credential?)) } else { Ok(None) }
 }
 
 /// The credential of a token whose secret was accepted before, if it may still be used at that instant. A write asks

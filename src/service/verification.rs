@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Error, Result, Service,
-    authentication::Found,
+    authentication::Outcome,
     caller::{Identity, identify, opens},
     policy::Action,
 };
@@ -82,8 +82,10 @@ impl Service {
     /// [`Error::Forbidden`] for one that may ask nowhere, unless it asks about its own token; or when the store fails.
     pub async fn introspect(&self, caller: &Verification, secret: &str) -> Result<Option<Verification>> {
         // Looked up first: that takes a connection of its own, and nothing may wait for one while it holds another.
-        let found = self.authenticator.find(secret, AccountChoice::Home).await?;
-        let credential = found.filter(|found| found.standing.is_ok()).map(|found| found.credential);
+        let credential = match self.authenticator.authenticate(secret, AccountChoice::Home).await? {
+            Outcome::Accepted(credential, _) => Some(*credential),
+            Outcome::Refused(_) | Outcome::Malformed => None,
+        };
         let mut conn = self.store.read().await?;
         caller.identity.reauthenticate(&mut conn, self.clock.now()).await?;
         let mut asks_in = grants(&mut conn, caller.identity.user_id).await?;
@@ -124,7 +126,7 @@ impl Service {
     /// When the store fails.
     pub async fn revoke_secret(&self, secret: &str, occasion: &Arc<Occasion>) -> Result<()> {
         match self.authenticator.find(secret, AccountChoice::None).await? {
-            Some(Found { credential: known, .. }) => self.revoke(&known, Deed::Deleted, known.user_id, occasion).await,
+            Some(known) => self.revoke(&known, Deed::Deleted, known.user_id, occasion).await,
             None => Ok(()),
         }
     }
@@ -135,7 +137,7 @@ impl Service {
     /// When the store fails. What was revoked until then stays so.
     pub async fn report_leaks(&self, secrets: &[String], occasion: &Arc<Occasion>) -> Result<()> {
         for secret in secrets {
-            if let Some(Found { credential, .. }) = self.authenticator.find(secret, AccountChoice::None).await? {
+            if let Some(credential) = self.authenticator.find(secret, AccountChoice::None).await? {
                 self.revoke(&credential, Deed::Leaked, UserId::nil(), occasion).await?;
             }
         }
