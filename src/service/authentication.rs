@@ -103,3 +103,108 @@ pub async fn reauthenticate(conn: &mut Conn, id: TokenId, account: AccountChoice
 fn digest_of(secret: &str) -> Option<SecretDigest> {
     Secret::parse(secret).ok().map(|secret| secret.digest())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::DatabaseUrl,
+        domain::{
+            clock::SystemClock,
+            entropy::OsEntropy,
+            id::AccountId,
+            name::{Email, FreeText, ResourceName},
+            role::Role,
+        },
+        service::{
+            Service,
+            bootstrap::{Founded, Founding},
+        },
+    };
+
+    async fn founded() -> (Service, Founded) {
+        let store = Store::open(&DatabaseUrl::Memory).await.unwrap();
+        let service = Service::new(store, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
+        let founding = Founding {
+            account_name: ResourceName::parse("x").unwrap(),
+            email: Email::parse("owner@example.com").unwrap(),
+            first_name: FreeText::parse("Ada").unwrap(),
+            last_name: FreeText::parse("Byron").unwrap(),
+            token_name: ResourceName::parse("x").unwrap(),
+            secret: None,
+        };
+        let founded = service.bootstrap(founding).await.unwrap().unwrap();
+        (service, founded)
+    }
+
+    /// Nobody's, and the only token there is comes next after it.
+    fn before(known: &Secret) -> Secret {
+        std::iter::repeat_with(|| Secret::generate(&OsEntropy).unwrap()).find(|secret| secret.digest().0 < known.digest().0).unwrap()
+    }
+
+    async fn is_refused(service: &Service, secret: &Secret) -> bool {
+        let outcome = service.authenticator.authenticate(secret.expose(), AccountChoice::Home).await.unwrap();
+        matches!(outcome, Outcome::Refused(digest) if digest == secret.digest())
+    }
+
+    async fn is_known(service: &Service, secret: &Secret) -> bool {
+        service.authenticator.find(secret.expose(), AccountChoice::None).await.unwrap().is_some()
+    }
+
+    #[tokio::test]
+    async fn the_role_is_that_in_the_account_that_was_asked_for() {
+        let (service, founded) = founded().await;
+        for (account, role) in [
+            (AccountChoice::None, None),
+            (AccountChoice::Given(founded.account_id), Some(Role::Owner)),
+            (AccountChoice::Given(AccountId::nil()), None),
+            (AccountChoice::Home, Some(Role::Owner)),
+        ] {
+            let outcome = service.authenticator.authenticate(founded.secret.expose(), account).await.unwrap();
+            let Outcome::Accepted(credential, now) = outcome else { panic!("{outcome:?}") };
+            assert_eq!((credential.token_id, credential.role), (founded.token_id, role), "{account:?}");
+            let mut conn = service.store.read().await.unwrap();
+            assert_eq!(reauthenticate(&mut conn, founded.token_id, account, now).await.unwrap(), *credential);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_token_that_comes_next_is_not_taken_for_an_unknown_one() {
+        let (service, founded) = founded().await;
+        let unknown = before(&founded.secret);
+        assert!(is_refused(&service, &unknown).await && !is_known(&service, &unknown).await);
+        let nonsense = service.authenticator.authenticate("nonsense", AccountChoice::None).await.unwrap();
+        assert!(matches!(nonsense, Outcome::Malformed));
+    }
+
+    #[tokio::test]
+    async fn a_disabled_users_token_is_known_and_refused() {
+        let (service, founded) = founded().await;
+        let mut writer = service.store.write().await.unwrap();
+        let mut user = writer.find_user(founded.user_id).await.unwrap().unwrap();
+        user.is_enabled = false;
+        writer.update_user(&user).await.unwrap();
+        writer.commit().await.unwrap();
+        assert!(is_refused(&service, &founded.secret).await && is_known(&service, &founded.secret).await);
+        assert!(is_refused(&service, &before(&founded.secret)).await);
+        let mut conn = service.store.read().await.unwrap();
+        let refused = reauthenticate(&mut conn, founded.token_id, AccountChoice::None, service.now()).await;
+        assert!(matches!(refused, Err(Error::InvalidCredentials)));
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_deleted_user_or_account_is_nobodys() {
+        for is_account in [false, true] {
+            let (service, founded) = founded().await;
+            let mut writer = service.store.write().await.unwrap();
+            if is_account {
+                writer.delete_account(founded.account_id).await.unwrap();
+            } else {
+                writer.delete_user(founded.user_id).await.unwrap();
+            }
+            writer.commit().await.unwrap();
+            assert!(is_refused(&service, &founded.secret).await && !is_known(&service, &founded.secret).await);
+            assert!(is_refused(&service, &before(&founded.secret)).await);
+        }
+    }
+}

@@ -506,6 +506,20 @@ async fn failures_are_counted_by_client() {
     .await;
 }
 
+/// The row that is read for an unknown secret is another token's: its faults are none of the asker's.
+#[tokio::test]
+async fn an_unreadable_neighbour_does_not_matter() {
+    on_every_database(async |app| {
+        for _ in 0..8 {
+            app.issue(app.owner, "x").await;
+        }
+        app.sabotage("UPDATE role_bindings SET role_constraints = 'nonsense'").await;
+        app.get("/verify").secret(UNKNOWN).expect(401).await;
+        app.get("/verify").expect(500).await;
+    })
+    .await;
+}
+
 /// What can't be read costs no good report.
 #[tokio::test]
 async fn malformed_reports_are_not_counted() {
