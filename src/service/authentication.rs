@@ -139,7 +139,8 @@ mod tests {
 
     /// Nobody's, and the only token there is comes next after it.
     fn before(known: &Secret) -> Secret {
-        std::iter::repeat_with(|| Secret::generate(&OsEntropy).unwrap()).find(|secret| secret.digest().0 < known.digest().0).unwrap()
+        let mut secrets = std::iter::repeat_with(|| Secret::generate(&OsEntropy).unwrap());
+        secrets.find(|secret| secret.digest().0 < known.digest().0).unwrap()
     }
 
     async fn is_refused(service: &Service, secret: &Secret) -> bool {

@@ -461,8 +461,8 @@ async fn failures_are_counted_by_client() {
     on_every_database(async |app| {
         let client = "192.0.2.1";
         let bad = |path: &str| app.get(path).from(client).secret(UNKNOWN);
-        // Looking up a secret reads the clock, which moves this one by a second: it is set back by that, so that only what
-        // is counted moves it.
+        // Looking up a secret reads the clock, which moves this one by a second: it is set back by that, so that only
+        // what is counted moves it.
         let set_back = || app.clock.turn_back(1);
         // Those that the contract answers with 401 count, too; what presents nothing doesn't.
         for _ in 0..6 {
