@@ -4,6 +4,7 @@ pub mod account;
 pub mod budget;
 pub mod clock;
 pub mod collection;
+pub mod credential;
 pub mod entropy;
 pub mod event;
 pub mod id;

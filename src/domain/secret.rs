@@ -4,7 +4,7 @@
 //! also valid base 64 (the contract's `type_base64_data`), that a double click selects whole and that no URL has to escape.
 //! The prefix lets secret scanners find it; the checksum refuses typing errors without a look-up.
 
-use std::{fmt, io};
+use std::{fmt, hint::black_box, io};
 
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -29,8 +29,16 @@ pub struct Secret(Zeroizing<String>);
 /// The SHA-256 of a secret: what the store keeps and looks up by.
 ///
 /// 256 random bits can't be guessed, so neither a slow nor a keyed hash would add anything.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Eq)]
 pub struct SecretDigest(pub [u8; 32]);
+
+impl PartialEq for SecretDigest {
+    /// Takes as long wherever the digests differ: the time must not tell how much of a known digest was met.
+    fn eq(&self, other: &Self) -> bool {
+        let bytes = self.0.iter().zip(other.0);
+        bytes.fold(0, |differing, (one, other)| black_box(differing | (one ^ other))) == 0
+    }
+}
 
 impl Secret {
     /// A fresh secret of 256 random bits.
@@ -152,6 +160,17 @@ mod tests {
         }
         for bad in ["", "tokward", &good[1..], &good[..55], &format!("{good}0"), &good.to_lowercase(), &"é".repeat(28)] {
             assert!(Secret::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn digests_are_equal_only_as_a_whole() {
+        let digest = Secret::generate(&OsEntropy).unwrap().digest();
+        assert!(digest == SecretDigest(digest.0));
+        for bit in 0..256 {
+            let mut other = digest;
+            other.0[bit / 8] ^= 1 << (bit % 8);
+            assert!(digest != other, "{bit}");
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{
     Refused,
     clock::Timestamp,
+    credential::standing_of_user,
     id::{AccountId, UserId},
     label::Labels,
     metadata::Metadata,
@@ -94,10 +95,10 @@ impl User {
         }
     }
 
-    /// Whether its tokens work.
+    /// Whether its tokens may be used, as far as this depends on it.
     #[must_use]
     pub fn takes_part(&self) -> bool {
-        self.state == UserState::Active && self.is_enabled
+        standing_of_user(self.state, self.is_enabled).is_ok()
     }
 }
 

@@ -124,7 +124,7 @@ impl Service {
         let caller = &permit.who;
         let home = caller.account_id;
         let mut change = self.change_among(home, Others::OfResidents(home), caller.user_id, Arc::clone(&caller.occasion)).await?;
-        let caller = caller.again(&mut change.writer).await?;
+        let caller = caller.reauthenticate(&mut change.writer, change.at).await?;
         self.may_change_account(&caller)?;
         let account = find(&mut change.writer, home).await?;
         for other in change.writer.accounts_of_residents(home).await? {

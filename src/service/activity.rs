@@ -7,15 +7,13 @@ use std::{
 };
 
 use super::{Error, Result, Service};
-use crate::{
-    domain::{
-        clock::Timestamp,
-        event::{Deed, Occasion, Subject},
-        id::UserId,
-        secret::SecretDigest,
-        user::User,
-    },
-    store::caller::Holder,
+use crate::domain::{
+    clock::Timestamp,
+    credential::{AccountChoice, Credential},
+    event::{Deed, Occasion, Subject},
+    id::UserId,
+    secret::SecretDigest,
+    user::User,
 };
 
 /// How often it is noted that a user has authenticated, or that a token was turned away: once in a minute, in microseconds.
@@ -123,11 +121,11 @@ impl Service {
         Ok(())
     }
 
-    /// Leaves an event if a refused secret is known all the same. Whoever is known was refused for its user's sake, though that one may
-    /// take part again by now.
+    /// Records an event if a refused secret is known all the same. Its token was refused because it might not be used
+    /// then; whether it may by now makes no difference.
     async fn write_refusal(&self, digest: SecretDigest, occasion: &Arc<Occasion>) -> Result<()> {
-        let found = self.store.read().await?.find_holder(digest, None).await?;
-        let Some(Holder { token_id, user_id, home, refused_at, .. }) = found else { return Ok(()) };
+        let found = self.authenticator.find_by_digest(digest, AccountChoice::None).await?;
+        let Some(Credential { token_id, user_id, home, refused_at, .. }) = found else { return Ok(()) };
         let now = self.clock.now();
         if !is_due(refused_at, now) {
             return Ok(());

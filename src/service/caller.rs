@@ -2,25 +2,29 @@
 
 use std::sync::Arc;
 
-use super::{Error, Result, Service, policy::Action};
+use super::{
+    Error, Result, Service,
+    authentication::{self, Outcome},
+    policy::Action,
+};
 use crate::{
     domain::{
+        clock::Timestamp,
+        credential::{AccountChoice, Credential},
         event::Occasion,
         id::{AccountId, TokenId, UserId},
         role::Role,
         role_binding::RoleConstraints,
-        secret::Secret,
-        user::UserState,
     },
-    store::{Conn, caller::Holder, user::Member},
+    store::{Conn, user::Member},
 };
 
 /// Someone with a role in an account: what every operation below `/accounts/{account_id}` needs to be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The account that is spoken to.
+    /// The account that the request is about.
     pub account_id: AccountId,
-    /// Who speaks.
+    /// The user that calls.
     pub user_id: UserId,
     /// With which token.
     pub token_id: TokenId,
@@ -33,27 +37,18 @@ pub struct Caller {
 /// Whose secret was presented, whatever it opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Who speaks.
+    /// The user that calls.
     pub user_id: UserId,
     /// With which token.
     pub token_id: TokenId,
-    /// The account that is spoken to and the role there, if the user has any part in it.
+    /// The account that the request is about and the role there, if the user has any part in it.
     pub membership: Option<(AccountId, Role)>,
     /// In which request.
     pub occasion: Arc<Occasion>,
 }
 
-/// Which account a secret speaks to.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum SpokenTo {
-    /// That one; `None`: none, or one that can't exist.
-    Account(Option<AccountId>),
-    /// The one that its user was created in.
-    Home,
-}
-
 impl Identity {
-    /// The caller, in the account that is spoken to.
+    /// The caller, in the account that the request is about.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for who has no part in that account, and for an account that doesn't exist.
@@ -63,46 +58,49 @@ impl Identity {
         Ok(Caller { account_id, user_id, token_id, role, occasion: Arc::clone(&self.occasion) })
     }
 
-    /// The same as it is now: what was revoked while the request was under way counts. A write asks within its transaction.
-    pub(super) async fn again(&self, conn: &mut Conn) -> Result<Self> {
-        again(conn, self.token_id, None, &self.occasion).await
+    /// The same as it is at that instant: what was revoked while the request was under way counts. A write asks within
+    /// its transaction.
+    pub(super) async fn reauthenticate(&self, conn: &mut Conn, now: Timestamp) -> Result<Self> {
+        let credential = authentication::reauthenticate(conn, self.token_id, AccountChoice::None, now).await?;
+        Ok(identify(&credential, None, Arc::clone(&self.occasion)))
     }
 }
 
 impl Service {
-    /// Whose secret is this, speaking to that account (`None`: to none, or to one that can't exist)? Notes when the user
-    /// was last here, or that its token was turned away.
+    /// Whose secret is this, in a request about that account (`None`: about none, or about one that can't exist)? Notes
+    /// when the user was last seen, or that the secret was refused.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] when nobody may use it now; or when the store fails.
     pub async fn authenticate(&self, secret: &str, account: Option<AccountId>, occasion: Arc<Occasion>) -> Result<Identity> {
-        let holder = self.admit(secret, SpokenTo::Account(account), &occasion).await?;
-        Ok(identify(&holder, account, occasion))
+        let credential = self.admit(secret, account.into(), &occasion).await?;
+        Ok(identify(&credential, account, occasion))
     }
 
-    /// The holder of a secret, if it may be used now. Notes it, as above.
-    pub(super) async fn admit(&self, secret: &str, spoken_to: SpokenTo, occasion: &Arc<Occasion>) -> Result<Holder> {
-        let Ok(secret) = Secret::parse(secret) else { return Err(Error::InvalidCredentials) };
-        let mut conn = self.store.read().await?;
-        let found = match spoken_to {
-            SpokenTo::Account(account) => conn.find_usable_holder(secret.digest(), account).await?,
-            SpokenTo::Home => conn.find_usable_holder_at_home(secret.digest()).await?,
-        };
-        drop(conn);
-        // For every refused secret: how long the answer takes must not tell a known one from an unknown one.
-        let Some(holder) = found else {
-            self.activity.refused(secret.digest(), occasion);
-            return Err(Error::InvalidCredentials);
-        };
-        self.activity.saw(holder.user_id, holder.last_act_at, self.clock.now());
-        Ok(holder)
+    /// The credential of a secret, if it may be used now. Notes what [`Service::authenticate`] notes.
+    pub(super) async fn admit(&self, secret: &str, account: AccountChoice, by: &Arc<Occasion>) -> Result<Credential> {
+        match self.authenticator.authenticate(secret, account).await? {
+            Outcome::Accepted(credential, now) => {
+                self.activity.saw(credential.user_id, credential.last_act_at, now);
+                Ok(*credential)
+            }
+            // Every refused secret is noted, known or not: so the answers take equally long.
+            Outcome::Refused(digest) => {
+                self.activity.refused(digest, by);
+                Err(Error::InvalidCredentials)
+            }
+            Outcome::Malformed => Err(Error::InvalidCredentials),
+        }
     }
 }
 
 impl Caller {
-    /// The caller as it is now, asked within a transaction: what was revoked while the request was under way counts.
-    pub(super) async fn again(&self, conn: &mut Conn) -> Result<Self> {
-        again(conn, self.token_id, Some(self.account_id), &self.occasion).await?.caller()
+    /// The caller as it is at that instant, asked within a transaction: what was revoked while the request was under
+    /// way counts.
+    pub(super) async fn reauthenticate(&self, conn: &mut Conn, now: Timestamp) -> Result<Self> {
+        let account = AccountChoice::Given(self.account_id);
+        let credential = authentication::reauthenticate(conn, self.token_id, account, now).await?;
+        identify(&credential, Some(self.account_id), Arc::clone(&self.occasion)).caller()
     }
 
     /// May the caller do this with what is of that member, or is that member?
@@ -147,19 +145,12 @@ impl Caller {
     }
 }
 
-async fn again(conn: &mut Conn, token: TokenId, account: Option<AccountId>, occasion: &Arc<Occasion>) -> Result<Identity> {
-    let holder = conn.find_holder_again(token, account).await?.filter(is_usable).ok_or(Error::InvalidCredentials)?;
-    Ok(identify(&holder, account, Arc::clone(occasion)))
-}
-
-pub(super) fn is_usable(holder: &Holder) -> bool {
-    holder.state == UserState::Active && holder.is_enabled
-}
-
-pub(super) fn identify(holder: &Holder, account: Option<AccountId>, occasion: Arc<Occasion>) -> Identity {
-    let opens = |role: &Role| holder.role_constraints.as_ref().is_some_and(|c| opens(*role, c, holder.account_is_enabled == Some(true)));
-    let role = holder.role.filter(opens);
-    Identity { user_id: holder.user_id, token_id: holder.token_id, membership: account.zip(role), occasion }
+/// Whose credential it is, with the role in the account in which that was looked up.
+pub(super) fn identify(credential: &Credential, account: Option<AccountId>, occasion: Arc<Occasion>) -> Identity {
+    let Credential { user_id, token_id, role, ref role_constraints, account_is_enabled, .. } = *credential;
+    let account_is_enabled = account_is_enabled == Some(true);
+    let opens = |role: &Role| role_constraints.as_ref().is_some_and(|c| opens(*role, c, account_is_enabled));
+    Identity { user_id, token_id, membership: account.zip(role.filter(opens)), occasion }
 }
 
 /// Whether a role opens its account. One without any scope is none; a disabled account refuses everyone but its owners.

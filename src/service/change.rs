@@ -61,7 +61,7 @@ impl Service {
     /// returned is the one to go by.
     pub(super) async fn change(&self, caller: &Caller, about: Option<UserId>) -> Result<(Change, Caller)> {
         let mut change = self.change_in(caller.account_id, about, caller.user_id, Arc::clone(&caller.occasion)).await?;
-        let caller = caller.again(&mut change.writer).await?;
+        let caller = caller.reauthenticate(&mut change.writer, change.at).await?;
         Ok((change, caller))
     }
 
@@ -69,7 +69,7 @@ impl Service {
     pub(super) async fn change_of(&self, identity: &Identity) -> Result<Change> {
         let home = self.store.read().await?.find_user(identity.user_id).await?.ok_or(Error::InvalidCredentials)?.account_id;
         let mut change = self.change_in(home, Some(identity.user_id), identity.user_id, Arc::clone(&identity.occasion)).await?;
-        identity.again(&mut change.writer).await?;
+        identity.reauthenticate(&mut change.writer, change.at).await?;
         Ok(change)
     }
 

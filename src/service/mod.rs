@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod activity;
+mod authentication;
 pub mod bootstrap;
 pub mod caller;
 pub mod change;
@@ -26,7 +27,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use self::activity::Activity;
+use self::{activity::Activity, authentication::Authenticator};
 pub use crate::store::{Place, Unfit};
 use crate::{
     domain::{
@@ -51,6 +52,7 @@ pub struct Parts {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     continue_key: Vec<u8>,
+    authenticator: Authenticator,
     activity: Activity,
     /// Says that a deletion has left work for the background.
     deletions: Notify,
@@ -93,7 +95,9 @@ impl Service {
             key
         };
         let (activity, deletions, quotas) = (Activity::default(), Notify::new(), OnceLock::new());
-        Ok(Self(Arc::new(Parts { store, clock, entropy, continue_key, activity, deletions, quotas })))
+        let authenticator = Authenticator::new(store.clone(), Arc::clone(&clock));
+        let parts = Parts { store, clock, entropy, continue_key, authenticator, activity, deletions, quotas };
+        Ok(Self(Arc::new(parts)))
     }
 
     /// Sets how much users and accounts may hold. Counts the first time; without it the defaults hold.

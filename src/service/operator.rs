@@ -1,10 +1,11 @@
 //! What operators do on the database itself, when nobody else can: issue, list and revoke tokens, and list users. No policy holds them
-//! back; their changes leave events, by nobody.
+//! back; their changes record events, by nobody.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Error, FieldError, Result, Service};
 use crate::domain::{
+    credential::{AccountChoice, Credential},
     event::{Deed, Occasion, Subject},
     id::{AccountId, TokenId, UserId, random_uuid},
     label::Labels,
@@ -67,12 +68,13 @@ impl Service {
     /// # Errors
     /// [`Error::NotFound`] when there is none of that id; or when the store fails.
     pub async fn operator_revoke_token(&self, id: TokenId) -> Result<()> {
-        let holder = self.store.read().await?.find_holder_again(id, None).await?.ok_or(Error::NotFound)?;
+        let found = self.store.read().await?.find_credential(id, AccountChoice::None).await?;
+        let Credential { user_id, home, .. } = found.ok_or(Error::NotFound)?;
         let occasion = self.at_the_command_line()?;
-        let mut change = self.change_in(holder.home, Some(holder.user_id), UserId::nil(), occasion).await?;
-        change.writer.find_token(holder.user_id, id).await?.ok_or(Error::NotFound)?;
+        let mut change = self.change_in(home, Some(user_id), UserId::nil(), occasion).await?;
+        change.writer.find_token(user_id, id).await?.ok_or(Error::NotFound)?;
         change.writer.delete_token(id).await?;
-        change.record(holder.home, Deed::Deleted, Subject::Token(id, holder.user_id)).await?;
+        change.record(home, Deed::Deleted, Subject::Token(id, user_id)).await?;
         change.commit().await
     }
 

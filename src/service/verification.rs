@@ -5,23 +5,21 @@ use std::sync::Arc;
 
 use super::{
     Error, Result, Service,
-    caller::{Identity, SpokenTo, identify, opens},
+    authentication::Outcome,
+    caller::{Identity, identify, opens},
     policy::Action,
 };
 use crate::{
     domain::{
         clock::Timestamp,
+        credential::{AccountChoice, Credential},
         event::{Deed, Occasion, Subject},
         id::{AccountId, UserId},
         name::{Email, ResourceName},
         role::Role,
         role_binding::RoleConstraints,
-        secret::Secret,
     },
-    store::{
-        Conn,
-        caller::{Grant, Holder},
-    },
+    store::{Conn, credential::Grant},
 };
 
 /// A good token, whose it is, and what that user is in one account.
@@ -40,9 +38,9 @@ pub struct Verification {
 }
 
 impl Verification {
-    fn of(holder: Holder, account: AccountId, occasion: Arc<Occasion>) -> Self {
-        let identity = identify(&holder, Some(account), occasion);
-        let Holder { token_name, issued_at, email, role_constraints, .. } = holder;
+    fn of(credential: Credential, account: AccountId, occasion: Arc<Occasion>) -> Self {
+        let identity = identify(&credential, Some(account), occasion);
+        let Credential { token_name, issued_at, email, role_constraints, .. } = credential;
         let role_constraints = role_constraints.filter(|_| identity.membership.is_some());
         Self { identity, token_name, issued_at, email, role_constraints }
     }
@@ -63,16 +61,16 @@ impl Verification {
 }
 
 impl Service {
-    /// Whose secret is this, and what is its user in that account (`None`: in the one that it was created in)? Leaves word of it as
-    /// [`Service::authenticate`] does.
+    /// Whose secret is this, and what is its user in that account (`None`: in the one that it was created in)? Notes
+    /// what [`Service::authenticate`] notes.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] when nobody may use it now; or when the store fails.
     pub async fn verify(&self, secret: &str, account: Option<AccountId>, occasion: Arc<Occasion>) -> Result<Verification> {
-        let spoken_to = account.map_or(SpokenTo::Home, |account| SpokenTo::Account(Some(account)));
-        let holder = self.admit(secret, spoken_to, &occasion).await?;
-        let account = account.unwrap_or(holder.home);
-        Ok(Verification::of(holder, account, occasion))
+        let choice = account.map_or(AccountChoice::Home, AccountChoice::Given);
+        let credential = self.admit(secret, choice, &occasion).await?;
+        let account = account.unwrap_or(credential.home);
+        Ok(Verification::of(credential, account, occasion))
     }
 
     /// What the caller may know of a secret that somebody has presented to it; `None` if that one is good for nothing where the caller
@@ -83,21 +81,22 @@ impl Service {
     /// [`Error::InvalidCredentials`] for a caller that is none any more: its question may have been long on its way;
     /// [`Error::Forbidden`] for one that may ask nowhere, unless it asks about its own token; or when the store fails.
     pub async fn introspect(&self, caller: &Verification, secret: &str) -> Result<Option<Verification>> {
+        // Looked up first: that takes a connection of its own, and nothing may wait for one while it holds another.
+        let credential = match self.authenticator.authenticate(secret, AccountChoice::Home).await? {
+            Outcome::Accepted(credential, _) => Some(*credential),
+            Outcome::Refused(_) | Outcome::Malformed => None,
+        };
         let mut conn = self.store.read().await?;
-        caller.identity.again(&mut conn).await?;
+        caller.identity.reauthenticate(&mut conn, self.clock.now()).await?;
         let mut asks_in = grants(&mut conn, caller.identity.user_id).await?;
         asks_in.retain(|grant| Action::IntrospectTokens.reach(grant.role).is_everything());
-        let holder = match Secret::parse(secret) {
-            Ok(secret) => conn.find_usable_holder_at_home(secret.digest()).await?,
-            Err(_) => None,
-        };
-        let is_own = holder.as_ref().is_some_and(|holder| holder.token_id == caller.identity.token_id);
+        let is_own = credential.as_ref().is_some_and(|credential| credential.token_id == caller.identity.token_id);
         if asks_in.is_empty() && !is_own {
             return Err(Error::Forbidden);
         }
-        let Some(holder) = holder else { return Ok(None) };
-        let home = holder.home;
-        let found = Verification::of(holder, home, Arc::clone(&caller.identity.occasion));
+        let Some(credential) = credential else { return Ok(None) };
+        let home = credential.home;
+        let found = Verification::of(credential, home, Arc::clone(&caller.identity.occasion));
         if is_own {
             return Ok(Some(found));
         }
@@ -114,9 +113,9 @@ impl Service {
     pub async fn revoke_verified(&self, verified: &Verification) -> Result<()> {
         let Identity { token_id, user_id, occasion, .. } = &verified.identity;
         // Read first: a match would hold on to the connection while the change waits for one.
-        let holder = self.store.read().await?.find_holder_again(*token_id, None).await?;
-        match holder {
-            Some(holder) => self.revoke(&holder, Deed::Deleted, *user_id, occasion).await,
+        let found = self.store.read().await?.find_credential(*token_id, AccountChoice::None).await?;
+        match found {
+            Some(credential) => self.revoke(&credential, Deed::Deleted, *user_id, occasion).await,
             None => Ok(()),
         }
     }
@@ -126,8 +125,8 @@ impl Service {
     /// # Errors
     /// When the store fails.
     pub async fn revoke_secret(&self, secret: &str, occasion: &Arc<Occasion>) -> Result<()> {
-        match self.holder_of(secret).await? {
-            Some(holder) => self.revoke(&holder, Deed::Deleted, holder.user_id, occasion).await,
+        match self.authenticator.find(secret, AccountChoice::None).await? {
+            Some(known) => self.revoke(&known, Deed::Deleted, known.user_id, occasion).await,
             None => Ok(()),
         }
     }
@@ -138,27 +137,24 @@ impl Service {
     /// When the store fails. What was revoked until then stays so.
     pub async fn report_leaks(&self, secrets: &[String], occasion: &Arc<Occasion>) -> Result<()> {
         for secret in secrets {
-            if let Some(holder) = self.holder_of(secret).await? {
-                self.revoke(&holder, Deed::Leaked, UserId::nil(), occasion).await?;
+            if let Some(credential) = self.authenticator.find(secret, AccountChoice::None).await? {
+                self.revoke(&credential, Deed::Leaked, UserId::nil(), occasion).await?;
             }
         }
         Ok(())
     }
 
-    async fn holder_of(&self, secret: &str) -> Result<Option<Holder>> {
-        let Ok(secret) = Secret::parse(secret) else { return Ok(None) };
-        Ok(self.store.read().await?.find_holder(secret.digest(), None).await?)
-    }
-
-    async fn revoke(&self, holder: &Holder, deed: Deed, by: UserId, occasion: &Arc<Occasion>) -> Result<()> {
-        let mut change = match self.change_in(holder.home, Some(holder.user_id), by, Arc::clone(occasion)).await {
+    /// Revokes a token, whether or not it may be used now.
+    async fn revoke(&self, credential: &Credential, deed: Deed, by: UserId, occasion: &Arc<Occasion>) -> Result<()> {
+        let Credential { token_id, user_id, home, .. } = *credential;
+        let mut change = match self.change_in(home, Some(user_id), by, Arc::clone(occasion)).await {
             // The account is gone, and the token with it.
             Err(Error::Forbidden) => return Ok(()),
             change => change?,
         };
-        if change.writer.find_token(holder.user_id, holder.token_id).await?.is_some() {
-            change.writer.delete_token(holder.token_id).await?;
-            change.record(holder.home, deed, Subject::Token(holder.token_id, holder.user_id)).await?;
+        if change.writer.find_token(user_id, token_id).await?.is_some() {
+            change.writer.delete_token(token_id).await?;
+            change.record(home, deed, Subject::Token(token_id, user_id)).await?;
             change.commit().await?;
         }
         Ok(())

@@ -6,10 +6,10 @@
 //! [`sqlite`], [`postgres`] and [`Dialect`], nowhere else.
 
 pub mod account;
-pub mod caller;
 pub mod collection;
 mod columns;
 mod connection;
+pub mod credential;
 pub mod deletion;
 mod dialect;
 mod error;

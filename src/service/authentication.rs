@@ -1,0 +1,211 @@
+//! Whose secret is this, and may it be used now? The one place of the service that reads secrets and looks them up.
+//!
+//! How long a refusal takes must not tell whether the secret is known. So the store returns a token for an unknown
+//! secret as well, the nearest one; it is read and judged in the same way, and only then are the digests compared.
+
+use std::{hint::black_box, sync::Arc};
+
+use super::{Error, Result};
+use crate::{
+    domain::{
+        clock::{Clock, Timestamp},
+        credential::{AccountChoice, Credential},
+        id::TokenId,
+        secret::{Secret, SecretDigest},
+    },
+    store::{Conn, Store, credential::Nearest},
+};
+
+/// Finds the credentials of secrets.
+pub(super) struct Authenticator {
+    store: Store,
+    clock: Arc<dyn Clock>,
+}
+
+/// What became of a secret that was presented.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// No generator has made it: it wasn't looked up.
+    Malformed,
+    /// It is unknown, or may not be used now. Which of these isn't told, and callers must do the same for both.
+    Refused(SecretDigest),
+    /// It may be used at that instant.
+    Accepted(Box<Credential>, Timestamp),
+}
+
+impl Authenticator {
+    pub const fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// The credential of a secret, with the role in that account, if it may be used now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn authenticate(&self, secret: &str, account: AccountChoice) -> Result<Outcome> {
+        let Some(digest) = digest_of(secret) else { return Ok(Outcome::Malformed) };
+        let nearest = self.look_up(digest, account).await?;
+        let now = self.clock.now();
+        // Whichever token it is: what is unknown is judged as well. Opaque to the compiler, so that it doesn't put this
+        // off until the digests have been compared.
+        let credential = nearest.as_ref().and_then(|nearest| nearest.credential.as_ref().ok());
+        let standing = black_box(credential.map(|credential| credential.standing(now)));
+        Ok(match exact(nearest, digest)? {
+            Some(credential) if standing == Some(Ok(())) => Outcome::Accepted(Box::new(credential), now),
+            _ => Outcome::Refused(digest),
+        })
+    }
+
+    /// The credential of a secret, whether or not it may be used; `None` if it is nobody's.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find(&self, secret: &str, account: AccountChoice) -> Result<Option<Credential>> {
+        match digest_of(secret) {
+            Some(digest) => self.find_by_digest(digest, account).await,
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Authenticator::find`], of a secret that was looked up before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_by_digest(&self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Credential>> {
+        exact(self.look_up(digest, account).await?, digest)
+    }
+
+    /// On a connection that is given back at once.
+    async fn look_up(&self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Nearest>> {
+        Ok(self.store.read().await?.find_nearest(digest, account).await?)
+    }
+}
+
+/// The nearest credential, if it is that of the digest.
+fn exact(nearest: Option<Nearest>, digest: SecretDigest) -> Result<Option<Credential>> {
+    let Some(Nearest { digest: found, credential }) = nearest else { return Ok(None) };
+    if found == digest { Ok(Some(credential?)) } else { Ok(None) }
+}
+
+/// The credential of a token whose secret was accepted before, if it may still be used at that instant. A write asks
+/// within its transaction: what was revoked while the request was under way counts, so nothing that is kept in memory
+/// may answer this.
+///
+/// # Errors
+/// [`Error::InvalidCredentials`] if it may not; or when the store fails.
+pub async fn reauthenticate(conn: &mut Conn, id: TokenId, account: AccountChoice, at: Timestamp) -> Result<Credential> {
+    let credential = conn.find_credential(id, account).await?.ok_or(Error::InvalidCredentials)?;
+    credential.standing(at).map_err(|_| Error::InvalidCredentials)?;
+    Ok(credential)
+}
+
+/// What a secret is looked up by; `None` if no generator has made it.
+fn digest_of(secret: &str) -> Option<SecretDigest> {
+    Secret::parse(secret).ok().map(|secret| secret.digest())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::DatabaseUrl,
+        domain::{
+            clock::SystemClock,
+            entropy::OsEntropy,
+            id::AccountId,
+            name::{Email, FreeText, ResourceName},
+            role::Role,
+        },
+        service::{
+            Service,
+            bootstrap::{Founded, Founding},
+        },
+    };
+
+    async fn founded() -> (Service, Founded) {
+        let store = Store::open(&DatabaseUrl::Memory).await.unwrap();
+        let service = Service::new(store, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
+        let founding = Founding {
+            account_name: ResourceName::parse("x").unwrap(),
+            email: Email::parse("owner@example.com").unwrap(),
+            first_name: FreeText::parse("Ada").unwrap(),
+            last_name: FreeText::parse("Byron").unwrap(),
+            token_name: ResourceName::parse("x").unwrap(),
+            secret: None,
+        };
+        let founded = service.bootstrap(founding).await.unwrap().unwrap();
+        (service, founded)
+    }
+
+    /// Nobody's, and the only token there is comes next after it.
+    fn before(known: &Secret) -> Secret {
+        let mut secrets = std::iter::repeat_with(|| Secret::generate(&OsEntropy).unwrap());
+        secrets.find(|secret| secret.digest().0 < known.digest().0).unwrap()
+    }
+
+    async fn is_refused(service: &Service, secret: &Secret) -> bool {
+        let outcome = service.authenticator.authenticate(secret.expose(), AccountChoice::Home).await.unwrap();
+        matches!(outcome, Outcome::Refused(digest) if digest == secret.digest())
+    }
+
+    async fn is_known(service: &Service, secret: &Secret) -> bool {
+        service.authenticator.find(secret.expose(), AccountChoice::None).await.unwrap().is_some()
+    }
+
+    #[tokio::test]
+    async fn the_role_is_that_in_the_account_that_was_asked_for() {
+        let (service, founded) = founded().await;
+        for (account, role) in [
+            (AccountChoice::None, None),
+            (AccountChoice::Given(founded.account_id), Some(Role::Owner)),
+            (AccountChoice::Given(AccountId::nil()), None),
+            (AccountChoice::Home, Some(Role::Owner)),
+        ] {
+            let outcome = service.authenticator.authenticate(founded.secret.expose(), account).await.unwrap();
+            let Outcome::Accepted(credential, now) = outcome else { panic!("{outcome:?}") };
+            assert_eq!((credential.token_id, credential.role), (founded.token_id, role), "{account:?}");
+            let mut conn = service.store.read().await.unwrap();
+            assert_eq!(reauthenticate(&mut conn, founded.token_id, account, now).await.unwrap(), *credential);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_token_that_comes_next_is_not_taken_for_an_unknown_one() {
+        let (service, founded) = founded().await;
+        let unknown = before(&founded.secret);
+        assert!(is_refused(&service, &unknown).await && !is_known(&service, &unknown).await);
+        let nonsense = service.authenticator.authenticate("nonsense", AccountChoice::None).await.unwrap();
+        assert!(matches!(nonsense, Outcome::Malformed));
+    }
+
+    #[tokio::test]
+    async fn a_disabled_users_token_is_known_and_refused() {
+        let (service, founded) = founded().await;
+        let mut writer = service.store.write().await.unwrap();
+        let mut user = writer.find_user(founded.user_id).await.unwrap().unwrap();
+        user.is_enabled = false;
+        writer.update_user(&user).await.unwrap();
+        writer.commit().await.unwrap();
+        assert!(is_refused(&service, &founded.secret).await && is_known(&service, &founded.secret).await);
+        assert!(is_refused(&service, &before(&founded.secret)).await);
+        let mut conn = service.store.read().await.unwrap();
+        let refused = reauthenticate(&mut conn, founded.token_id, AccountChoice::None, service.now()).await;
+        assert!(matches!(refused, Err(Error::InvalidCredentials)));
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_deleted_user_or_account_is_nobodys() {
+        for is_account in [false, true] {
+            let (service, founded) = founded().await;
+            let mut writer = service.store.write().await.unwrap();
+            if is_account {
+                writer.delete_account(founded.account_id).await.unwrap();
+            } else {
+                writer.delete_user(founded.user_id).await.unwrap();
+            }
+            writer.commit().await.unwrap();
+            assert!(is_refused(&service, &founded.secret).await && !is_known(&service, &founded.secret).await);
+            assert!(is_refused(&service, &before(&founded.secret)).await);
+        }
+    }
+}
