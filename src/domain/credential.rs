@@ -63,6 +63,9 @@ pub enum Refusal {
     /// The user is suspended.
     #[error("the token's user is suspended")]
     Suspended,
+    /// The user's provider hasn't confirmed it yet.
+    #[error("the token's user is pending")]
+    Pending,
     /// The user is disabled.
     #[error("the token's user is disabled")]
     Disabled,
@@ -85,6 +88,7 @@ impl Credential {
 pub(super) const fn standing_of_user(state: UserState, is_enabled: bool) -> Result<(), Refusal> {
     match (state, is_enabled) {
         (UserState::Suspended, _) => Err(Refusal::Suspended),
+        (UserState::Pending, _) => Err(Refusal::Pending),
         (UserState::Active, false) => Err(Refusal::Disabled),
         (UserState::Active, true) => Ok(()),
     }
@@ -119,6 +123,7 @@ mod tests {
             (UserState::Active, false, Err(Refusal::Disabled)),
             (UserState::Suspended, true, Err(Refusal::Suspended)),
             (UserState::Suspended, false, Err(Refusal::Suspended)),
+            (UserState::Pending, true, Err(Refusal::Pending)),
         ] {
             let credential = credential(state, is_enabled);
             for now in [i64::MIN, 0, i64::MAX] {
