@@ -28,7 +28,7 @@ pub enum Kind {
 }
 
 /// A field of a resource that filters, orders and includes may name.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
     /// As clients write it: `name`, `metadata.creationTimestamp`, `metadata.labels[*].name`.
     pub path: &'static str,

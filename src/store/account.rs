@@ -17,7 +17,7 @@ use crate::domain::{
 };
 
 table! {
-    "accounts" holds account: Account as "application/astra-account" "1.0";
+    "accounts" holds account: Account;
     mut name: Text as "name",
     _: Constant("active") as "state",
     mut is_enabled: Flag as "isEnabled",

@@ -15,7 +15,7 @@ use crate::domain::{
 };
 
 table! {
-    "events" holds many event: Event as "application/astra-event" "1.4";
+    "events" holds many event: Event;
     const name: Text as "name",
     const sequence_count: Number as "sequenceCount",
     const summary: Text as "summary",

@@ -14,7 +14,7 @@ use crate::domain::{
 };
 
 table! {
-    "role_bindings" holds binding: RoleBinding as "application/astra-roleBinding" "1.1";
+    "role_bindings" holds binding: RoleBinding;
     _: Constant("user") as "principalType",
     const user_id: Text as "userID",
     _: Constant("00000000-0000-0000-0000-000000000000") as "groupID",

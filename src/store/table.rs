@@ -1,7 +1,7 @@
 //! Tables: what the store reads and writes of a noun follows from one list of its columns.
 
-/// `table! { "tokens" holds token: Token as "application/astra-token" "1.0", given digest: SecretDigest; … }`: a table,
-/// the noun that each row of it is, and what the noun says of itself. Then come its columns; `id` is understood:
+/// `table! { "tokens" holds token: Token, given digest: SecretDigest; … }`: a table, and the noun that each row of it
+/// is. Then come its columns; `id` is understood:
 ///
 /// - `mut name: Text as "name",` is a column that updates write, too. It is a field of the noun, and compares as
 ///   [`Kind::Text`](crate::domain::collection::Kind::Text) where clients name it `name`.
@@ -23,15 +23,15 @@
 /// - `insert(writer, noun, given)` and `update(writer, noun)`; or only `insert(writer, nouns)` for a table that
 ///   `holds many event: Event`.
 macro_rules! table {
-    ($table:literal holds many $it:ident: $noun:ident as $type:literal $version:literal; $($rows:tt)*) => {
-        table!(@ $it [$noun $type $version many ($table)] [] [] [] [] $($rows)*);
+    ($table:literal holds many $it:ident: $noun:ident; $($rows:tt)*) => {
+        table!(@ $it [$noun many ($table)] [] [] [] [] $($rows)*);
     };
     (
-        $table:literal holds $it:ident: $noun:ident $(with $part:ident: $of:ident)? as $type:literal $version:literal
+        $table:literal holds $it:ident: $noun:ident $(with $part:ident: $of:ident)?
         $(, given $given:ident: $given_type:ty)?; $($rows:tt)*
     ) => {
         table!(
-            @ $it [$noun $type $version one ($table $($given: $given_type)?)] [] [$({ $part ($of) })?] [] [] $($rows)*
+            @ $it [$noun one ($table $($given: $given_type)?)] [] [$({ $part ($of) })?] [] [] $($rows)*
         );
     };
 
@@ -82,16 +82,14 @@ macro_rules! table {
 
     // All rows are on the lists.
     (
-        @ $it:ident [$noun:ident $type:literal $version:literal $many:ident $kept:tt]
+        @ $it:ident [$noun:ident $many:ident $kept:tt]
         [$($own:ident)*] [$({ $part:ident ($($of:tt)*) $($of_part:ident)* })*] $all:tt
         [$(($path:literal $($kind:tt)*))*]
     ) => {
-        /// The fields that filters, orders and includes may name.
+        /// The fields that filters, orders and includes may name, but for the type and the version.
         pub static FIELDS: &[crate::domain::collection::Field] = {
             use crate::domain::collection::{Field, Kind};
             &[
-                Field::new("type", Kind::Constant($type)),
-                Field::new("version", Kind::Constant($version)),
                 Field::new("id", Kind::Text("id")),
                 $(Field::new($path, table!(@kind $($kind)*)),)*
             ]

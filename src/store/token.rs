@@ -18,7 +18,7 @@ use crate::domain::{
 };
 
 table! {
-    "tokens" holds token: Token as "application/astra-token" "1.0", given digest: SecretDigest;
+    "tokens" holds token: Token, given digest: SecretDigest;
     mut name: Text as "name",
     const user_id: Text as "userID",
     const digest = digest,

@@ -18,7 +18,7 @@ use crate::domain::{
 };
 
 table! {
-    "users" holds user: User with profile: Profile as "application/astra-user" "1.2";
+    "users" holds user: User with profile: Profile;
     const account_id,
     mut state: Text as "state",
     mut is_enabled: Flag as "isEnabled",

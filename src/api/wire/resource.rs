@@ -8,7 +8,10 @@ use super::{
     metadata::Metadata,
     validators::{Validators, etag},
 };
-use crate::{domain::collection::Field, service::Result};
+use crate::{
+    domain::collection::{Field, Kind},
+    service::Result,
+};
 
 /// A resource as clients see it.
 pub(in crate::api) trait Resource: Type + Serialize {
@@ -74,7 +77,9 @@ macro_rules! resource {
             const VERSION: &'static str = $newest;
 
             fn fields() -> &'static [crate::domain::collection::Field] {
-                $fields
+                static ALL: std::sync::LazyLock<Vec<crate::domain::collection::Field>> =
+                    std::sync::LazyLock::new(|| crate::api::wire::resource::with_constants($name, $newest, $fields));
+                &ALL
             }
 
             fn id(&self) -> String {
@@ -96,6 +101,12 @@ macro_rules! resource {
     };
 }
 pub(in crate::api) use resource;
+
+/// The fields of a resource: its type and version, which say nothing new of any one, and those that the store knows.
+pub(in crate::api) fn with_constants(name: &'static str, version: &'static str, stored: &[Field]) -> Vec<Field> {
+    let constants = [("type", name), ("version", version)].map(|(path, value)| Field::new(path, Kind::Constant(value)));
+    constants.into_iter().chain(stored.iter().copied()).collect()
+}
 
 /// A resource in a request.
 pub(in crate::api) trait RequestResource: ParseFromJSON {
