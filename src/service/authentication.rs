@@ -9,11 +9,11 @@ use super::{Error, Result};
 use crate::{
     domain::{
         clock::{Clock, Timestamp},
-        credential::{AccountChoice, Credential},
+        credential::{AccountChoice, Credential, Wanted},
         id::TokenId,
         secret::{Secret, SecretDigest},
     },
-    store::{Conn, Store, credential::Nearest},
+    store::{Conn, Store, credential::Nearest, token::Sought},
 };
 
 /// Finds the credentials of secrets.
@@ -29,8 +29,8 @@ pub(super) enum Outcome {
     Malformed,
     /// It is unknown, or may not be used now. Which of these isn't told, and callers must do the same for both.
     Refused(SecretDigest),
-    /// It may be used at that instant.
-    Accepted(Box<Credential>, Timestamp),
+    /// It may be used at that instant. With it comes what was wanted.
+    Accepted(Box<Credential>, Option<Box<Sought>>, Timestamp),
 }
 
 impl Authenticator {
@@ -38,22 +38,33 @@ impl Authenticator {
         Self { store, clock }
     }
 
-    /// The credential of a secret, with the role in that account, if it may be used now.
+    /// The credential of a secret, with the role in that account, if it may be used now; and with it what the request
+    /// asks for, as it was at the same instant.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn authenticate(&self, secret: &str, account: AccountChoice) -> Result<Outcome> {
+    pub async fn authenticate(&self, secret: &str, account: AccountChoice, wanted: Option<Wanted>) -> Result<Outcome> {
         let Some(digest) = digest_of(secret) else { return Ok(Outcome::Malformed) };
-        let nearest = self.look_up(digest, account).await?;
+        let (nearest, sought) = match wanted {
+            None => (self.look_up(digest, account).await?, None),
+            Some(wanted) => {
+                let found = self.store.read().await?.find_nearest_and_sought(digest, account, wanted).await?;
+                let sought = |sought| (wanted, sought);
+                found.map(|found| (found.nearest, sought(found.sought))).unzip()
+            }
+        };
         let now = self.clock.now();
         // Whichever token it is: what is unknown is judged as well. Opaque to the compiler, so that it doesn't put this
         // off until the digests have been compared.
         let credential = nearest.as_ref().and_then(|nearest| nearest.credential.as_ref().ok());
         let standing = black_box(credential.map(|credential| credential.standing(now)));
-        Ok(match exact(nearest, digest)? {
-            Some(credential) if standing == Some(Ok(())) => Outcome::Accepted(Box::new(credential), now),
-            _ => Outcome::Refused(digest),
-        })
+        match exact(nearest, digest)? {
+            Some(credential) if standing == Some(Ok(())) => {
+                let sought = sought.map(|(wanted, sought)| sought.map(|(member, token)| Sought { wanted, member, token }));
+                Ok(Outcome::Accepted(Box::new(credential), sought.transpose()?.map(Box::new), now))
+            }
+            _ => Ok(Outcome::Refused(digest)),
+        }
     }
 
     /// The credential of a secret, whether or not it may be used; `None` if it is nobody's.
@@ -144,7 +155,7 @@ mod tests {
     }
 
     async fn is_refused(service: &Service, secret: &Secret) -> bool {
-        let outcome = service.authenticator.authenticate(secret.expose(), AccountChoice::Home).await.unwrap();
+        let outcome = service.authenticator.authenticate(secret.expose(), AccountChoice::Home, None).await.unwrap();
         matches!(outcome, Outcome::Refused(digest) if digest == secret.digest())
     }
 
@@ -161,8 +172,8 @@ mod tests {
             (AccountChoice::Given(AccountId::nil()), None),
             (AccountChoice::Home, Some(Role::Owner)),
         ] {
-            let outcome = service.authenticator.authenticate(founded.secret.expose(), account).await.unwrap();
-            let Outcome::Accepted(credential, now) = outcome else { panic!("{outcome:?}") };
+            let outcome = service.authenticator.authenticate(founded.secret.expose(), account, None).await.unwrap();
+            let Outcome::Accepted(credential, _, now) = outcome else { panic!("{outcome:?}") };
             assert_eq!((credential.token_id, credential.role), (founded.token_id, role), "{account:?}");
             let mut conn = service.store.read().await.unwrap();
             assert_eq!(reauthenticate(&mut conn, founded.token_id, account, now).await.unwrap(), *credential);
@@ -174,7 +185,7 @@ mod tests {
         let (service, founded) = founded().await;
         let unknown = before(&founded.secret);
         assert!(is_refused(&service, &unknown).await && !is_known(&service, &unknown).await);
-        let nonsense = service.authenticator.authenticate("nonsense", AccountChoice::None).await.unwrap();
+        let nonsense = service.authenticator.authenticate("nonsense", AccountChoice::None, None).await.unwrap();
         assert!(matches!(nonsense, Outcome::Malformed));
     }
 

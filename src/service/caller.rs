@@ -10,13 +10,13 @@ use super::{
 use crate::{
     domain::{
         clock::Timestamp,
-        credential::{AccountChoice, Credential},
+        credential::{AccountChoice, Credential, Wanted},
         event::Occasion,
         id::{AccountId, TokenId, UserId},
         role::Role,
         role_binding::RoleConstraints,
     },
-    store::{Conn, user::Member},
+    store::{Conn, token::Sought, user::Member},
 };
 
 /// Someone with a role in an account: what every operation below `/accounts/{account_id}` needs to be called.
@@ -30,6 +30,8 @@ pub struct Caller {
     pub token_id: TokenId,
     /// As what.
     pub role: Role,
+    /// What the request asks for, if that was looked up with the secret.
+    pub(super) sought: Option<Arc<Sought>>,
     /// In which request.
     pub occasion: Arc<Occasion>,
 }
@@ -43,6 +45,8 @@ pub struct Identity {
     pub token_id: TokenId,
     /// The account that the request is about and the role there, if the user has any part in it.
     pub membership: Option<(AccountId, Role)>,
+    /// What the request asks for, if that was looked up with the secret.
+    pub(super) sought: Option<Arc<Sought>>,
     /// In which request.
     pub occasion: Arc<Occasion>,
 }
@@ -55,7 +59,8 @@ impl Identity {
     pub fn caller(&self) -> Result<Caller> {
         let (account_id, role) = self.membership.ok_or(Error::Forbidden)?;
         let Self { user_id, token_id, .. } = *self;
-        Ok(Caller { account_id, user_id, token_id, role, occasion: Arc::clone(&self.occasion) })
+        let (sought, occasion) = (self.sought.clone(), Arc::clone(&self.occasion));
+        Ok(Caller { account_id, user_id, token_id, role, sought, occasion })
     }
 
     /// The same as it is at that instant: what was revoked while the request was under way counts. A write asks within
@@ -72,17 +77,29 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] when nobody may use it now; or when the store fails.
-    pub async fn authenticate(&self, secret: &str, account: Option<AccountId>, occasion: Arc<Occasion>) -> Result<Identity> {
-        let credential = self.admit(secret, account.into(), &occasion).await?;
-        Ok(identify(&credential, account, occasion))
+    pub async fn authenticate(
+        &self,
+        secret: &str,
+        account: Option<AccountId>,
+        wanted: Option<Wanted>,
+        occasion: Arc<Occasion>,
+    ) -> Result<Identity> {
+        let (credential, sought) = self.admit(secret, account.into(), wanted, &occasion).await?;
+        Ok(Identity { sought: sought.map(Arc::from), ..identify(&credential, account, occasion) })
     }
 
     /// The credential of a secret, if it may be used now. Notes what [`Service::authenticate`] notes.
-    pub(super) async fn admit(&self, secret: &str, account: AccountChoice, by: &Arc<Occasion>) -> Result<Credential> {
-        match self.authenticator.authenticate(secret, account).await? {
-            Outcome::Accepted(credential, now) => {
+    pub(super) async fn admit(
+        &self,
+        secret: &str,
+        account: AccountChoice,
+        wanted: Option<Wanted>,
+        by: &Arc<Occasion>,
+    ) -> Result<(Credential, Option<Box<Sought>>)> {
+        match self.authenticator.authenticate(secret, account, wanted).await? {
+            Outcome::Accepted(credential, sought, now) => {
                 self.activity.saw(credential.user_id, credential.last_act_at, now);
-                Ok(*credential)
+                Ok((*credential, sought))
             }
             // Every refused secret is noted, known or not: so the answers take equally long.
             Outcome::Refused(digest) => {
@@ -134,14 +151,23 @@ impl Caller {
         conn: &mut Conn,
         exists: impl AsyncFnOnce(&mut Conn) -> Result<bool>,
     ) -> Result<()> {
-        if user != self.user_id && action.is_discreet() && action.reach(self.role).is_confined() {
-            return Err(Error::Forbidden);
-        }
+        self.may_learn_of(action, user)?;
         let member = conn.find_member(self.account_id, user).await?.ok_or(Error::NotFound)?;
         if !exists(conn).await? {
             return Err(Error::NotFound);
         }
-        if self.reaches(action, &member) { Ok(()) } else { Err(Error::Forbidden) }
+        self.reach(action, &member)
+    }
+
+    /// May the caller learn whether that user, or what belongs to it, exists?
+    pub(super) fn may_learn_of(&self, action: Action, user: UserId) -> Result<()> {
+        let is_hidden = user != self.user_id && action.is_discreet() && action.reach(self.role).is_confined();
+        if is_hidden { Err(Error::Forbidden) } else { Ok(()) }
+    }
+
+    /// As [`Caller::reaches`].
+    pub(super) fn reach(&self, action: Action, member: &Member) -> Result<()> {
+        if self.reaches(action, member) { Ok(()) } else { Err(Error::Forbidden) }
     }
 }
 
@@ -150,7 +176,7 @@ pub(super) fn identify(credential: &Credential, account: Option<AccountId>, occa
     let Credential { user_id, token_id, role, ref role_constraints, account_is_enabled, .. } = *credential;
     let account_is_enabled = account_is_enabled == Some(true);
     let opens = |role: &Role| role_constraints.as_ref().is_some_and(|c| opens(*role, c, account_is_enabled));
-    Identity { user_id, token_id, membership: account.zip(role.filter(opens)), occasion }
+    Identity { user_id, token_id, membership: account.zip(role.filter(opens)), sought: None, occasion }
 }
 
 /// Whether a role opens its account. One without any scope is none; a disabled account refuses everyone but its owners.

@@ -68,7 +68,7 @@ impl Service {
     /// [`Error::InvalidCredentials`] when nobody may use it now; or when the store fails.
     pub async fn verify(&self, secret: &str, account: Option<AccountId>, occasion: Arc<Occasion>) -> Result<Verification> {
         let choice = account.map_or(AccountChoice::Home, AccountChoice::Given);
-        let credential = self.admit(secret, choice, &occasion).await?;
+        let (credential, _) = self.admit(secret, choice, None, &occasion).await?;
         let account = account.unwrap_or(credential.home);
         Ok(Verification::of(credential, account, occasion))
     }
@@ -82,8 +82,8 @@ impl Service {
     /// [`Error::Forbidden`] for one that may ask nowhere, unless it asks about its own token; or when the store fails.
     pub async fn introspect(&self, caller: &Verification, secret: &str) -> Result<Option<Verification>> {
         // Looked up first: that takes a connection of its own, and nothing may wait for one while it holds another.
-        let credential = match self.authenticator.authenticate(secret, AccountChoice::Home).await? {
-            Outcome::Accepted(credential, _) => Some(*credential),
+        let credential = match self.authenticator.authenticate(secret, AccountChoice::Home, None).await? {
+            Outcome::Accepted(credential, ..) => Some(*credential),
             Outcome::Refused(_) | Outcome::Malformed => None,
         };
         let mut conn = self.store.read().await?;

@@ -68,24 +68,29 @@ columns! {
 }
 
 /// `rows!(Deletion { id, user_id, occasion: Occasion { uri, method } })`: reads a noun from a row, column names being
-/// its field names. A part of it is made of columns of its own.
+/// its field names, or what stands behind `as`. A part of it is made of columns of its own.
 macro_rules! rows {
     ($noun:ident $fields:tt) => {
         crate::store::columns::rows!(@impl sqlx::sqlite::SqliteRow, $noun $fields);
         crate::store::columns::rows!(@impl sqlx::postgres::PgRow, $noun $fields);
     };
-    (@impl $row:ty, $noun:ident { $($field:ident $(: $($part:ident)::+ { $($column:ident),* $(,)? })?),* $(,)? }) => {
+    (@impl $row:ty, $noun:ident {
+        $($field:ident $(as $named:literal)? $(: $($part:ident)::+ { $($column:ident),* $(,)? })?),* $(,)?
+    }) => {
         impl sqlx::FromRow<'_, $row> for $noun {
             fn from_row(row: &$row) -> sqlx::Result<Self> {
                 use sqlx::Row as _;
                 Ok(Self {
-                    $($field: crate::store::columns::rows!(@read row, $field $(, $($part)::+ { $($column)* })?),)*
+                    $($field: crate::store::columns::rows!(@read row, $field $(as $named)? $(, $($part)::+ { $($column)* })?),)*
                 })
             }
         }
     };
     (@read $row:ident, $field:ident) => {
         $row.try_get(stringify!($field))?
+    };
+    (@read $row:ident, $field:ident as $named:literal) => {
+        $row.try_get($named)?
     };
     (@read $row:ident, $field:ident, $($part:ident)::+ { $($column:ident)* }) => {
         $($part)::+ { $($column: $row.try_get(stringify!($column))?,)* }

@@ -18,7 +18,7 @@ rows!(Credential {
     token_name,
     issued_at,
     refused_at,
-    user_id,
+    user_id as "holder_id",
     email,
     state,
     is_enabled,
@@ -64,25 +64,40 @@ pub struct Grant {
 
 rows!(Grant { account_id, role, role_constraints, account_is_enabled });
 
-/// The credential of some token `t`; `$2` is the account, NULL for the user's home. A token whose user or home account
-/// is deleted has none.
+/// The credential of some token `t`, with more columns from more joins; `$2` is the account, NULL for the user's home. A
+/// token whose user or home account is deleted has none.
 macro_rules! find {
-    ($tokens:literal) => {
+    ($tokens:expr) => {
+        find!($tokens, "", "")
+    };
+    ($tokens:expr, $columns:expr, $joins:expr) => {
         concat!(
             "SELECT t.id AS token_id, t.name AS token_name, t.created_at AS issued_at, t.refused_at, t.digest, \
-             t.user_id, u.email, u.state, u.is_enabled, u.account_id AS home, u.last_act_at, \
+             t.user_id AS holder_id, u.email, u.state, u.is_enabled, u.account_id AS home, u.last_act_at, \
              CASE WHEN a.id IS NOT NULL THEN b.role END AS role, b.role_constraints, \
-             a.is_enabled AS account_is_enabled FROM (",
+             a.is_enabled AS account_is_enabled",
+            $columns,
+            " FROM (",
             $tokens,
             ") t JOIN users u ON u.id = t.user_id JOIN accounts h ON h.id = u.account_id AND NOT h.is_deleted \
              LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = COALESCE($2, u.account_id) \
-             LEFT JOIN accounts a ON a.id = b.account_id AND NOT a.is_deleted"
+             LEFT JOIN accounts a ON a.id = b.account_id AND NOT a.is_deleted",
+            $joins
         )
     };
 }
+pub(super) use find;
+
+/// Of all tokens the one of the digest `$1`, or else the one whose digest comes next.
+macro_rules! nearest {
+    () => {
+        "SELECT id, name, created_at, refused_at, user_id, digest FROM tokens WHERE digest >= $1 ORDER BY digest LIMIT 1"
+    };
+}
+pub(super) use nearest;
 
 /// What stands for the account in `find!`. Nobody has a role in the nil account.
-const fn bound(account: AccountChoice) -> Option<AccountId> {
+pub(super) const fn bound(account: AccountChoice) -> Option<AccountId> {
     match account {
         AccountChoice::None => Some(AccountId::nil()),
         AccountChoice::Given(account) => Some(account),
@@ -98,10 +113,7 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn find_nearest(&mut self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Nearest>> {
-        const FIND: &str = find!(
-            "SELECT id, name, created_at, refused_at, user_id, digest FROM tokens \
-             WHERE digest >= $1 ORDER BY digest LIMIT 1"
-        );
+        const FIND: &str = find!(nearest!());
         Ok(on!(self, c => sqlx::query_as(FIND).bind(digest).bind(bound(account)).fetch_optional(c).await)?)
     }
 

@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
+
 use super::{
     Conn, StoreError, Writer,
     collection::{Scope, list},
+    credential::{Nearest, bound, find, nearest},
     lister::Lister,
     on,
     table::table,
+    user::Member,
 };
 use crate::domain::{
     collection::{Page, Selection, Take},
+    credential::{AccountChoice, Wanted},
     id::{AccountId, TokenId, UserId},
     role::Role,
     secret::SecretDigest,
@@ -30,7 +35,78 @@ pub(super) fn scope(user: UserId) -> Scope {
     Scope { columns: columns!(), table: "tokens", within: &["user_id = $1"], keys: vec![user.to_string()] }
 }
 
+/// What a request asks for, as it was when its secret was looked up: both, or nothing, at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sought {
+    /// What was asked for.
+    pub wanted: Wanted,
+    /// The user, if it is in the account.
+    pub member: Option<Member>,
+    /// The token, if it is that user's.
+    pub token: Option<Token>,
+}
+
+/// The nearest credential of a secret, and what a request asks for with it.
+#[derive(Debug)]
+pub struct NearestAndSought {
+    /// As [`Conn::find_nearest`] finds it.
+    pub nearest: Nearest,
+    /// What is sought. If it can't be read, that is a failure only for who may have it.
+    pub sought: Result<(Option<Member>, Option<Token>), StoreError>,
+}
+
+impl<'r, R: Row> FromRow<'r, R> for NearestAndSought
+where
+    Nearest: FromRow<'r, R>,
+    Token: FromRow<'r, R>,
+    Option<UserId>: Decode<'r, R::Database> + Type<R::Database>,
+    Option<TokenId>: Decode<'r, R::Database> + Type<R::Database>,
+    Option<AccountId>: Decode<'r, R::Database> + Type<R::Database>,
+    Option<Role>: Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        let sought = || {
+            let member = match (row.try_get("member_id")?, row.try_get("member_home")?) {
+                (Some(id), Some(home)) => Some(Member { id, home, role: row.try_get("member_role")? }),
+                _ => None,
+            };
+            let token = row.try_get::<Option<TokenId>, _>("id")?.map(|_| Token::from_row(row)).transpose()?;
+            Ok::<_, sqlx::Error>((member, token))
+        };
+        Ok(Self { nearest: Nearest::from_row(row)?, sought: sought().map_err(StoreError::from) })
+    }
+}
+
 impl Conn {
+    /// As [`Conn::find_nearest`], and with it what the request asks for: one statement sees all of it at one instant.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_nearest_and_sought(
+        &mut self,
+        digest: SecretDigest,
+        account: AccountChoice,
+        Wanted { user, token }: Wanted,
+    ) -> Result<Option<NearestAndSought>, StoreError> {
+        const FIND: &str = find!(
+            nearest!(),
+            ", m.id AS member_id, m.home AS member_home, m.role AS member_role, s.*",
+            concat!(
+                " LEFT JOIN (SELECT v.id, v.account_id AS home, w.role FROM users v \
+                 LEFT JOIN role_bindings w ON w.user_id = v.id AND w.account_id = $2 \
+                 WHERE v.id = $3 AND (v.account_id = $2 OR w.id IS NOT NULL)) m ON TRUE \
+                 LEFT JOIN (SELECT ",
+                columns!(),
+                " FROM tokens WHERE id = $4 AND user_id = $3) s ON TRUE"
+            )
+        );
+        let account = bound(account);
+        Ok(on!(self, c => {
+            sqlx::query_as(FIND).bind(digest).bind(account).bind(user).bind(token).fetch_optional(c).await
+        })?)
+    }
+
     /// The token, if it is that user's.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ table! {
 }
 
 /// A user as an account sees it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member {
     /// The user.
     pub id: UserId,

@@ -26,8 +26,11 @@ use super::{
     routed::RoutedRequest,
 };
 use crate::{
-    api::{operations::VERIFY, wire::problem::Problem},
-    domain::{event::Occasion, id::AccountId},
+    api::{
+        operations::{Noun, Shape, VERIFY},
+        wire::problem::Problem,
+    },
+    domain::{credential::Wanted, event::Occasion, id::AccountId},
     service::{Error, caller::Identity},
 };
 
@@ -199,7 +202,9 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
         let account = target.path.split('/').nth(2);
         record.account = account.and_then(|segment| segment.parse().ok());
         let identity = match presented(request.headers()) {
-            Ok(secret) => shared.service.authenticate(secret, record.account, occasion).await.map_err(Problem::from),
+            Ok(secret) => {
+                shared.service.authenticate(secret, record.account, target.wanted(request.method()), occasion).await.map_err(Problem::from)
+            }
             Err(problem) => Err(problem),
         };
         if let Err(Problem::InvalidToken) = identity {
@@ -239,6 +244,15 @@ impl Target {
     fn kind(&self, method: &Method) -> Option<Class> {
         let operation = self.route.as_ref().and_then(|route| route.operation(method));
         Class::of(self.area, operation.map(|operation| operation.row.shape))
+    }
+
+    /// The token that is asked for, if the request is to retrieve one: it is looked up with the secret.
+    fn wanted(&self, method: &Method) -> Option<Wanted> {
+        let route = self.route.as_ref()?;
+        let row = route.operation(method)?.row;
+        let is_retrieval = row.shape == Shape::Retrieve && row.noun == Noun::Token;
+        let named = |name| route.named(name, &self.path);
+        is_retrieval.then(|| Some(Wanted { user: named("{user_id}")?.parse().ok()?, token: named("{token_id}")?.parse().ok()? }))?
     }
 
     /// What events tell of the request. Of the path only if it names something: any other may hold anything.

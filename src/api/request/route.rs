@@ -91,6 +91,11 @@ impl Route {
         malformed.then(|| segments.join("/"))
     }
 
+    /// The segment of a path that stands where the template has that one.
+    pub fn named<'p>(&self, name: &str, path: &'p str) -> Option<&'p str> {
+        self.template.split('/').zip(path.split('/')).find(|(wanted, _)| *wanted == name).map(|(_, given)| given)
+    }
+
     /// The operation of a method; `HEAD` is that of `GET`.
     pub fn operation(&self, method: &Method) -> Option<&Operation> {
         self.methods.get(if *method == Method::HEAD { "GET" } else { method.as_str() })
