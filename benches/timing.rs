@@ -22,11 +22,9 @@ use tokenward::{
         entropy::{Entropy, OsEntropy},
         event::Occasion,
         id::TokenId,
-        label::Labels,
-        metadata::Metadata,
         name::{Email, FreeText, ResourceName},
         secret::{PREFIX, Secret},
-        token::Token,
+        token::{NewToken, Token},
     },
     service::{Service, bootstrap::Founding},
     store::Store,
@@ -98,7 +96,7 @@ async fn measure(database: &str, url: &str) -> bool {
     };
     let founded = service.bootstrap(founding).await.unwrap().unwrap();
     let mut secrets: [Vec<Secret>; 4] = Default::default();
-    let occasion = Arc::new(Occasion { correlation_id: String::new(), uri: None, method: None });
+    let occasion = Arc::new(Occasion::without_request(String::new()));
     let email = Email::parse("owner@example.com").unwrap();
     for n in 0..100 {
         secrets[0].push(Secret::generate(&OsEntropy).unwrap());
@@ -115,8 +113,8 @@ async fn measure(database: &str, url: &str) -> bool {
     writer.update_user(&owner).await.unwrap();
     // Among others, so that the index has something to do.
     for _ in 0..20_000 {
-        let metadata = Metadata::new(Labels::default(), service.now(), founded.user_id);
-        let token = Token { id: TokenId::random(&OsEntropy).unwrap(), user_id: founded.user_id, name: name(), metadata };
+        let (id, user) = (TokenId::random(&OsEntropy).unwrap(), founded.user_id);
+        let token = Token::new(id, user, NewToken::named(name()), service.now(), user);
         writer.insert_token(&token, Secret::generate(&OsEntropy).unwrap().digest(), &std::collections::BTreeSet::new()).await.unwrap();
     }
     writer.commit().await.unwrap();

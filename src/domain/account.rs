@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     clock::Timestamp,
-    id::AccountId,
+    id::{AccountId, UserId},
     label::Labels,
     metadata::Metadata,
     name::{Email, FreeText, ResourceName},
@@ -46,6 +46,20 @@ impl Account {
     #[must_use]
     pub fn new(id: AccountId, name: ResourceName, metadata: Metadata) -> Self {
         Self { id, name, is_enabled: true, enabled_at: Some(metadata.created_at), contact: None, metadata }
+    }
+}
+
+impl Account {
+    /// Takes over what is given.
+    pub fn apply(&mut self, change: AccountChange, at: Timestamp, by: UserId) {
+        if change.is_enabled == Some(true) && !self.is_enabled {
+            self.enabled_at = Some(at);
+        }
+        self.name = change.name.unwrap_or_else(|| self.name.clone());
+        self.is_enabled = change.is_enabled.unwrap_or(self.is_enabled);
+        self.contact = change.contact.or_else(|| self.contact.clone());
+        self.metadata.labels = change.labels.unwrap_or_else(|| self.metadata.labels.clone());
+        self.metadata.modified(at, by);
     }
 }
 

@@ -103,6 +103,18 @@ pub struct Occasion {
     pub uri: Option<String>,
     /// The request's method in lower case, where the published API knows it.
     pub method: Option<String>,
+    /// The status of its answer when it succeeds; `None` where there is no method.
+    pub status: Option<String>,
+    /// The status of its answer when its token is refused; `None` where there is no method.
+    pub status_of_refusal: Option<String>,
+}
+
+impl Occasion {
+    /// Something that no request asks for: an operator's command, or a start of the server.
+    #[must_use]
+    pub const fn without_request(correlation_id: String) -> Self {
+        Self { correlation_id, uri: None, method: None, status: None, status_of_refusal: None }
+    }
 }
 
 /// An entry of the audit log.
@@ -154,13 +166,7 @@ impl Event {
             first.make_ascii_uppercase();
         }
         let alarming = matches!(deed, Deed::Refused | Deed::Leaked);
-        let status = match (occasion.method.as_deref(), deed) {
-            (None, _) => None,
-            (_, Deed::Refused) => Some("401"),
-            (Some("post"), Deed::Created) => Some("201"),
-            (Some("post"), Deed::Deleted) => Some("200"),
-            _ => Some("204"),
-        };
+        let status = if deed == Deed::Refused { &occasion.status_of_refusal } else { &occasion.status };
         let id_of_subject = subject.id();
         Self {
             id,
@@ -183,7 +189,7 @@ impl Event {
             correlation_id: occasion.correlation_id.clone(),
             resource_uri: occasion.uri.clone(),
             resource_method: occasion.method.clone(),
-            resource_method_result: status.map(ToOwned::to_owned),
+            resource_method_result: status.clone(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tokens: the resource that this service is about.
 
 use super::{
+    clock::Timestamp,
     id::{TokenId, UserId},
     label::Labels,
     metadata::Metadata,
@@ -20,6 +21,22 @@ pub struct Token {
     pub metadata: Metadata,
 }
 
+impl Token {
+    /// A new token of a user, issued by somebody.
+    #[must_use]
+    pub fn new(id: TokenId, user_id: UserId, new: NewToken, at: Timestamp, by: UserId) -> Self {
+        Self { id, user_id, name: new.name, metadata: Metadata::new(new.labels, at, by) }
+    }
+
+    /// Takes over what is given.
+    pub fn apply(&mut self, change: TokenChange, at: Timestamp, by: UserId) {
+        let TokenChange { name, labels, .. } = change;
+        self.name = name.unwrap_or_else(|| self.name.clone());
+        self.metadata.labels = labels.unwrap_or_else(|| self.metadata.labels.clone());
+        self.metadata.modified(at, by);
+    }
+}
+
 /// What a client gives to have a token made.
 #[derive(Debug, Clone)]
 pub struct NewToken {
@@ -27,6 +44,14 @@ pub struct NewToken {
     pub name: ResourceName,
     /// The client's marks.
     pub labels: Labels,
+}
+
+impl NewToken {
+    /// A token of that name, and no more said of it.
+    #[must_use]
+    pub fn named(name: ResourceName) -> Self {
+        Self { name, labels: Labels::default() }
+    }
 }
 
 /// What a client gives to modify a token: `None` preserves. The identity can be repeated, and not changed.

@@ -102,14 +102,7 @@ impl Service {
         let mut faults = Faults::default();
         faults.must_agree("id", new.id, account.id);
         faults.or_conflict()?;
-        if new.is_enabled == Some(true) && !account.is_enabled {
-            account.enabled_at = Some(change.at);
-        }
-        account.name = new.name.unwrap_or(account.name);
-        account.is_enabled = new.is_enabled.unwrap_or(account.is_enabled);
-        account.contact = new.contact.or(account.contact);
-        account.metadata.labels = new.labels.unwrap_or(account.metadata.labels);
-        account.metadata.modified(change.at, change.by);
+        account.apply(new, change.at, change.by);
         change.writer.update_account(&account).await?;
         change.record(account.id, Deed::Modified, Subject::Account(account.id)).await?;
         change.commit().await?;

@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_while_nothing_can_be_written() {
         let activity = Activity::default();
-        let occasion = Arc::new(Occasion { correlation_id: String::new(), uri: None, method: None });
+        let occasion = Arc::new(Occasion::without_request(String::new()));
         for n in 0..MOST_USERS + 100 {
             activity.saw(UserId::random(&OsEntropy).unwrap(), None, at(0));
             let mut digest = [0; 32];

@@ -13,7 +13,7 @@ use crate::{
         name::{Email, FreeText, ResourceName},
         role_binding::RoleBinding,
         secret::Secret,
-        token::Token,
+        token::{NewToken, Token},
         user::{Profile, User},
     },
     store::Writer,
@@ -65,9 +65,10 @@ impl Service {
         let (account_id, user_id) = (AccountId::random(entropy)?, UserId::random(entropy)?);
         let metadata = Metadata::new(Labels::default(), self.clock.now(), user_id);
         let profile = Profile::named(founding.first_name, founding.last_name);
-        let user = User::local(user_id, account_id, founding.email, profile, metadata.clone());
-        let token = Token { id: TokenId::random(entropy)?, user_id, name: founding.token_name, metadata };
-        let occasion = Occasion { correlation_id: random_uuid(entropy)?.to_string(), uri: None, method: None };
+        let (now, new) = (metadata.created_at, NewToken::named(founding.token_name));
+        let user = User::local(user_id, account_id, founding.email, profile, metadata);
+        let token = Token::new(TokenId::random(entropy)?, user_id, new, now, user_id);
+        let occasion = Occasion::without_request(random_uuid(entropy)?.to_string());
         self.found(&mut writer, founding.account_name, &user, RoleBindingId::random(entropy)?, &occasion).await?;
         // The secret may have been used before, in an account that is still being deleted.
         writer.forget_orphan(secret.digest()).await?;

@@ -12,7 +12,7 @@ use crate::domain::{
     name::{Email, FreeText, ResourceName},
     sample,
     secret::Secret,
-    token::Token,
+    token::{NewToken, Token},
     user::{Profile, User},
 };
 
@@ -35,13 +35,14 @@ impl Service {
         };
         let owner = person(owner_id, sample::OWNER)?;
         let colleague = person(known(sample::COLLEAGUE.parse())?, sample::OTHER)?;
-        let token =
-            Token { id: token_id, user_id: owner_id, name: known(ResourceName::parse(sample::TOKEN_NAME))?, metadata: metadata.clone() };
-        let name = known(ResourceName::parse("demonstration"))?;
-        let key = Token { id: TokenId::random(self.entropy())?, user_id: owner_id, name, metadata: metadata.clone() };
+        let token = |id: TokenId, name: &str| {
+            let new = NewToken { name: known(ResourceName::parse(name))?, labels: metadata.labels.clone() };
+            Ok::<_, Error>(Token::new(id, owner_id, new, sample::CREATED, owner_id))
+        };
+        let (token, key) = (token(token_id, sample::TOKEN_NAME)?, token(TokenId::random(self.entropy())?, "demonstration")?);
         let secret = Secret::generate(self.entropy())?;
 
-        let mut occasion = Occasion { correlation_id: sample::CORRELATION.to_owned(), uri: None, method: None };
+        let mut occasion = Occasion::without_request(sample::CORRELATION.to_owned());
         let mut writer = self.store.write().await?;
         let binding = known(sample::ROLE_BINDING.parse())?;
         self.found(&mut writer, known(ResourceName::parse(sample::ACCOUNT_NAME))?, &owner, binding, &occasion).await?;
@@ -53,11 +54,11 @@ impl Service {
         // This one as if by way of the API, for it is an example, too.
         occasion.uri = Some(format!("/accounts/{account_id}/core/v1/users/{owner_id}/tokens"));
         occasion.method = Some("post".to_owned());
+        occasion.status = Some("201".to_owned());
         let told = event(known(sample::EVENT.parse())?, Subject::Token(token_id, owner_id), &occasion);
         writer.insert_events(account_id, &mut [told]).await?;
         writer.insert_token(&key, secret.digest(), &BTreeSet::new()).await?;
-        occasion.uri = None;
-        occasion.method = None;
+        let occasion = Occasion::without_request(occasion.correlation_id);
         let id = EventId::random(self.entropy())?;
         writer.insert_events(account_id, &mut [event(id, Subject::Token(key.id, owner_id), &occasion)]).await?;
         writer.commit().await?;

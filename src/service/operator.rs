@@ -8,10 +8,9 @@ use crate::domain::{
     credential::{AccountChoice, Credential},
     event::{Deed, Occasion, Subject},
     id::{AccountId, TokenId, UserId, random_uuid},
-    label::Labels,
     name::{Email, ResourceName},
     secret::Secret,
-    token::Token,
+    token::{NewToken, Token},
     user::User,
 };
 
@@ -55,8 +54,7 @@ impl Service {
         let mut change = self.change_in(user.account_id, Some(user.id), UserId::nil(), self.at_the_command_line()?).await?;
         change.writer.find_user(user.id).await?.ok_or(Error::NotFound)?;
         let secret = Secret::generate(self.entropy())?;
-        let metadata = change.metadata(Labels::default());
-        let token = Token { id: TokenId::random(self.entropy())?, user_id: user.id, name, metadata };
+        let token = Token::new(TokenId::random(self.entropy())?, user.id, NewToken::named(name), change.at, change.by);
         change.writer.insert_token(&token, secret.digest(), &BTreeSet::new()).await?;
         change.record(user.account_id, Deed::Created, Subject::Token(token.id, user.id)).await?;
         change.commit().await?;
@@ -79,7 +77,7 @@ impl Service {
     }
 
     fn at_the_command_line(&self) -> Result<Arc<Occasion>> {
-        Ok(Arc::new(Occasion { correlation_id: random_uuid(self.entropy())?.to_string(), uri: None, method: None }))
+        Ok(Arc::new(Occasion::without_request(random_uuid(self.entropy())?.to_string())))
     }
 
     /// The one user of that email.

@@ -73,7 +73,7 @@ impl Service {
         let (mut change, caller) = self.change(&permit.who, Some(user)).await?;
         may_create(&caller, user, &mut change.writer).await?;
         let secret = Secret::generate(self.entropy())?;
-        let token = Token { id: TokenId::random(self.entropy())?, user_id: user, name: new.name, metadata: change.metadata(new.labels) };
+        let token = Token::new(TokenId::random(self.entropy())?, user, new, change.at, change.by);
         let knowers = knowers(&mut change.writer, &caller, user).await?;
         let (home, at_most) = change.writer.insert_token(&token, secret.digest(), &knowers).await?;
         change.may_have_tokens(user, at_most).await?;
@@ -109,9 +109,7 @@ impl Service {
         faults.must_agree("id", new.id, token.id);
         faults.must_agree("userID", new.user_id, token.user_id);
         faults.or_conflict()?;
-        token.name = new.name.unwrap_or(token.name);
-        token.metadata.labels = new.labels.unwrap_or(token.metadata.labels);
-        token.metadata.modified(change.at, change.by);
+        token.apply(new, change.at, change.by);
         change.writer.update_token(&token).await?;
         change.record_at_home(user, Deed::Modified, Subject::Token(token.id, user)).await?;
         change.commit().await?;

@@ -15,8 +15,7 @@ use crate::{
         collection::{Page, Selection, Take},
         event::{Deed, Subject},
         id::UserId,
-        name::FreeText,
-        user::{AuthProvider, NewUser, User, UserChange},
+        user::{NewUser, User, UserChange},
     },
     store::{Conn, user::Member},
 };
@@ -146,28 +145,6 @@ impl Service {
         precondition.check(&user)?;
         delete(&mut change, &user).await?;
         change.commit().await
-    }
-}
-
-impl User {
-    /// Takes over what is given.
-    fn apply(&mut self, new: UserChange) {
-        let followed = self.auth_provider == AuthProvider::Local && self.auth_id.as_str() == self.email.as_str();
-        self.email = new.email.unwrap_or_else(|| self.email.clone());
-        if followed {
-            // The id by which a local user is known is its email, unless it was given another.
-            self.auth_id = FreeText::stored(self.email.to_string());
-        }
-        self.auth_id = new.auth_id.filter(|id| !followed || id.as_str() != self.auth_id.as_str()).unwrap_or_else(|| self.auth_id.clone());
-        self.state = new.state.unwrap_or(self.state);
-        self.is_enabled = new.is_enabled.unwrap_or(self.is_enabled);
-        let profile = &mut self.profile;
-        profile.first_name = new.first_name.unwrap_or_else(|| profile.first_name.clone());
-        profile.last_name = new.last_name.unwrap_or_else(|| profile.last_name.clone());
-        profile.company_name = new.company_name.or_else(|| profile.company_name.clone());
-        profile.phone = new.phone.or_else(|| profile.phone.clone());
-        profile.postal_address = new.postal_address.or_else(|| profile.postal_address.clone());
-        self.metadata.labels = new.labels.unwrap_or_else(|| self.metadata.labels.clone());
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Deletion {
     pub occasion: Occasion,
 }
 
-rows!(Deletion { id, user_id, account_id, deleted_by, occasion: Occasion { correlation_id, uri, method } });
+rows!(Deletion { id, user_id, account_id, deleted_by, occasion: Occasion { correlation_id, uri, method, status, status_of_refusal } });
 
 impl Conn {
     /// Deletions that are not finished, from whichever server.
@@ -29,7 +29,8 @@ impl Conn {
     /// # Errors
     /// When the store fails.
     pub async fn some_deletions(&mut self, most: u32) -> Result<Vec<Deletion>, StoreError> {
-        const FIND: &str = "SELECT id, user_id, account_id, deleted_by, correlation_id, uri, method FROM deletions \
+        const FIND: &str = "SELECT id, user_id, account_id, deleted_by, correlation_id, uri, method, status, \
+             NULL AS status_of_refusal FROM deletions \
              ORDER BY id LIMIT $1";
         Ok(on!(self, c => sqlx::query_as(FIND).bind(i64::from(most)).fetch_all(c).await)?)
     }
@@ -41,11 +42,11 @@ impl Writer {
     /// # Errors
     /// When the store fails.
     pub async fn insert_deletion(&mut self, deletion: &Deletion) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO deletions (id, user_id, account_id, deleted_by, correlation_id, uri, method) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        const INSERT: &str = "INSERT INTO deletions (id, user_id, account_id, deleted_by, correlation_id, uri, method, status) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         let o = &deletion.occasion;
         on!(self, c => sqlx::query(INSERT).bind(&deletion.id).bind(deletion.user_id).bind(deletion.account_id).bind(deletion.deleted_by)
-            .bind(&o.correlation_id).bind(&o.uri).bind(&o.method).execute(c).await.map(drop))?;
+            .bind(&o.correlation_id).bind(&o.uri).bind(&o.method).bind(&o.status).execute(c).await.map(drop))?;
         Ok(())
     }
 

@@ -30,12 +30,14 @@ use tokenward::{
     domain::{
         clock::{Clock, Timestamp},
         entropy::Entropy,
+        id::TokenId,
         id::{AccountId, RoleBindingId, UserId},
         label::Labels,
         metadata::Metadata,
         name::{Email, FreeText, ResourceName},
         role::Role,
         role_binding::{RoleBinding, RoleConstraints},
+        token::{NewToken, Token},
         user::{AuthProvider, Profile, User, UserState},
     },
     service::{
@@ -318,12 +320,8 @@ impl App {
 
     /// A token for a user, made by whoever may: its id and secret.
     pub async fn token_of(&self, user: UserId, name: &str) -> (String, String) {
-        let token = tokenward::domain::token::Token {
-            id: tokenward::domain::id::TokenId::random(self.service_entropy()).unwrap(),
-            user_id: user,
-            name: ResourceName::parse(name).unwrap(),
-            metadata: Metadata::new(Labels::default(), self.clock.now(), user),
-        };
+        let id = TokenId::random(self.service_entropy()).unwrap();
+        let token = Token::new(id, user, NewToken::named(ResourceName::parse(name).unwrap()), self.clock.now(), user);
         let secret = tokenward::domain::secret::Secret::generate(self.service_entropy()).unwrap();
         let mut writer = self.store.write().await.unwrap();
         writer.insert_token(&token, secret.digest(), &BTreeSet::new()).await.unwrap();

@@ -9,7 +9,7 @@ use std::{
 use poem::{
     Endpoint, IntoResponse as _, Request, Response,
     error::{MethodNotAllowedError, NotFoundError},
-    http::{HeaderValue, Method, Uri, header},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
 };
 use poem_openapi::error::ParsePathError;
 use tokio::{runtime::Handle, task::JoinSet};
@@ -257,6 +257,7 @@ impl Target {
 
     /// What events tell of the request. Of the path only if it names something: any other may hold anything.
     fn occasion(&self, method: &Method) -> Occasion {
+        let operation = self.route.as_ref().and_then(|route| route.operation(method));
         let named = || self.route.as_ref().is_some_and(|route| route.repaired(&self.path).is_none());
         let uri = if self.area == Area::Verify { Some(VERIFY) } else { named().then_some(self.path.as_str()) };
         let method = match *method {
@@ -267,8 +268,13 @@ impl Target {
             Method::OPTIONS => Some("options"),
             _ => None,
         };
-        let (uri, method) = (uri.map(ToOwned::to_owned), method.map(ToOwned::to_owned));
-        Occasion { correlation_id: self.correlation_id.clone(), uri, method }
+        Occasion {
+            correlation_id: self.correlation_id.clone(),
+            uri: uri.map(ToOwned::to_owned),
+            method: method.map(ToOwned::to_owned),
+            status: operation.map(|operation| operation.status.clone()),
+            status_of_refusal: method.map(|_| StatusCode::UNAUTHORIZED.as_str().to_owned()),
+        }
     }
 }
 

@@ -17,6 +17,8 @@ pub(in crate::api) struct Operation {
     pub row: &'static operations::Operation,
     /// The query parameters that it has.
     pub query: Vec<String>,
+    /// The status of its success.
+    pub status: String,
     /// The media types of its success.
     pub offers: Vec<String>,
 }
@@ -45,12 +47,13 @@ impl Routes {
                     RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => Some(parameter.name.clone()),
                     _ => None,
                 });
-                let success = ["200", "201"].iter().find_map(|status| operation.responses.responses.get(*status));
-                let offers = match success {
-                    Some(RefOr::T(response)) => response.content.keys().cloned().collect(),
-                    _ => vec![],
+                // The statuses rise, so the first is that of success.
+                let (status, response) = operation.responses.responses.iter().next()?;
+                let offers = match response {
+                    RefOr::T(response) => response.content.keys().cloned().collect(),
+                    RefOr::Ref(_) => vec![],
                 };
-                Some((method.to_owned(), Operation { row, query: query.collect(), offers }))
+                Some((method.to_owned(), Operation { row, query: query.collect(), status: status.clone(), offers }))
             });
             Arc::new(Route { template: template.clone(), methods: methods.collect() })
         });
