@@ -20,7 +20,7 @@ use tokenward::{
         name::{Email, FreeText, ResourceName},
         user::{AuthProvider, Profile, User, UserState},
     },
-    service::{Service, bootstrap::Founding},
+    service::{Service, bootstrap::Bootstrap},
     store::Store,
 };
 
@@ -45,7 +45,7 @@ impl Bench {
         let store = Store::open(&url.parse().unwrap()).await.unwrap();
         let service = Service::new(store.clone(), Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
         let text = |text: &str| FreeText::parse(text).unwrap();
-        let founding = Founding {
+        let bootstrap = Bootstrap {
             account_name: ResourceName::parse("main").unwrap(),
             email: Email::parse("owner@example.com").unwrap(),
             first_name: text("Ada"),
@@ -53,13 +53,13 @@ impl Bench {
             token_name: ResourceName::parse("x").unwrap(),
             secret: None,
         };
-        let founded = service.bootstrap(founding).await.unwrap().expect("an empty database");
+        let bootstrapped = service.bootstrap(bootstrap).await.unwrap().expect("an empty database");
         let mut writer = store.write().await.unwrap();
         for n in 1..users {
             let email = Email::parse(&format!("user{n:06}@example.com")).unwrap();
             let user = User {
                 id: UserId::random(&OsEntropy).unwrap(),
-                account_id: founded.account_id,
+                account_id: bootstrapped.account_id,
                 auth_id: text(email.as_str()),
                 email,
                 profile: Profile {
@@ -74,15 +74,15 @@ impl Bench {
                 is_enabled: true,
                 enabled_at: None,
                 last_act_at: None,
-                metadata: Metadata::new(Labels::default(), SystemClock.now(), founded.user_id),
+                metadata: Metadata::new(Labels::default(), SystemClock.now(), bootstrapped.user_id),
             };
             writer.insert_user(&user).await.unwrap();
         }
         writer.commit().await.unwrap();
         let endpoint = poem::EndpointExt::boxed(api::endpoint(service, Settings::default()).unwrap());
-        let users = format!("/accounts/{}/core/v1/users", founded.account_id);
-        let token = format!("{users}/{}/tokens/{}", founded.user_id, founded.token_id);
-        Self { endpoint, secret: founded.secret.expose().to_owned(), users, token }
+        let users = format!("/accounts/{}/core/v1/users", bootstrapped.account_id);
+        let token = format!("{users}/{}/tokens/{}", bootstrapped.user_id, bootstrapped.token_id);
+        Self { endpoint, secret: bootstrapped.secret.expose().to_owned(), users, token }
     }
 
     async fn get(&self, path: &str) -> (f64, Value) {

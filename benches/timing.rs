@@ -20,13 +20,13 @@ use tokenward::{
     domain::{
         clock::SystemClock,
         entropy::{Entropy, OsEntropy},
-        event::Occasion,
+        event::RequestContext,
         id::TokenId,
         name::{Email, FreeText, ResourceName},
         secret::{PREFIX, Secret},
         token::{NewToken, Token},
     },
-    service::{Service, bootstrap::Founding},
+    service::{Service, bootstrap::Bootstrap},
     store::Store,
 };
 
@@ -86,7 +86,7 @@ async fn measure(database: &str, url: &str) -> bool {
     let service = Service::new(store.clone(), Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
     let text = |text: &str| FreeText::parse(text).unwrap();
     let name = || ResourceName::parse("x").unwrap();
-    let founding = Founding {
+    let bootstrap = Bootstrap {
         account_name: name(),
         email: Email::parse("owner@example.com").unwrap(),
         first_name: text("Ada"),
@@ -94,26 +94,26 @@ async fn measure(database: &str, url: &str) -> bool {
         token_name: name(),
         secret: None,
     };
-    let founded = service.bootstrap(founding).await.unwrap().unwrap();
+    let bootstrapped = service.bootstrap(bootstrap).await.unwrap().unwrap();
     let mut secrets: [Vec<Secret>; 4] = Default::default();
-    let occasion = Arc::new(Occasion::without_request(String::new()));
+    let context = Arc::new(RequestContext::without_request(String::new()));
     let email = Email::parse("owner@example.com").unwrap();
     for n in 0..100 {
         secrets[0].push(Secret::generate(&OsEntropy).unwrap());
         let (_, _, revoked) = service.operator_issue_token(&email, None, name()).await.unwrap();
-        service.revoke_secret(revoked.expose(), &occasion).await.unwrap();
+        service.revoke_secret(revoked.expose(), &context).await.unwrap();
         secrets[1].push(revoked);
         secrets[2].push(beyond(n));
         let (_, _, kept) = service.operator_issue_token(&email, None, name()).await.unwrap();
         secrets[3].push(kept);
     }
     let mut writer = store.write().await.unwrap();
-    let mut owner = writer.find_user(founded.user_id).await.unwrap().unwrap();
+    let mut owner = writer.find_user(bootstrapped.user_id).await.unwrap().unwrap();
     owner.is_enabled = false;
     writer.update_user(&owner).await.unwrap();
     // Among others, so that the index has something to do.
     for _ in 0..20_000 {
-        let (id, user) = (TokenId::random(&OsEntropy).unwrap(), founded.user_id);
+        let (id, user) = (TokenId::random(&OsEntropy).unwrap(), bootstrapped.user_id);
         let token = Token::new(id, user, NewToken::named(name()), service.now(), user);
         writer.insert_token(&token, Secret::generate(&OsEntropy).unwrap().digest(), &std::collections::BTreeSet::new()).await.unwrap();
     }

@@ -22,7 +22,7 @@ use crate::{
     files,
     service::{
         Error, Service,
-        bootstrap::{Founded, Founding},
+        bootstrap::{Bootstrap, Bootstrapped},
     },
     store::{
         Store,
@@ -142,7 +142,7 @@ struct Init {
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     format: OutputFormat,
     #[command(flatten)]
-    founding: First,
+    bootstrap: First,
 }
 
 #[derive(Debug, Args)]
@@ -204,9 +204,9 @@ impl Cli {
     pub fn read(given: Given) -> Self {
         let mut cli = Self::parse();
         match &mut cli.command {
-            None => cli.serve.founding.given = given,
-            Some(Command::Serve(serve)) => serve.founding.given = given,
-            Some(Command::Init(init)) => init.founding.given = given,
+            None => cli.serve.bootstrap.given = given,
+            Some(Command::Serve(serve)) => serve.bootstrap.given = given,
+            Some(Command::Init(init)) => init.bootstrap.given = given,
             Some(_) => {}
         }
         cli
@@ -235,9 +235,10 @@ impl Init {
     async fn run(self) -> Result<(), Failure> {
         let database = self.database.read()?;
         let service = self.database.open(&database).await?;
-        let founded = if service.is_founded().await? { None } else { service.bootstrap(self.founding.read(&self.database)?).await? };
+        let bootstrapped =
+            if service.is_bootstrapped().await? { None } else { service.bootstrap(self.bootstrap.read(&self.database)?).await? };
         service.close().await;
-        let Some(Founded { account_id, user_id, token_id, secret }) = founded else {
+        let Some(Bootstrapped { account_id, user_id, token_id, secret }) = bootstrapped else {
             return Err(fail(format!("the database {database} has an account already; nothing was changed")));
         };
         let secret = secret.expose();
@@ -282,7 +283,7 @@ impl First {
         }
     }
 
-    fn read(self, database: &Database) -> Result<Founding, Failure> {
+    fn read(self, database: &Database) -> Result<Bootstrap, Failure> {
         if let Some(path) = &self.bootstrap_token_file {
             database.insist(files::check_secret(path, "bootstrap token"))?;
         }
@@ -291,7 +292,7 @@ impl First {
             None => self.given.0,
         };
         let secret = text.map(|text| Secret::parse(text.trim())).transpose();
-        Ok(Founding {
+        Ok(Bootstrap {
             account_name: self.account_name,
             email: self.email,
             first_name: self.first_name,

@@ -17,7 +17,7 @@ use crate::{
     config::{DatabaseUrl, PublicUrl, TrustedProxy},
     log::{self, Outlet},
     server,
-    service::{bootstrap::Founded, quota::Quotas},
+    service::{bootstrap::Bootstrapped, quota::Quotas},
     tls::{Files, Tls},
 };
 
@@ -75,7 +75,7 @@ pub(super) struct Serve {
     #[command(flatten)]
     log: log::Options,
     #[command(flatten)]
-    pub(super) founding: First,
+    pub(super) bootstrap: First,
 }
 
 impl Serve {
@@ -102,9 +102,9 @@ impl Serve {
         let service = self.database.open(&database).await?;
         service.set_quotas(Quotas { tokens_per_user: self.max_tokens_per_user, users_per_account: self.max_users_per_account });
         // Read only where it's needed: a secret that was given once need not stay around.
-        let secret_from = self.founding.secret_from();
-        let founding = if self.demo || service.is_founded().await? { None } else { Some(self.founding) };
-        let founding = founding.map(|first| first.read(&self.database)).transpose()?;
+        let secret_from = self.bootstrap.secret_from();
+        let bootstrap = if self.demo || service.is_bootstrapped().await? { None } else { Some(self.bootstrap) };
+        let bootstrap = bootstrap.map(|first| first.read(&self.database)).transpose()?;
         let (listener, local) = listen(self.listen).await?;
         let metrics = match self.metrics_listen {
             Some(address) => Some((listen(address).await?, Metrics::of(service.clone(), log.dropped()))),
@@ -112,8 +112,8 @@ impl Serve {
         };
         let stop = stop_signal()?;
         let changes = Changes::start().map_err(|error| fail(format!("the system gives no threads to make changes on: {error}")))?;
-        let founded = match founding {
-            Some(founding) => service.bootstrap(founding).await?,
+        let bootstrapped = match bootstrap {
+            Some(bootstrap) => service.bootstrap(bootstrap).await?,
             None if self.demo => Some(service.seed_demo().await?),
             None => None,
         };
@@ -146,8 +146,8 @@ impl Serve {
             ));
         }
         print(&format!("Swagger UI: {base}/swagger-ui/"));
-        if let Some(founded) = founded {
-            print(&if self.demo { founded.invitation(&base) } else { founded.greeting(&base, secret_from.as_deref()) });
+        if let Some(bootstrapped) = bootstrapped {
+            print(&if self.demo { bootstrapped.invitation(&base) } else { bootstrapped.greeting(&base, secret_from.as_deref()) });
         }
         if !out.flush() || out.dropped().get() > 0 {
             tracing::warn!("what a start says couldn't be printed: nobody reads standard output, or it can't be written to");
@@ -192,7 +192,7 @@ impl Drop for Changes {
     }
 }
 
-impl Founded {
+impl Bootstrapped {
     /// What a first start says. A secret that the operator has brought isn't repeated; the line says where the shell finds it.
     fn greeting(&self, base: &str, given: Option<&str>) -> Zeroizing<String> {
         let told = if given.is_some() {

@@ -49,7 +49,7 @@ impl Subject {
         }
     }
 
-    /// Whose it is, if that goes without saying neither.
+    /// The user that owns the subject; `None` for users and accounts.
     const fn user(self) -> Option<UserId> {
         match self {
             Self::Token(_, user) | Self::RoleBinding(_, user) => Some(user),
@@ -68,9 +68,9 @@ impl Subject {
     }
 }
 
-/// What was done.
+/// What happened to something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum EventKind {
     /// It came to be.
     Created,
     /// It changed.
@@ -83,7 +83,7 @@ pub enum Deed {
     Leaked,
 }
 
-impl Deed {
+impl EventKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -96,7 +96,7 @@ impl Deed {
 
 /// The request in which something happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Occasion {
+pub struct RequestContext {
     /// Names the request, in the log and to the client.
     pub correlation_id: String,
     /// The path that was asked for, where it names a resource or a collection; `None` on the command line.
@@ -109,7 +109,7 @@ pub struct Occasion {
     pub status_of_refusal: Option<String>,
 }
 
-impl Occasion {
+impl RequestContext {
     /// Something that no request asks for: an operator's command, or a start of the server.
     #[must_use]
     pub const fn without_request(correlation_id: String) -> Self {
@@ -157,38 +157,42 @@ pub struct Event {
 }
 
 impl Event {
-    /// Tells of a deed. Its place and time are the log's to say.
+    /// An event of that kind. The log sets its place and time.
     #[must_use]
-    pub fn new(id: EventId, account_id: AccountId, deed: Deed, subject: Subject, by: UserId, occasion: &Occasion) -> Self {
-        let (kind, noun) = subject.noun();
-        let mut summary = format!("{noun} {}", deed.as_str());
+    pub fn new(id: EventId, account_id: AccountId, kind: EventKind, subject: Subject, by: UserId, context: &RequestContext) -> Self {
+        let (type_name, noun) = subject.noun();
+        let mut summary = format!("{noun} {}", kind.as_str());
         if let Some(first) = summary.get_mut(..1) {
             first.make_ascii_uppercase();
         }
-        let alarming = matches!(deed, Deed::Refused | Deed::Leaked);
-        let status = if deed == Deed::Refused { &occasion.status_of_refusal } else { &occasion.status };
+        let alarming = matches!(kind, EventKind::Refused | EventKind::Leaked);
+        let status = if kind == EventKind::Refused { &context.status_of_refusal } else { &context.status };
         let id_of_subject = subject.id();
         Self {
             id,
             account_id,
             sequence_count: 0,
-            name: format!("{}.{}", kind.to_ascii_lowercase(), deed.as_str()),
-            description: match deed {
-                Deed::Refused => format!("The token {id_of_subject} was presented, and refused: its user is suspended or disabled."),
-                Deed::Leaked => format!("The token {id_of_subject} was deleted: its secret was reported as found where it doesn't belong."),
-                Deed::Created | Deed::Modified | Deed::Deleted => format!("The {noun} {id_of_subject} was {}.", deed.as_str()),
+            name: format!("{}.{}", type_name.to_ascii_lowercase(), kind.as_str()),
+            description: match kind {
+                EventKind::Refused => format!("The token {id_of_subject} was presented, and refused: its user is suspended or disabled."),
+                EventKind::Leaked => {
+                    format!("The token {id_of_subject} was deleted: its secret was reported as found where it doesn't belong.")
+                }
+                EventKind::Created | EventKind::Modified | EventKind::Deleted => {
+                    format!("The {noun} {id_of_subject} was {}.", kind.as_str())
+                }
             },
             summary,
             class: if alarming { Class::Security } else { Class::User },
             severity: if alarming { Severity::Warning } else { Severity::Informational },
             created_at: Timestamp::from_micros(0),
             resource_id: id_of_subject,
-            resource_type: format!("application/astra-{kind}"),
+            resource_type: format!("application/astra-{type_name}"),
             related_user_id: subject.user(),
             user_id: by,
-            correlation_id: occasion.correlation_id.clone(),
-            resource_uri: occasion.uri.clone(),
-            resource_method: occasion.method.clone(),
+            correlation_id: context.correlation_id.clone(),
+            resource_uri: context.uri.clone(),
+            resource_method: context.method.clone(),
             resource_method_result: status.clone(),
         }
     }

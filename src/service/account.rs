@@ -6,7 +6,7 @@ use super::{
     Error, Result, Service,
     caller::{Caller, Identity},
     change::Others,
-    error::Faults,
+    error::FieldErrors,
     permit::{ChangeAccount, CreateAccount, Permit, PermitOfIdentity},
     policy::Action,
     precondition::Precondition,
@@ -16,7 +16,7 @@ use crate::{
     domain::{
         account::{Account, AccountChange, NewAccount},
         collection::{Page, Selection, Take},
-        event::{Deed, Subject},
+        event::{EventKind, Subject},
         id::{AccountId, RoleBindingId},
         label::Labels,
         role::Role,
@@ -30,18 +30,12 @@ const MOST_ACCOUNTS: usize = 100;
 
 impl Service {
     /// Returns the caller's account.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn retrieve_account(&self, caller: &Caller) -> Result<Account> {
         caller.may(Action::ReadAccount)?;
         find(&mut self.store.read().await?, caller.account_id).await
     }
 
     /// Returns some of the accounts that are open to whoever calls.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn list_accounts(&self, identity: &Identity, selection: &Selection, take: Take<'_, Account>) -> Result<Page> {
         Ok(self.store.list(identity.user_id).await?.list_accounts(identity.user_id, selection, take).await?)
     }
@@ -68,8 +62,8 @@ impl Service {
         let binding = RoleBinding::of_owner(id, account.id, identity.user_id, change.metadata(Labels::default()));
         change.writer.insert_account(&account).await?;
         change.writer.insert_role_binding(&binding).await?;
-        change.record(account.id, Deed::Created, Subject::Account(account.id)).await?;
-        change.record(account.id, Deed::Created, Subject::RoleBinding(binding.id, binding.user_id)).await?;
+        change.record(account.id, EventKind::Created, Subject::Account(account.id)).await?;
+        change.record(account.id, EventKind::Created, Subject::RoleBinding(binding.id, binding.user_id)).await?;
         // Nobody else has a role there: whoever knows a token's secret beside the caller would own the account with it.
         token::revoke_outgrown(&mut change, &binding).await?;
         change.commit().await?;
@@ -99,12 +93,12 @@ impl Service {
         self.may_change_account(&caller)?;
         let mut account = find(&mut change.writer, caller.account_id).await?;
         precondition.check(&account)?;
-        let mut faults = Faults::default();
-        faults.must_agree("id", new.id, account.id);
+        let mut faults = FieldErrors::default();
+        faults.must_equal("id", new.id, account.id);
         faults.or_conflict()?;
         account.apply(new, change.at, change.by);
         change.writer.update_account(&account).await?;
-        change.record(account.id, Deed::Modified, Subject::Account(account.id)).await?;
+        change.record(account.id, EventKind::Modified, Subject::Account(account.id)).await?;
         change.commit().await?;
         Ok(account)
     }
@@ -116,7 +110,7 @@ impl Service {
     pub async fn delete_account(&self, permit: Permit<ChangeAccount>, precondition: &impl Precondition<Account>) -> Result<()> {
         let caller = &permit.who;
         let home = caller.account_id;
-        let mut change = self.change_among(home, Others::OfResidents(home), caller.user_id, Arc::clone(&caller.occasion)).await?;
+        let mut change = self.change_among(home, Others::OfResidents(home), caller.user_id, Arc::clone(&caller.context)).await?;
         let caller = caller.reauthenticate(&mut change.writer, change.at).await?;
         self.may_change_account(&caller)?;
         let account = find(&mut change.writer, home).await?;
@@ -133,7 +127,7 @@ impl Service {
             abroad.entry(binding.account_id).or_default().push(Subject::RoleBinding(binding.id, binding.user_id));
         }
         for (account, bindings) in abroad {
-            change.record_all(account, Deed::Deleted, bindings).await?;
+            change.record_all(account, EventKind::Deleted, bindings).await?;
         }
         change.writer.delete_role_bindings_abroad(home).await?;
         change.delete_account(home).await?;

@@ -10,7 +10,7 @@ use super::{Error, Result, Service};
 use crate::domain::{
     clock::Timestamp,
     credential::{AccountChoice, Credential},
-    event::{Deed, Occasion, Subject},
+    event::{EventKind, RequestContext, Subject},
     id::UserId,
     secret::SecretDigest,
     user::User,
@@ -32,7 +32,7 @@ pub(super) struct Activity(Mutex<Notes>);
 #[derive(Default)]
 struct Notes {
     seen: BTreeMap<UserId, Timestamp>,
-    refused: HashMap<[u8; 32], Arc<Occasion>>,
+    refused: HashMap<[u8; 32], Arc<RequestContext>>,
 }
 
 /// Whether something noted at one instant is to be noted again at the other. What lies a minute ahead was noted before the clock went back.
@@ -56,10 +56,10 @@ impl Activity {
     }
 
     /// Notes that a secret was refused, known or not.
-    pub fn refused(&self, digest: SecretDigest, occasion: &Arc<Occasion>) {
+    pub fn refused(&self, digest: SecretDigest, context: &Arc<RequestContext>) {
         let mut notes = self.notes();
         if notes.refused.len() < MOST_REFUSALS {
-            notes.refused.entry(digest.0).or_insert_with(|| Arc::clone(occasion));
+            notes.refused.entry(digest.0).or_insert_with(|| Arc::clone(context));
         }
     }
 
@@ -92,9 +92,6 @@ impl Activity {
 
 impl Service {
     /// Writes what was noted. What can't be written stays noted.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn write_activity(&self) -> Result<()> {
         loop {
             // In the order of their ids, so that two servers never wait for each other.
@@ -110,10 +107,10 @@ impl Service {
             self.activity.written(&seen);
         }
         let mut refused = std::mem::take(&mut self.activity.notes().refused).into_iter();
-        while let Some((digest, occasion)) = refused.next() {
-            if let Err(error) = self.write_refusal(SecretDigest(digest), &occasion).await {
-                for (digest, occasion) in std::iter::once((digest, occasion)).chain(refused) {
-                    self.activity.refused(SecretDigest(digest), &occasion);
+        while let Some((digest, context)) = refused.next() {
+            if let Err(error) = self.write_refusal(SecretDigest(digest), &context).await {
+                for (digest, context) in std::iter::once((digest, context)).chain(refused) {
+                    self.activity.refused(SecretDigest(digest), &context);
                 }
                 return Err(error);
             }
@@ -123,20 +120,20 @@ impl Service {
 
     /// Records an event if a refused secret is known all the same. Its token was refused because it might not be used
     /// then; whether it may by now makes no difference.
-    async fn write_refusal(&self, digest: SecretDigest, occasion: &Arc<Occasion>) -> Result<()> {
+    async fn write_refusal(&self, digest: SecretDigest, context: &Arc<RequestContext>) -> Result<()> {
         let found = self.authenticator.find_by_digest(digest, AccountChoice::None).await?;
         let Some(Credential { token_id, user_id, home, refused_at, .. }) = found else { return Ok(()) };
         let now = self.clock.now();
         if !is_due(refused_at, now) {
             return Ok(());
         }
-        let mut change = match self.change_in(home, Some(user_id), user_id, Arc::clone(occasion)).await {
+        let mut change = match self.change_in(home, Some(user_id), user_id, Arc::clone(context)).await {
             // The account is gone, and the token with it.
             Err(Error::Forbidden) => return Ok(()),
             change => change?,
         };
         if change.writer.note_refusal(token_id, now, NOTED_EVERY).await? {
-            change.record(home, Deed::Refused, Subject::Token(token_id, user_id)).await?;
+            change.record(home, EventKind::Refused, Subject::Token(token_id, user_id)).await?;
             change.commit().await?;
         }
         Ok(())
@@ -178,12 +175,12 @@ mod tests {
     #[test]
     fn memory_is_bounded_while_nothing_can_be_written() {
         let activity = Activity::default();
-        let occasion = Arc::new(Occasion::without_request(String::new()));
+        let context = Arc::new(RequestContext::without_request(String::new()));
         for n in 0..MOST_USERS + 100 {
             activity.saw(UserId::random(&OsEntropy).unwrap(), None, at(0));
             let mut digest = [0; 32];
             digest[..8].copy_from_slice(&n.to_be_bytes());
-            activity.refused(SecretDigest(digest), &occasion);
+            activity.refused(SecretDigest(digest), &context);
         }
         let notes = activity.notes();
         assert_eq!((notes.seen.len(), notes.refused.len()), (MOST_USERS, MOST_REFUSALS));

@@ -13,7 +13,7 @@ use crate::{
         id::TokenId,
         secret::{Secret, SecretDigest},
     },
-    store::{Conn, Store, credential::Nearest, token::Sought},
+    store::{Conn, Store, credential::Nearest, token::Requested},
 };
 
 /// Finds the credentials of secrets.
@@ -30,7 +30,7 @@ pub(super) enum Outcome {
     /// It is unknown, or may not be used now. Which of these isn't told, and callers must do the same for both.
     Refused(SecretDigest),
     /// It may be used at that instant. With it comes what was wanted.
-    Accepted(Box<Credential>, Option<Box<Sought>>, Timestamp),
+    Accepted(Box<Credential>, Option<Box<Requested>>, Timestamp),
 }
 
 impl Authenticator {
@@ -40,17 +40,14 @@ impl Authenticator {
 
     /// The credential of a secret, with the role in that account, if it may be used now; and with it what the request
     /// asks for, as it was at the same instant.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn authenticate(&self, secret: &str, account: AccountChoice, wanted: Option<Wanted>) -> Result<Outcome> {
         let Some(digest) = digest_of(secret) else { return Ok(Outcome::Malformed) };
-        let (nearest, sought) = match wanted {
+        let (nearest, requested) = match wanted {
             None => (self.look_up(digest, account).await?, None),
             Some(wanted) => {
-                let found = self.store.read().await?.find_nearest_and_sought(digest, account, wanted).await?;
-                let sought = |sought| (wanted, sought);
-                found.map(|found| (found.nearest, sought(found.sought))).unzip()
+                let found = self.store.read().await?.find_nearest_and_requested(digest, account, wanted).await?;
+                let requested = |requested| (wanted, requested);
+                found.map(|found| (found.nearest, requested(found.requested))).unzip()
             }
         };
         let now = self.clock.now();
@@ -60,17 +57,14 @@ impl Authenticator {
         let standing = black_box(credential.map(|credential| credential.standing(now)));
         match exact(nearest, digest)? {
             Some(credential) if standing == Some(Ok(())) => {
-                let sought = sought.map(|(wanted, sought)| sought.map(|(member, token)| Sought { wanted, member, token }));
-                Ok(Outcome::Accepted(Box::new(credential), sought.transpose()?.map(Box::new), now))
+                let requested = requested.map(|(wanted, requested)| requested.map(|(member, token)| Requested { wanted, member, token }));
+                Ok(Outcome::Accepted(Box::new(credential), requested.transpose()?.map(Box::new), now))
             }
             _ => Ok(Outcome::Refused(digest)),
         }
     }
 
     /// The credential of a secret, whether or not it may be used; `None` if it is nobody's.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn find(&self, secret: &str, account: AccountChoice) -> Result<Option<Credential>> {
         match digest_of(secret) {
             Some(digest) => self.find_by_digest(digest, account).await,
@@ -79,9 +73,6 @@ impl Authenticator {
     }
 
     /// As [`Authenticator::find`], of a secret that was looked up before.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn find_by_digest(&self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Credential>> {
         exact(self.look_up(digest, account).await?, digest)
     }
@@ -129,14 +120,14 @@ mod tests {
         },
         service::{
             Service,
-            bootstrap::{Founded, Founding},
+            bootstrap::{Bootstrap, Bootstrapped},
         },
     };
 
-    async fn founded() -> (Service, Founded) {
+    async fn bootstrapped() -> (Service, Bootstrapped) {
         let store = Store::open(&DatabaseUrl::Memory).await.unwrap();
         let service = Service::new(store, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
-        let founding = Founding {
+        let bootstrap = Bootstrap {
             account_name: ResourceName::parse("x").unwrap(),
             email: Email::parse("owner@example.com").unwrap(),
             first_name: FreeText::parse("Ada").unwrap(),
@@ -144,8 +135,8 @@ mod tests {
             token_name: ResourceName::parse("x").unwrap(),
             secret: None,
         };
-        let founded = service.bootstrap(founding).await.unwrap().unwrap();
-        (service, founded)
+        let bootstrapped = service.bootstrap(bootstrap).await.unwrap().unwrap();
+        (service, bootstrapped)
     }
 
     /// Nobody's, and the only token there is comes next after it.
@@ -165,25 +156,25 @@ mod tests {
 
     #[tokio::test]
     async fn the_role_is_that_in_the_account_that_was_asked_for() {
-        let (service, founded) = founded().await;
+        let (service, bootstrapped) = bootstrapped().await;
         for (account, role) in [
             (AccountChoice::None, None),
-            (AccountChoice::Given(founded.account_id), Some(Role::Owner)),
+            (AccountChoice::Given(bootstrapped.account_id), Some(Role::Owner)),
             (AccountChoice::Given(AccountId::nil()), None),
             (AccountChoice::Home, Some(Role::Owner)),
         ] {
-            let outcome = service.authenticator.authenticate(founded.secret.expose(), account, None).await.unwrap();
+            let outcome = service.authenticator.authenticate(bootstrapped.secret.expose(), account, None).await.unwrap();
             let Outcome::Accepted(credential, _, now) = outcome else { panic!("{outcome:?}") };
-            assert_eq!((credential.token_id, credential.role), (founded.token_id, role), "{account:?}");
+            assert_eq!((credential.token_id, credential.role), (bootstrapped.token_id, role), "{account:?}");
             let mut conn = service.store.read().await.unwrap();
-            assert_eq!(reauthenticate(&mut conn, founded.token_id, account, now).await.unwrap(), *credential);
+            assert_eq!(reauthenticate(&mut conn, bootstrapped.token_id, account, now).await.unwrap(), *credential);
         }
     }
 
     #[tokio::test]
     async fn the_token_that_comes_next_is_not_taken_for_an_unknown_one() {
-        let (service, founded) = founded().await;
-        let unknown = before(&founded.secret);
+        let (service, bootstrapped) = bootstrapped().await;
+        let unknown = before(&bootstrapped.secret);
         assert!(is_refused(&service, &unknown).await && !is_known(&service, &unknown).await);
         let nonsense = service.authenticator.authenticate("nonsense", AccountChoice::None, None).await.unwrap();
         assert!(matches!(nonsense, Outcome::Malformed));
@@ -191,32 +182,32 @@ mod tests {
 
     #[tokio::test]
     async fn a_disabled_users_token_is_known_and_refused() {
-        let (service, founded) = founded().await;
+        let (service, bootstrapped) = bootstrapped().await;
         let mut writer = service.store.write().await.unwrap();
-        let mut user = writer.find_user(founded.user_id).await.unwrap().unwrap();
+        let mut user = writer.find_user(bootstrapped.user_id).await.unwrap().unwrap();
         user.is_enabled = false;
         writer.update_user(&user).await.unwrap();
         writer.commit().await.unwrap();
-        assert!(is_refused(&service, &founded.secret).await && is_known(&service, &founded.secret).await);
-        assert!(is_refused(&service, &before(&founded.secret)).await);
+        assert!(is_refused(&service, &bootstrapped.secret).await && is_known(&service, &bootstrapped.secret).await);
+        assert!(is_refused(&service, &before(&bootstrapped.secret)).await);
         let mut conn = service.store.read().await.unwrap();
-        let refused = reauthenticate(&mut conn, founded.token_id, AccountChoice::None, service.now()).await;
+        let refused = reauthenticate(&mut conn, bootstrapped.token_id, AccountChoice::None, service.now()).await;
         assert!(matches!(refused, Err(Error::InvalidCredentials)));
     }
 
     #[tokio::test]
     async fn what_is_left_of_a_deleted_user_or_account_is_nobodys() {
         for is_account in [false, true] {
-            let (service, founded) = founded().await;
+            let (service, bootstrapped) = bootstrapped().await;
             let mut writer = service.store.write().await.unwrap();
             if is_account {
-                writer.delete_account(founded.account_id).await.unwrap();
+                writer.delete_account(bootstrapped.account_id).await.unwrap();
             } else {
-                writer.delete_user(founded.user_id).await.unwrap();
+                writer.delete_user(bootstrapped.user_id).await.unwrap();
             }
             writer.commit().await.unwrap();
-            assert!(is_refused(&service, &founded.secret).await && !is_known(&service, &founded.secret).await);
-            assert!(is_refused(&service, &before(&founded.secret)).await);
+            assert!(is_refused(&service, &bootstrapped.secret).await && !is_known(&service, &bootstrapped.secret).await);
+            assert!(is_refused(&service, &before(&bootstrapped.secret)).await);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{Result, Service};
 use crate::{
     domain::{
         account::Account,
-        event::{Deed, Event, Occasion, Subject},
+        event::{Event, EventKind, RequestContext, Subject},
         id::{AccountId, EventId, RoleBindingId, TokenId, UserId, random_uuid},
         label::Labels,
         metadata::Metadata,
@@ -21,7 +21,7 @@ use crate::{
 
 /// How the first things shall be called.
 #[derive(Debug, Clone)]
-pub struct Founding {
+pub struct Bootstrap {
     /// The account's name.
     pub account_name: ResourceName,
     /// The owner's email.
@@ -38,7 +38,7 @@ pub struct Founding {
 
 /// What was founded, and the secret, which nobody can ask for again.
 #[derive(Debug)]
-pub struct Founded {
+pub struct Bootstrapped {
     /// The account.
     pub account_id: AccountId,
     /// Its owner.
@@ -54,29 +54,30 @@ impl Service {
     ///
     /// # Errors
     /// When the store or the source of randomness fails.
-    pub async fn bootstrap(&self, founding: Founding) -> Result<Option<Founded>> {
+    pub async fn bootstrap(&self, bootstrap: Bootstrap) -> Result<Option<Bootstrapped>> {
         let mut writer = self.store.write().await?;
         writer.lock_instance().await?;
         if writer.has_account().await? {
             return Ok(None);
         }
         let entropy = self.entropy();
-        let secret = founding.secret.map_or_else(|| Secret::generate(entropy), Ok)?;
+        let secret = bootstrap.secret.map_or_else(|| Secret::generate(entropy), Ok)?;
         let (account_id, user_id) = (AccountId::random(entropy)?, UserId::random(entropy)?);
         let metadata = Metadata::new(Labels::default(), self.clock.now(), user_id);
-        let profile = Profile::named(founding.first_name, founding.last_name);
-        let (now, new) = (metadata.created_at, NewToken::named(founding.token_name));
-        let user = User::local(user_id, account_id, founding.email, profile, metadata);
+        let profile = Profile::named(bootstrap.first_name, bootstrap.last_name);
+        let (now, new) = (metadata.created_at, NewToken::named(bootstrap.token_name));
+        let user = User::local(user_id, account_id, bootstrap.email, profile, metadata);
         let token = Token::new(TokenId::random(entropy)?, user_id, new, now, user_id);
-        let occasion = Occasion::without_request(random_uuid(entropy)?.to_string());
-        self.found(&mut writer, founding.account_name, &user, RoleBindingId::random(entropy)?, &occasion).await?;
+        let context = RequestContext::without_request(random_uuid(entropy)?.to_string());
+        self.found(&mut writer, bootstrap.account_name, &user, RoleBindingId::random(entropy)?, &context).await?;
         // The secret may have been used before, in an account that is still being deleted.
         writer.forget_orphan(secret.digest()).await?;
         writer.insert_token(&token, secret.digest(), &BTreeSet::new()).await?;
-        let event = Event::new(EventId::random(entropy)?, account_id, Deed::Created, Subject::Token(token.id, user_id), user_id, &occasion);
+        let event =
+            Event::new(EventId::random(entropy)?, account_id, EventKind::Created, Subject::Token(token.id, user_id), user_id, &context);
         writer.insert_events(account_id, &mut [event]).await?;
         writer.commit().await?;
-        Ok(Some(Founded { account_id, user_id, token_id: token.id, secret }))
+        Ok(Some(Bootstrapped { account_id, user_id, token_id: token.id, secret }))
     }
 
     /// Keeps a new account and its owner, with an event for each thing.
@@ -86,7 +87,7 @@ impl Service {
         name: ResourceName,
         owner: &User,
         binding: RoleBindingId,
-        occasion: &Occasion,
+        context: &RequestContext,
     ) -> Result<()> {
         let User { id: user, account_id, metadata, .. } = owner;
         writer.insert_account(&Account::new(*account_id, name, metadata.clone())).await?;
@@ -94,7 +95,7 @@ impl Service {
         writer.insert_role_binding(&RoleBinding::of_owner(binding, *account_id, *user, metadata.clone())).await?;
         let mut events = vec![];
         for subject in [Subject::Account(*account_id), Subject::User(*user), Subject::RoleBinding(binding, *user)] {
-            events.push(Event::new(EventId::random(self.entropy())?, *account_id, Deed::Created, subject, *user, occasion));
+            events.push(Event::new(EventId::random(self.entropy())?, *account_id, EventKind::Created, subject, *user, context));
         }
         Ok(writer.insert_events(*account_id, &mut events).await?)
     }

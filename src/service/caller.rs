@@ -11,12 +11,12 @@ use crate::{
     domain::{
         clock::Timestamp,
         credential::{AccountChoice, Credential, Wanted},
-        event::Occasion,
+        event::RequestContext,
         id::{AccountId, TokenId, UserId},
         role::Role,
         role_binding::RoleConstraints,
     },
-    store::{Conn, token::Sought, user::Member},
+    store::{Conn, token::Requested, user::Member},
 };
 
 /// Someone with a role in an account: what every operation below `/accounts/{account_id}` needs to be called.
@@ -31,9 +31,9 @@ pub struct Caller {
     /// As what.
     pub role: Role,
     /// What the request asks for, if that was looked up with the secret.
-    pub(super) sought: Option<Arc<Sought>>,
+    pub(super) requested: Option<Arc<Requested>>,
     /// In which request.
-    pub occasion: Arc<Occasion>,
+    pub context: Arc<RequestContext>,
 }
 
 /// Whose secret was presented, whatever it opens.
@@ -46,9 +46,9 @@ pub struct Identity {
     /// The account that the request is about and the role there, if the user has any part in it.
     pub membership: Option<(AccountId, Role)>,
     /// What the request asks for, if that was looked up with the secret.
-    pub(super) sought: Option<Arc<Sought>>,
+    pub(super) requested: Option<Arc<Requested>>,
     /// In which request.
-    pub occasion: Arc<Occasion>,
+    pub context: Arc<RequestContext>,
 }
 
 impl Identity {
@@ -59,15 +59,15 @@ impl Identity {
     pub fn caller(&self) -> Result<Caller> {
         let (account_id, role) = self.membership.ok_or(Error::Forbidden)?;
         let Self { user_id, token_id, .. } = *self;
-        let (sought, occasion) = (self.sought.clone(), Arc::clone(&self.occasion));
-        Ok(Caller { account_id, user_id, token_id, role, sought, occasion })
+        let (requested, context) = (self.requested.clone(), Arc::clone(&self.context));
+        Ok(Caller { account_id, user_id, token_id, role, requested, context })
     }
 
     /// The same as it is at that instant: what was revoked while the request was under way counts. A write asks within
     /// its transaction.
     pub(super) async fn reauthenticate(&self, conn: &mut Conn, now: Timestamp) -> Result<Self> {
         let credential = authentication::reauthenticate(conn, self.token_id, AccountChoice::None, now).await?;
-        Ok(identify(&credential, None, Arc::clone(&self.occasion)))
+        Ok(identify(&credential, None, Arc::clone(&self.context)))
     }
 }
 
@@ -82,10 +82,10 @@ impl Service {
         secret: &str,
         account: Option<AccountId>,
         wanted: Option<Wanted>,
-        occasion: Arc<Occasion>,
+        context: Arc<RequestContext>,
     ) -> Result<Identity> {
-        let (credential, sought) = self.admit(secret, account.into(), wanted, &occasion).await?;
-        Ok(Identity { sought: sought.map(Arc::from), ..identify(&credential, account, occasion) })
+        let (credential, requested) = self.admit(secret, account.into(), wanted, &context).await?;
+        Ok(Identity { requested: requested.map(Arc::from), ..identify(&credential, account, context) })
     }
 
     /// The credential of a secret, if it may be used now. Notes what [`Service::authenticate`] notes.
@@ -94,12 +94,12 @@ impl Service {
         secret: &str,
         account: AccountChoice,
         wanted: Option<Wanted>,
-        by: &Arc<Occasion>,
-    ) -> Result<(Credential, Option<Box<Sought>>)> {
+        by: &Arc<RequestContext>,
+    ) -> Result<(Credential, Option<Box<Requested>>)> {
         match self.authenticator.authenticate(secret, account, wanted).await? {
-            Outcome::Accepted(credential, sought, now) => {
+            Outcome::Accepted(credential, requested, now) => {
                 self.activity.saw(credential.user_id, credential.last_act_at, now);
-                Ok((*credential, sought))
+                Ok((*credential, requested))
             }
             // Every refused secret is noted, known or not: so the answers take equally long.
             Outcome::Refused(digest) => {
@@ -117,7 +117,7 @@ impl Caller {
     pub(super) async fn reauthenticate(&self, conn: &mut Conn, now: Timestamp) -> Result<Self> {
         let account = AccountChoice::Given(self.account_id);
         let credential = authentication::reauthenticate(conn, self.token_id, account, now).await?;
-        identify(&credential, Some(self.account_id), Arc::clone(&self.occasion)).caller()
+        identify(&credential, Some(self.account_id), Arc::clone(&self.context)).caller()
     }
 
     /// May the caller do this with what is of that member, or is that member?
@@ -161,7 +161,7 @@ impl Caller {
 
     /// May the caller learn whether that user, or what belongs to it, exists?
     pub(super) fn may_learn_of(&self, action: Action, user: UserId) -> Result<()> {
-        let is_hidden = user != self.user_id && action.is_discreet() && action.reach(self.role).is_confined();
+        let is_hidden = user != self.user_id && action.hides_existence() && action.reach(self.role).is_confined();
         if is_hidden { Err(Error::Forbidden) } else { Ok(()) }
     }
 
@@ -172,11 +172,11 @@ impl Caller {
 }
 
 /// Whose credential it is, with the role in the account in which that was looked up.
-pub(super) fn identify(credential: &Credential, account: Option<AccountId>, occasion: Arc<Occasion>) -> Identity {
+pub(super) fn identify(credential: &Credential, account: Option<AccountId>, context: Arc<RequestContext>) -> Identity {
     let Credential { user_id, token_id, role, ref role_constraints, account_is_enabled, .. } = *credential;
     let account_is_enabled = account_is_enabled == Some(true);
     let opens = |role: &Role| role_constraints.as_ref().is_some_and(|c| opens(*role, c, account_is_enabled));
-    Identity { user_id, token_id, membership: account.zip(role.filter(opens)), sought: None, occasion }
+    Identity { user_id, token_id, membership: account.zip(role.filter(opens)), requested: None, context }
 }
 
 /// Whether a role opens its account. One without any scope is none; a disabled account refuses everyone but its owners.

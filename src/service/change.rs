@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::{
         clock::Timestamp,
-        event::{Deed, Event, Occasion, Subject},
+        event::{Event, EventKind, RequestContext, Subject},
         id::{AccountId, EventId, UserId},
         label::Labels,
         metadata::Metadata,
@@ -32,7 +32,7 @@ pub(super) struct Change {
     /// Whether the background is to be told when this is done.
     pub leaves_work: bool,
     service: Service,
-    occasion: Arc<Occasion>,
+    context: Arc<RequestContext>,
 }
 
 /// Which accounts a change touches beside the one that it is made in.
@@ -60,7 +60,7 @@ impl Service {
     /// a user changes in one place at a time. Whoever was revoked or lost the account meanwhile is refused here; the caller that is
     /// returned is the one to go by.
     pub(super) async fn change(&self, caller: &Caller, about: Option<UserId>) -> Result<(Change, Caller)> {
-        let mut change = self.change_in(caller.account_id, about, caller.user_id, Arc::clone(&caller.occasion)).await?;
+        let mut change = self.change_in(caller.account_id, about, caller.user_id, Arc::clone(&caller.context)).await?;
         let caller = caller.reauthenticate(&mut change.writer, change.at).await?;
         Ok((change, caller))
     }
@@ -68,19 +68,31 @@ impl Service {
     /// Begins a change in the accounts of whoever calls, who speaks to none of them.
     pub(super) async fn change_of(&self, identity: &Identity) -> Result<Change> {
         let home = self.store.read().await?.find_user(identity.user_id).await?.ok_or(Error::InvalidCredentials)?.account_id;
-        let mut change = self.change_in(home, Some(identity.user_id), identity.user_id, Arc::clone(&identity.occasion)).await?;
+        let mut change = self.change_in(home, Some(identity.user_id), identity.user_id, Arc::clone(&identity.context)).await?;
         identity.reauthenticate(&mut change.writer, change.at).await?;
         Ok(change)
     }
 
     /// Begins a change in an account and in all those that the user is in.
-    pub(super) async fn change_in(&self, account: AccountId, about: Option<UserId>, by: UserId, occasion: Arc<Occasion>) -> Result<Change> {
-        self.change_among(account, about.map_or(Others::None, Others::OfUser), by, occasion).await
+    pub(super) async fn change_in(
+        &self,
+        account: AccountId,
+        about: Option<UserId>,
+        by: UserId,
+        context: Arc<RequestContext>,
+    ) -> Result<Change> {
+        self.change_among(account, about.map_or(Others::None, Others::OfUser), by, context).await
     }
 
     /// Begins a change in an account and in others: which these are is asked when all that are known are locked, and again if there are
     /// more. Most users are in one account only.
-    pub(super) async fn change_among(&self, account: AccountId, others: Others, by: UserId, occasion: Arc<Occasion>) -> Result<Change> {
+    pub(super) async fn change_among(
+        &self,
+        account: AccountId,
+        others: Others,
+        by: UserId,
+        context: Arc<RequestContext>,
+    ) -> Result<Change> {
         let now = self.clock.now();
         let mut wanted = BTreeSet::from([account]);
         for _ in 0..ATTEMPTS {
@@ -99,7 +111,7 @@ impl Service {
             }
             let found = others.find(&mut writer).await?;
             if found.is_subset(&wanted) {
-                return Ok(Change::continued(self.clone(), writer, at, by, occasion));
+                return Ok(Change::continued(self.clone(), writer, at, by, context));
             }
             wanted.extend(found);
         }
@@ -114,8 +126,8 @@ impl Change {
     }
 
     /// A change in a transaction that has its accounts locked.
-    pub const fn continued(service: Service, writer: Writer, at: Timestamp, by: UserId, occasion: Arc<Occasion>) -> Self {
-        Self { writer, at, by, leaves_work: false, service, occasion }
+    pub const fn continued(service: Service, writer: Writer, at: Timestamp, by: UserId, context: Arc<RequestContext>) -> Self {
+        Self { writer, at, by, leaves_work: false, service, context }
     }
 
     pub fn service(&self) -> &Service {
@@ -123,8 +135,8 @@ impl Change {
     }
 
     /// In which request it is made.
-    pub fn occasion(&self) -> &Occasion {
-        &self.occasion
+    pub fn context(&self) -> &RequestContext {
+        &self.context
     }
 
     /// The history of something that this change creates.
@@ -133,25 +145,25 @@ impl Change {
     }
 
     /// Writes a deed into an account's log.
-    pub async fn record(&mut self, account: AccountId, deed: Deed, subject: Subject) -> Result<()> {
-        self.record_all(account, deed, [subject]).await
+    pub async fn record(&mut self, account: AccountId, kind: EventKind, subject: Subject) -> Result<()> {
+        self.record_all(account, kind, [subject]).await
     }
 
     /// Writes the same deed, done to several, into an account's log.
-    pub async fn record_all(&mut self, account: AccountId, deed: Deed, subjects: impl IntoIterator<Item = Subject>) -> Result<()> {
+    pub async fn record_all(&mut self, account: AccountId, kind: EventKind, subjects: impl IntoIterator<Item = Subject>) -> Result<()> {
         let mut events = vec![];
         for subject in subjects {
             let id = EventId::random(self.service.entropy())?;
-            events.push(Event::new(id, account, deed, subject, self.by, &self.occasion));
+            events.push(Event::new(id, account, kind, subject, self.by, &self.context));
         }
         Ok(self.writer.insert_events(account, &mut events).await?)
     }
 
     /// Writes what was done to a user's own into the log of its home account: that one can't be deleted to be rid of it while the user
     /// lives on, whichever account the request spoke to.
-    pub async fn record_at_home(&mut self, user: UserId, deed: Deed, subject: Subject) -> Result<()> {
+    pub async fn record_at_home(&mut self, user: UserId, kind: EventKind, subject: Subject) -> Result<()> {
         let home = self.writer.find_user(user).await?.ok_or(Error::NotFound)?.account_id;
-        self.record(home, deed, subject).await
+        self.record(home, kind, subject).await
     }
 
     /// Makes the change last.

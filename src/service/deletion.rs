@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use super::{Result, Service, change::Change};
 use crate::{
     domain::{
-        event::{Deed, Subject},
+        event::{EventKind, Subject},
         id::{AccountId, UserId},
     },
     store::deletion::Deletion,
@@ -24,9 +24,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 impl Service {
     /// Finishes all deletions that there are. A server that stops, or another one that does the same, does no harm.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn finish_deletions(&self) -> Result<()> {
         loop {
             let found = self.store.read().await?.some_deletions(1).await?;
@@ -60,8 +57,10 @@ impl Service {
             return Ok(done);
         };
         let done = tokens.is_empty();
-        let mut change = Change::continued(self.clone(), writer, at, deletion.deleted_by, Arc::new(deletion.occasion.clone()));
-        change.record_all(deletion.account_id, Deed::Deleted, tokens.into_iter().map(|id| Subject::Token(id, deletion.user_id))).await?;
+        let mut change = Change::continued(self.clone(), writer, at, deletion.deleted_by, Arc::new(deletion.context.clone()));
+        change
+            .record_all(deletion.account_id, EventKind::Deleted, tokens.into_iter().map(|id| Subject::Token(id, deletion.user_id)))
+            .await?;
         if done {
             change.writer.delete_deletion(&deletion.id).await?;
         }
@@ -100,12 +99,12 @@ impl Change {
             return self.leave(deletion, user, account).await;
         }
         let tokens = self.writer.take_tokens(&deletion, FEW).await?;
-        self.record_all(account, Deed::Deleted, tokens.into_iter().map(|id| Subject::Token(id, user))).await
+        self.record_all(account, EventKind::Deleted, tokens.into_iter().map(|id| Subject::Token(id, user))).await
     }
 
     async fn leave(&mut self, id: String, user_id: UserId, account_id: AccountId) -> Result<()> {
         self.leaves_work = true;
-        let occasion = self.occasion().clone();
-        Ok(self.writer.insert_deletion(&Deletion { id, user_id, account_id, deleted_by: self.by, occasion }).await?)
+        let context = self.context().clone();
+        Ok(self.writer.insert_deletion(&Deletion { id, user_id, account_id, deleted_by: self.by, context }).await?)
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Error, Result, Service, bootstrap::Founded};
+use super::{Error, Result, Service, bootstrap::Bootstrapped};
 use crate::domain::{
     Refused,
-    event::{Deed, Event, Occasion, Subject},
+    event::{Event, EventKind, RequestContext, Subject},
     id::{AccountId, EventId, TokenId, UserId},
     label::{Label, Labels},
     metadata::Metadata,
@@ -23,7 +23,7 @@ impl Service {
     ///
     /// # Errors
     /// When the database isn't empty, or fails.
-    pub async fn seed_demo(&self) -> Result<Founded> {
+    pub async fn seed_demo(&self) -> Result<Bootstrapped> {
         let account_id: AccountId = known(sample::ACCOUNT.parse())?;
         let (owner_id, token_id): (UserId, TokenId) = (known(sample::USER.parse())?, known(sample::TOKEN.parse())?);
         let (name, value) = sample::LABEL;
@@ -42,27 +42,27 @@ impl Service {
         let (token, key) = (token(token_id, sample::TOKEN_NAME)?, token(TokenId::random(self.entropy())?, "demonstration")?);
         let secret = Secret::generate(self.entropy())?;
 
-        let mut occasion = Occasion::without_request(sample::CORRELATION.to_owned());
+        let mut context = RequestContext::without_request(sample::CORRELATION.to_owned());
         let mut writer = self.store.write().await?;
         let binding = known(sample::ROLE_BINDING.parse())?;
-        self.found(&mut writer, known(ResourceName::parse(sample::ACCOUNT_NAME))?, &owner, binding, &occasion).await?;
+        self.found(&mut writer, known(ResourceName::parse(sample::ACCOUNT_NAME))?, &owner, binding, &context).await?;
         writer.insert_user(&colleague).await?;
         writer.insert_token(&token, Secret::generate(self.entropy())?.digest(), &BTreeSet::new()).await?;
-        let event = |id, subject, occasion: &Occasion| Event::new(id, account_id, Deed::Created, subject, owner_id, occasion);
-        let told = event(EventId::random(self.entropy())?, Subject::User(colleague.id), &occasion);
+        let event = |id, subject, context: &RequestContext| Event::new(id, account_id, EventKind::Created, subject, owner_id, context);
+        let told = event(EventId::random(self.entropy())?, Subject::User(colleague.id), &context);
         writer.insert_events(account_id, &mut [told]).await?;
         // This one as if by way of the API, for it is an example, too.
-        occasion.uri = Some(format!("/accounts/{account_id}/core/v1/users/{owner_id}/tokens"));
-        occasion.method = Some("post".to_owned());
-        occasion.status = Some("201".to_owned());
-        let told = event(known(sample::EVENT.parse())?, Subject::Token(token_id, owner_id), &occasion);
+        context.uri = Some(format!("/accounts/{account_id}/core/v1/users/{owner_id}/tokens"));
+        context.method = Some("post".to_owned());
+        context.status = Some("201".to_owned());
+        let told = event(known(sample::EVENT.parse())?, Subject::Token(token_id, owner_id), &context);
         writer.insert_events(account_id, &mut [told]).await?;
         writer.insert_token(&key, secret.digest(), &BTreeSet::new()).await?;
-        let occasion = Occasion::without_request(occasion.correlation_id);
+        let context = RequestContext::without_request(context.correlation_id);
         let id = EventId::random(self.entropy())?;
-        writer.insert_events(account_id, &mut [event(id, Subject::Token(key.id, owner_id), &occasion)]).await?;
+        writer.insert_events(account_id, &mut [event(id, Subject::Token(key.id, owner_id), &context)]).await?;
         writer.commit().await?;
-        Ok(Founded { account_id, user_id: owner_id, token_id, secret })
+        Ok(Bootstrapped { account_id, user_id: owner_id, token_id, secret })
     }
 }
 

@@ -91,16 +91,16 @@ impl From<std::io::Error> for Error {
 
 /// Collects the faults of several fields, so that an answer can list them all.
 #[derive(Debug, Default)]
-pub struct Faults(Vec<FieldError>);
+pub struct FieldErrors(Vec<FieldError>);
 
-impl Faults {
+impl FieldErrors {
     /// Takes the value of a field, or notes why it was refused.
     pub fn check<T>(&mut self, name: &str, value: std::result::Result<T, Refused>) -> Option<T> {
         value.map_err(|refused| self.0.push(FieldError::new(name, refused.0))).ok()
     }
 
     /// Notes a field that is given and differs from what it has to be.
-    pub fn must_agree<T: PartialEq>(&mut self, name: &str, given: Option<T>, actual: T) {
+    pub fn must_equal<T: PartialEq>(&mut self, name: &str, given: Option<T>, actual: T) {
         if given.is_some_and(|given| given != actual) {
             self.0.push(FieldError::new(name, "can't change"));
         }

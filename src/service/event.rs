@@ -42,18 +42,12 @@ impl Service {
     }
 
     /// Returns some of the account's events, as far as the caller may see them.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn list_events(&self, caller: &Caller, selection: &Selection, take: Take<'_, Event>) -> Result<Page> {
         let by = (!Action::ReadEvents.reach(caller.role).is_everything()).then_some(caller.user_id);
         Ok(self.store.list(caller.user_id).await?.list_events(caller.account_id, by, selection, take).await?)
     }
 
     /// Forgets the events that are older than that, in small transactions. Returns how many.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn prune_events(&self, retention: Duration, cutoff: Cutoff) -> Result<u64> {
         let wanted = self.clock.now().earlier(retention);
         let mut writer = self.store.write().await?;

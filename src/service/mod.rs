@@ -127,7 +127,7 @@ impl Service {
     ///
     /// # Errors
     /// When it doesn't.
-    pub async fn is_founded(&self) -> Result<bool> {
+    pub async fn is_bootstrapped(&self) -> Result<bool> {
         Ok(self.store.read().await?.has_account().await?)
     }
 
@@ -138,7 +138,7 @@ impl Service {
     /// Why it can't.
     pub async fn readiness(&self) -> std::result::Result<(), Unready> {
         let answered = match self.store.place() {
-            Place::Here => self.is_founded().await,
+            Place::Here => self.is_bootstrapped().await,
             place => return Err(Unready::Unfit(Unfit::Misplaced(place))),
         };
         // Asking may be what has shown that it isn't there any more.

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{Error, FieldError, Result, Service};
 use crate::domain::{
     credential::{AccountChoice, Credential},
-    event::{Deed, Occasion, Subject},
+    event::{EventKind, RequestContext, Subject},
     id::{AccountId, TokenId, UserId, random_uuid},
     name::{Email, ResourceName},
     secret::Secret,
@@ -16,9 +16,6 @@ use crate::domain::{
 
 impl Service {
     /// All users, of all accounts.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn operator_list_users(&self) -> Result<Vec<User>> {
         Ok(self.store.survey().await?.all_users().await?)
     }
@@ -56,7 +53,7 @@ impl Service {
         let secret = Secret::generate(self.entropy())?;
         let token = Token::new(TokenId::random(self.entropy())?, user.id, NewToken::named(name), change.at, change.by);
         change.writer.insert_token(&token, secret.digest(), &BTreeSet::new()).await?;
-        change.record(user.account_id, Deed::Created, Subject::Token(token.id, user.id)).await?;
+        change.record(user.account_id, EventKind::Created, Subject::Token(token.id, user.id)).await?;
         change.commit().await?;
         Ok((user, token, secret))
     }
@@ -68,16 +65,16 @@ impl Service {
     pub async fn operator_revoke_token(&self, id: TokenId) -> Result<()> {
         let found = self.store.read().await?.find_credential(id, AccountChoice::None).await?;
         let Credential { user_id, home, .. } = found.ok_or(Error::NotFound)?;
-        let occasion = self.at_the_command_line()?;
-        let mut change = self.change_in(home, Some(user_id), UserId::nil(), occasion).await?;
+        let context = self.at_the_command_line()?;
+        let mut change = self.change_in(home, Some(user_id), UserId::nil(), context).await?;
         change.writer.find_token(user_id, id).await?.ok_or(Error::NotFound)?;
         change.writer.delete_token(id).await?;
-        change.record(home, Deed::Deleted, Subject::Token(id, user_id)).await?;
+        change.record(home, EventKind::Deleted, Subject::Token(id, user_id)).await?;
         change.commit().await
     }
 
-    fn at_the_command_line(&self) -> Result<Arc<Occasion>> {
-        Ok(Arc::new(Occasion::without_request(random_uuid(self.entropy())?.to_string())))
+    fn at_the_command_line(&self) -> Result<Arc<RequestContext>> {
+        Ok(Arc::new(RequestContext::without_request(random_uuid(self.entropy())?.to_string())))
     }
 
     /// The one user of that email.

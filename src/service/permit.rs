@@ -40,7 +40,7 @@ targets! {
     DeleteUser { user: UserId };
     /// Grant a role; `of` is the user in whose collection.
     CreateRoleBinding { of: Option<UserId> };
-    /// Modify or revoke that role binding; `of` is the user in whose collection it is sought.
+    /// Modify or revoke that role binding; `of` is the user in whose collection it is requested.
     ChangeRoleBinding { of: Option<UserId>, id: RoleBindingId };
     /// Create an account.
     CreateAccount {};

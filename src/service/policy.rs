@@ -92,7 +92,7 @@ impl Action {
 
     /// Whether one who is confined to its own isn't even told if others, or theirs, exist.
     #[must_use]
-    pub const fn is_discreet(self) -> bool {
+    pub const fn hides_existence(self) -> bool {
         matches!(self, Self::ReadTokens | Self::CreateTokens | Self::ChangeTokens)
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     Error, Result, Service,
     caller::Caller,
-    error::Faults,
+    error::FieldErrors,
     permit::{ChangeRoleBinding, CreateRoleBinding, Permit},
     policy::Action,
     precondition::Precondition,
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         collection::{Page, Selection, Take},
-        event::{Deed, Subject},
+        event::{EventKind, Subject},
         id::{AccountId, GroupId, RoleBindingId, UserId},
         role::Role,
         role_binding::{RoleBinding, RoleBindingDraft},
@@ -25,7 +25,7 @@ use crate::{
 const NO_OWNER: &str = "can't take the account its last owner";
 
 impl Service {
-    /// Returns a binding; `of` is the user in whose collection it is sought, if it is.
+    /// Returns a binding; `of` is the user in whose collection it is requested, if it is.
     ///
     /// # Errors
     /// When it isn't there.
@@ -75,9 +75,9 @@ impl Service {
         may_change(&caller, None)?;
         is_member(&mut change.writer, caller.account_id, user).await?;
         may_change(&caller, Some(new.role))?;
-        let mut faults = Faults::default();
-        faults.must_agree("accountID", new.account_id, caller.account_id);
-        faults.must_agree("userID", new.user_id.filter(|id| *id != UserId::nil()), user);
+        let mut faults = FieldErrors::default();
+        faults.must_equal("accountID", new.account_id, caller.account_id);
+        faults.must_equal("userID", new.user_id.filter(|id| *id != UserId::nil()), user);
         if change.writer.role_bindings_of(user).await?.iter().any(|binding| binding.account_id == caller.account_id) {
             faults.refuse("userID", "has a role in the account already");
         }
@@ -91,7 +91,7 @@ impl Service {
             metadata: change.metadata(new.labels.unwrap_or_default()),
         };
         change.writer.insert_role_binding(&binding).await?;
-        change.record(caller.account_id, Deed::Created, Subject::RoleBinding(binding.id, user)).await?;
+        change.record(caller.account_id, EventKind::Created, Subject::RoleBinding(binding.id, user)).await?;
         token::revoke_outgrown(&mut change, &binding).await?;
         change.commit().await?;
         Ok(binding)
@@ -130,11 +130,11 @@ impl Service {
         may_change(&caller, Some(before.role))?;
         may_change(&caller, Some(new.role))?;
         precondition.check(&before)?;
-        let mut faults = Faults::default();
-        faults.must_agree("id", new.id, before.id);
-        faults.must_agree("accountID", new.account_id, before.account_id);
-        faults.must_agree("userID", new.user_id, before.user_id);
-        faults.must_agree("groupID", new.group_id, GroupId::nil());
+        let mut faults = FieldErrors::default();
+        faults.must_equal("id", new.id, before.id);
+        faults.must_equal("accountID", new.account_id, before.account_id);
+        faults.must_equal("userID", new.user_id, before.user_id);
+        faults.must_equal("groupID", new.group_id, GroupId::nil());
         let mut binding = before.clone();
         binding.role = new.role;
         binding.role_constraints = new.role_constraints.unwrap_or(binding.role_constraints);
@@ -145,7 +145,7 @@ impl Service {
         binding.metadata.labels = new.labels.unwrap_or(binding.metadata.labels);
         binding.metadata.modified(change.at, change.by);
         change.writer.update_role_binding(&binding).await?;
-        change.record(caller.account_id, Deed::Modified, Subject::RoleBinding(id, user)).await?;
+        change.record(caller.account_id, EventKind::Modified, Subject::RoleBinding(id, user)).await?;
         if binding.granted() > before.granted() {
             token::revoke_outgrown(&mut change, &binding).await?;
         }
@@ -179,7 +179,7 @@ impl Service {
             user::delete(&mut change, &holder).await?;
         } else {
             change.writer.delete_role_binding(id).await?;
-            change.record(caller.account_id, Deed::Deleted, Subject::RoleBinding(id, user)).await?;
+            change.record(caller.account_id, EventKind::Deleted, Subject::RoleBinding(id, user)).await?;
         }
         change.commit().await
     }
@@ -187,7 +187,7 @@ impl Service {
 
 /// Who shall hold the role: a user, for groups aren't offered here.
 fn principal(of: Option<UserId>, new: &RoleBindingDraft) -> Result<UserId> {
-    let mut faults = Faults::default();
+    let mut faults = FieldErrors::default();
     if new.group_id.is_some_and(|group| group != GroupId::nil()) {
         faults.refuse("groupID", "must be left out: groups are not offered here");
     }
@@ -206,7 +206,7 @@ fn may_change(caller: &Caller, role: Option<Role>) -> Result<()> {
 
 /// Somebody else's user is refused just like one that isn't there.
 async fn is_member(conn: &mut Conn, account: AccountId, user: UserId) -> Result<()> {
-    let mut faults = Faults::default();
+    let mut faults = FieldErrors::default();
     if conn.find_member(account, user).await?.is_none() {
         faults.refuse("userID", "must be a user of the account");
     }

@@ -6,7 +6,7 @@ use super::{
     Error, Result, Service,
     caller::Caller,
     change::Change,
-    error::Faults,
+    error::FieldErrors,
     permit::{ChangeToken, CreateToken, Permit},
     policy::Action,
     precondition::Precondition,
@@ -15,7 +15,7 @@ use crate::{
     domain::{
         collection::{Page, Selection, Take},
         credential::Wanted,
-        event::{Deed, Subject},
+        event::{EventKind, Subject},
         id::{TokenId, UserId},
         role_binding::RoleBinding,
         secret::Secret,
@@ -33,11 +33,11 @@ impl Service {
     /// # Errors
     /// When it isn't there, or the caller may not see it.
     pub async fn retrieve_token(&self, caller: &Caller, user: UserId, token: TokenId) -> Result<Token> {
-        if let Some(sought) = caller.sought.as_deref()
-            && sought.wanted == (Wanted { user, token })
+        if let Some(requested) = caller.requested.as_deref()
+            && requested.wanted == (Wanted { user, token })
         {
             caller.may_learn_of(Action::ReadTokens, user)?;
-            let (member, token) = sought.member.as_ref().zip(sought.token.clone()).ok_or(Error::NotFound)?;
+            let (member, token) = requested.member.as_ref().zip(requested.token.clone()).ok_or(Error::NotFound)?;
             caller.reach(Action::ReadTokens, member)?;
             return Ok(token);
         }
@@ -77,7 +77,7 @@ impl Service {
         let knowers = knowers(&mut change.writer, &caller, user).await?;
         let (home, at_most) = change.writer.insert_token(&token, secret.digest(), &knowers).await?;
         change.may_have_tokens(user, at_most).await?;
-        change.record(home, Deed::Created, Subject::Token(token.id, user)).await?;
+        change.record(home, EventKind::Created, Subject::Token(token.id, user)).await?;
         change.commit().await?;
         Ok((token, secret))
     }
@@ -105,13 +105,13 @@ impl Service {
         let (mut change, caller) = self.change(&permit.who, Some(user)).await?;
         let mut token = find(&mut change.writer, &caller, Action::ChangeTokens, user, token).await?;
         precondition.check(&token)?;
-        let mut faults = Faults::default();
-        faults.must_agree("id", new.id, token.id);
-        faults.must_agree("userID", new.user_id, token.user_id);
+        let mut faults = FieldErrors::default();
+        faults.must_equal("id", new.id, token.id);
+        faults.must_equal("userID", new.user_id, token.user_id);
         faults.or_conflict()?;
         token.apply(new, change.at, change.by);
         change.writer.update_token(&token).await?;
-        change.record_at_home(user, Deed::Modified, Subject::Token(token.id, user)).await?;
+        change.record_at_home(user, EventKind::Modified, Subject::Token(token.id, user)).await?;
         change.commit().await?;
         Ok(token)
     }
@@ -126,7 +126,7 @@ impl Service {
         let token = find(&mut change.writer, &caller, Action::ChangeTokens, user, token).await?;
         precondition.check(&token)?;
         change.writer.delete_token(token.id).await?;
-        change.record_at_home(user, Deed::Deleted, Subject::Token(token.id, user)).await?;
+        change.record_at_home(user, EventKind::Deleted, Subject::Token(token.id, user)).await?;
         change.commit().await
     }
 }

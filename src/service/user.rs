@@ -5,7 +5,7 @@ use super::{
     activity::Activity,
     caller::Caller,
     change::Change,
-    error::Faults,
+    error::FieldErrors,
     permit::{CreateUser, DeleteUser, ModifyUser, Permit},
     policy::Action,
     precondition::Precondition,
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         collection::{Page, Selection, Take},
-        event::{Deed, Subject},
+        event::{EventKind, Subject},
         id::UserId,
         user::{NewUser, User, UserChange},
     },
@@ -70,7 +70,7 @@ impl Service {
         email_is_free(&mut change.writer, &user).await?;
         let at_most = change.writer.insert_user(&user).await?;
         change.may_have_users(caller.account_id, at_most).await?;
-        change.record(caller.account_id, Deed::Created, Subject::User(user.id)).await?;
+        change.record(caller.account_id, EventKind::Created, Subject::User(user.id)).await?;
         change.commit().await?;
         Ok(user)
     }
@@ -94,9 +94,9 @@ impl Service {
         let unwritten = self.activity.unwritten(id);
         let (mut before, member) = find(&mut change.writer, &caller, Action::ModifyProfile, id).await?;
         Activity::complete(&mut before, unwritten);
-        let mut faults = Faults::default();
-        faults.must_agree("id", new.id, before.id);
-        faults.must_agree("authProvider", new.auth_provider, before.auth_provider);
+        let mut faults = FieldErrors::default();
+        faults.must_equal("id", new.id, before.id);
+        faults.must_equal("authProvider", new.auth_provider, before.auth_provider);
         let mut user = before.clone();
         user.apply(new);
         if user.is_enabled && !before.is_enabled {
@@ -115,7 +115,7 @@ impl Service {
         email_is_free(&mut change.writer, &user).await?;
         user.metadata.modified(change.at, change.by);
         change.writer.update_user(&user).await?;
-        change.record(user.account_id, Deed::Modified, Subject::User(id)).await?;
+        change.record(user.account_id, EventKind::Modified, Subject::User(id)).await?;
         change.commit().await?;
         Ok(user)
     }
@@ -153,10 +153,10 @@ impl Service {
 pub(super) async fn delete(change: &mut Change, user: &User) -> Result<()> {
     change.delete_tokens_of(user.id, user.account_id).await?;
     for binding in change.writer.role_bindings_of(user.id).await? {
-        change.record(binding.account_id, Deed::Deleted, Subject::RoleBinding(binding.id, user.id)).await?;
+        change.record(binding.account_id, EventKind::Deleted, Subject::RoleBinding(binding.id, user.id)).await?;
     }
     change.writer.delete_user(user.id).await?;
-    change.record(user.account_id, Deed::Deleted, Subject::User(user.id)).await
+    change.record(user.account_id, EventKind::Deleted, Subject::User(user.id)).await
 }
 
 /// Whether some account has this owner only (spec/contract/CONTRACT.md §9).
@@ -181,7 +181,7 @@ async fn email_is_free(conn: &mut Conn, user: &User) -> Result<()> {
     accounts.insert(user.account_id);
     for account in accounts {
         if conn.email_is_taken(account, &user.email, user.id).await? {
-            let mut faults = Faults::default();
+            let mut faults = FieldErrors::default();
             faults.refuse("email", "is another user's in the account");
             return faults.or_conflict();
         }

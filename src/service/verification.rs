@@ -13,7 +13,7 @@ use crate::{
     domain::{
         clock::Timestamp,
         credential::{AccountChoice, Credential},
-        event::{Deed, Occasion, Subject},
+        event::{EventKind, RequestContext, Subject},
         id::{AccountId, UserId},
         name::{Email, ResourceName},
         role::Role,
@@ -38,8 +38,8 @@ pub struct Verification {
 }
 
 impl Verification {
-    fn of(credential: Credential, account: AccountId, occasion: Arc<Occasion>) -> Self {
-        let identity = identify(&credential, Some(account), occasion);
+    fn of(credential: Credential, account: AccountId, context: Arc<RequestContext>) -> Self {
+        let identity = identify(&credential, Some(account), context);
         let Credential { token_name, issued_at, email, role_constraints, .. } = credential;
         let role_constraints = role_constraints.filter(|_| identity.membership.is_some());
         Self { identity, token_name, issued_at, email, role_constraints }
@@ -66,11 +66,11 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] when nobody may use it now; or when the store fails.
-    pub async fn verify(&self, secret: &str, account: Option<AccountId>, occasion: Arc<Occasion>) -> Result<Verification> {
+    pub async fn verify(&self, secret: &str, account: Option<AccountId>, context: Arc<RequestContext>) -> Result<Verification> {
         let choice = account.map_or(AccountChoice::Home, AccountChoice::Given);
-        let (credential, _) = self.admit(secret, choice, None, &occasion).await?;
+        let (credential, _) = self.admit(secret, choice, None, &context).await?;
         let account = account.unwrap_or(credential.home);
-        Ok(Verification::of(credential, account, occasion))
+        Ok(Verification::of(credential, account, context))
     }
 
     /// What the caller may know of a secret that somebody has presented to it; `None` if that one is good for nothing where the caller
@@ -96,7 +96,7 @@ impl Service {
         }
         let Some(credential) = credential else { return Ok(None) };
         let home = credential.home;
-        let found = Verification::of(credential, home, Arc::clone(&caller.identity.occasion));
+        let found = Verification::of(credential, home, Arc::clone(&caller.identity.context));
         if is_own {
             return Ok(Some(found));
         }
@@ -107,26 +107,20 @@ impl Service {
     }
 
     /// Revokes the token that was verified.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn revoke_verified(&self, verified: &Verification) -> Result<()> {
-        let Identity { token_id, user_id, occasion, .. } = &verified.identity;
+        let Identity { token_id, user_id, context, .. } = &verified.identity;
         // Read first: a match would hold on to the connection while the change waits for one.
         let found = self.store.read().await?.find_credential(*token_id, AccountChoice::None).await?;
         match found {
-            Some(credential) => self.revoke(&credential, Deed::Deleted, *user_id, occasion).await,
+            Some(credential) => self.revoke(&credential, EventKind::Deleted, *user_id, context).await,
             None => Ok(()),
         }
     }
 
     /// Revokes the token of a secret: whoever holds it may (RFC 7009). One that is nobody's is as good as revoked.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn revoke_secret(&self, secret: &str, occasion: &Arc<Occasion>) -> Result<()> {
+    pub async fn revoke_secret(&self, secret: &str, context: &Arc<RequestContext>) -> Result<()> {
         match self.authenticator.find(secret, AccountChoice::None).await? {
-            Some(known) => self.revoke(&known, Deed::Deleted, known.user_id, occasion).await,
+            Some(known) => self.revoke(&known, EventKind::Deleted, known.user_id, context).await,
             None => Ok(()),
         }
     }
@@ -135,26 +129,26 @@ impl Service {
     ///
     /// # Errors
     /// When the store fails. What was revoked until then stays so.
-    pub async fn report_leaks(&self, secrets: &[String], occasion: &Arc<Occasion>) -> Result<()> {
+    pub async fn report_leaks(&self, secrets: &[String], context: &Arc<RequestContext>) -> Result<()> {
         for secret in secrets {
             if let Some(credential) = self.authenticator.find(secret, AccountChoice::None).await? {
-                self.revoke(&credential, Deed::Leaked, UserId::nil(), occasion).await?;
+                self.revoke(&credential, EventKind::Leaked, UserId::nil(), context).await?;
             }
         }
         Ok(())
     }
 
     /// Revokes a token, whether or not it may be used now.
-    async fn revoke(&self, credential: &Credential, deed: Deed, by: UserId, occasion: &Arc<Occasion>) -> Result<()> {
+    async fn revoke(&self, credential: &Credential, kind: EventKind, by: UserId, context: &Arc<RequestContext>) -> Result<()> {
         let Credential { token_id, user_id, home, .. } = *credential;
-        let mut change = match self.change_in(home, Some(user_id), by, Arc::clone(occasion)).await {
+        let mut change = match self.change_in(home, Some(user_id), by, Arc::clone(context)).await {
             // The account is gone, and the token with it.
             Err(Error::Forbidden) => return Ok(()),
             change => change?,
         };
         if change.writer.find_token(user_id, token_id).await?.is_some() {
             change.writer.delete_token(token_id).await?;
-            change.record(home, deed, Subject::Token(token_id, user_id)).await?;
+            change.record(home, kind, Subject::Token(token_id, user_id)).await?;
             change.commit().await?;
         }
         Ok(())

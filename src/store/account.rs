@@ -40,27 +40,18 @@ fn scope(user: UserId) -> Scope {
 
 impl Conn {
     /// True once the database has been bootstrapped.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn has_account(&mut self) -> Result<bool, StoreError> {
         const ANY: &str = "SELECT EXISTS (SELECT 1 FROM accounts WHERE NOT is_deleted)";
         Ok(on!(self, c => sqlx::query_scalar(ANY).fetch_one(c).await)?)
     }
 
     /// The account.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn find_account(&mut self, account: AccountId) -> Result<Option<Account>, StoreError> {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM accounts WHERE id = $1 AND NOT is_deleted");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(account).fetch_optional(c).await)?)
     }
 
     /// The accounts that a user is in: its home, and those where it has a role.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn accounts_of(&mut self, user: UserId) -> Result<BTreeSet<AccountId>, StoreError> {
         const FIND: &str = "SELECT account_id FROM users WHERE id = $1 UNION SELECT account_id FROM role_bindings WHERE user_id = $1";
         let found: Vec<AccountId> = on!(self, c => sqlx::query_scalar(FIND).bind(user).fetch_all(c).await)?;
@@ -68,9 +59,6 @@ impl Conn {
     }
 
     /// The accounts in which users who are at home in that account have roles.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn accounts_of_residents(&mut self, home: AccountId) -> Result<BTreeSet<AccountId>, StoreError> {
         const FIND: &str = "SELECT DISTINCT b.account_id FROM role_bindings b JOIN users u ON u.id = b.user_id \
              WHERE u.account_id = $1 AND b.account_id <> $1";
@@ -91,25 +79,16 @@ impl Lister {
 
 impl Writer {
     /// Keeps a new account.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn insert_account(&mut self, account: &Account) -> Result<(), StoreError> {
         insert(self, account).await
     }
 
     /// Keeps the new state of an account.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn update_account(&mut self, account: &Account) -> Result<(), StoreError> {
         update(self, account).await
     }
 
     /// Deletes an account: from the commit on nobody is at home in it or has a role in it. What it contains is deleted by other statements.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn delete_account(&mut self, account: AccountId) -> Result<(), StoreError> {
         const DELETE: &str = "UPDATE accounts SET is_deleted = TRUE WHERE id = $1";
         on!(self, c => sqlx::query(DELETE).bind(account).execute(c).await.map(drop))?;
@@ -118,9 +97,6 @@ impl Writer {
 
     /// Makes this transaction the only one that changes the account until it ends, and returns its time: that of the clock, or just
     /// after the last change if the clock is behind that. `None` if there is no such account.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn lock_account(&mut self, account: AccountId, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         const LOCK: &str = "UPDATE accounts SET changed_at = CASE WHEN changed_at < $2 THEN $2 ELSE changed_at + 1 END \
              WHERE id = $1 AND NOT is_deleted RETURNING changed_at";

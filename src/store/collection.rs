@@ -1,6 +1,6 @@
 //! Pages of a collection, by keyset: a page costs what it holds, however deep it lies.
 //!
-//! An ordered collection is walked in *stretches*, each a range of one index that is read from its start: the absent values first,
+//! An ordered collection is walked in *index ranges*, each of one index that is read from its start: the absent values first,
 //! then the items that tie with the last one returned, then all that follow. Rows come in *batches*, each resumed where the last one
 //! ended, and are handed on one by one: a page that is full before its limit has read little in vain.
 
@@ -58,7 +58,7 @@ where
     let base = base.filtered(conditions);
     let mut after = selection.after.clone();
     let mut skip = if after.is_some() { 0 } else { selection.skip };
-    let mut ranges = stretches(order, after.as_ref());
+    let mut ranges = index_ranges(order, after.as_ref());
     let mut page = Page::default();
     // What is to be skipped may reach beyond the absent values.
     if count || (skip > 0 && ranges.len() > 1) {
@@ -78,14 +78,14 @@ where
     loop {
         most = batches.next().unwrap_or(most);
         let mut whole = true;
-        for stretch in ranges {
+        for range in ranges {
             // One more than asked for tells whether more follow.
             let batch = left.saturating_add(1).min(most);
             let mut seen = 0;
             let mut full = false;
             base.clone()
-                .stretch(&stretch)
-                .fetch(conn, &stretch.order, (skip, batch), order, |item, position| {
+                .range(&range)
+                .fetch(conn, &range.order, (skip, batch), order, |item, position| {
                     seen += 1;
                     full = left == 0 || !take(item);
                     if !full {
@@ -108,7 +108,7 @@ where
         if whole {
             return Ok(page);
         }
-        ranges = stretches(order, after.as_ref());
+        ranges = index_ranges(order, after.as_ref());
     }
 }
 
@@ -128,13 +128,13 @@ fn cost(conditions: &[Condition]) -> u64 {
 }
 
 /// A range of an index: conditions with values for their `?`, and the order in which it is read.
-pub(super) struct Stretch {
+pub(super) struct IndexRange {
     pub conditions: String,
     pub values: Vec<Value>,
     pub order: String,
 }
 
-fn stretches(order: Option<Order>, after: Option<&Position>) -> Vec<Stretch> {
+fn index_ranges(order: Option<Order>, after: Option<&Position>) -> Vec<IndexRange> {
     const BY_CREATION: &str = "created_at, id";
     let past = |position: &Position| vec![Value::Integer(position.created_at.as_micros()), Value::Text(position.id.clone())];
     let plain = |conditions: &str, mut values: Vec<Value>| {
@@ -143,7 +143,7 @@ fn stretches(order: Option<Order>, after: Option<&Position>) -> Vec<Stretch> {
             conditions += " AND (created_at, id) > (?, ?)";
             values.extend(past(position));
         }
-        Stretch { conditions, values, order: BY_CREATION.to_owned() }
+        IndexRange { conditions, values, order: BY_CREATION.to_owned() }
     };
 
     let Some(column) = order.and_then(|order| order.field.column()) else { return vec![plain("", vec![])] };
@@ -159,7 +159,7 @@ fn stretches(order: Option<Order>, after: Option<&Position>) -> Vec<Stretch> {
     let absent = || plain(&format!(" AND {column} IS NULL"), vec![]);
     let present = || {
         let conditions = if optional { format!(" AND {column} IS NOT NULL") } else { String::new() };
-        Stretch { conditions, values: vec![], order: sorted.clone() }
+        IndexRange { conditions, values: vec![], order: sorted.clone() }
     };
     match after {
         None if optional => vec![absent(), present()],
@@ -167,7 +167,7 @@ fn stretches(order: Option<Order>, after: Option<&Position>) -> Vec<Stretch> {
         Some(Position { value: None, .. }) => vec![absent(), present()],
         Some(Position { value: Some(value), .. }) => vec![
             plain(&format!(" AND {column} = ?"), vec![value.clone()]),
-            Stretch { conditions: format!(" AND {column} {beyond} ?"), values: vec![value.clone()], order: sorted.clone() },
+            IndexRange { conditions: format!(" AND {column} {beyond} ?"), values: vec![value.clone()], order: sorted.clone() },
         ],
     }
 }
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(cost(&[created.clone(), created, name]), 3 + COST_OF_INSTANT + COST_OF_LABELS);
     }
 
-    /// Every stretch of every order reads a range of an index from its start: no table is scanned, and nothing is sorted but the items
+    /// Every range of every order reads a range of an index from its start: no table is scanned, and nothing is sorted but the items
     /// that tie.
     #[tokio::test]
     async fn every_page_is_a_range_of_an_index() {
@@ -226,10 +226,10 @@ mod tests {
             for order in std::iter::once(None).chain(orders.map(Some)) {
                 let value = order.map(|_| Value::Text("x".to_owned()));
                 for after in [None, Some(position(value))] {
-                    for stretch in stretches(order, after.as_ref()) {
-                        let mut query = Query::new(&scope, Dialect::Sqlite).stretch(&stretch);
+                    for range in index_ranges(order, after.as_ref()) {
+                        let mut query = Query::new(&scope, Dialect::Sqlite).range(&range);
                         query.within = query.within.get(..1).unwrap();
-                        let sql = format!("EXPLAIN QUERY PLAN {}", query.select(&stretch.order, 0, 10));
+                        let sql = format!("EXPLAIN QUERY PLAN {}", query.select(&range.order, 0, 10));
                         let Raw::Sqlite(c) = conn.raw() else { panic!("not SQLite") };
                         let rows = sqlx::query(AssertSqlSafe(sql.clone())).fetch_all(c).await.unwrap();
                         let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();

@@ -67,7 +67,7 @@ columns! {
     SecretDigest as Vec<u8>: |digest| Ok(digest.0.to_vec()), |bytes| Ok(Self(bytes.as_slice().try_into()?));
 }
 
-/// `rows!(Deletion { id, user_id, occasion: Occasion { uri, method } })`: reads a noun from a row, column names being
+/// `rows!(Deletion { id, user_id, context: RequestContext { uri, method } })`: reads a noun from a row, column names being
 /// its field names, or what stands behind `as`. A part of it is made of columns of its own.
 macro_rules! rows {
     ($noun:ident $fields:tt) => {

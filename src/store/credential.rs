@@ -109,27 +109,18 @@ impl Conn {
     /// The token of a digest, or else the one whose digest comes next: known or not, the database does the same work,
     /// and there is a row to read. Who asks has to compare the digests. `None` when no digest comes next, or when that
     /// token's user or home account is deleted.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn find_nearest(&mut self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Nearest>> {
         const FIND: &str = find!(nearest!());
         Ok(on!(self, c => sqlx::query_as(FIND).bind(digest).bind(bound(account)).fetch_optional(c).await)?)
     }
 
     /// The credential of a token.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn find_credential(&mut self, token: TokenId, account: AccountChoice) -> Result<Option<Credential>> {
         const FIND: &str = find!("SELECT id, name, created_at, refused_at, user_id, digest FROM tokens WHERE id = $1");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(token).bind(bound(account)).fetch_optional(c).await)?)
     }
 
     /// The roles of a user, in whichever accounts, the oldest first.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn grants_of(&mut self, user: UserId) -> Result<Vec<Grant>> {
         const FIND: &str = "SELECT b.account_id, b.role, b.role_constraints, a.is_enabled AS account_is_enabled \
              FROM role_bindings b JOIN accounts a ON a.id = b.account_id AND NOT a.is_deleted \

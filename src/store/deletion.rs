@@ -2,7 +2,7 @@
 
 use super::{Conn, StoreError, Writer, columns::rows, on};
 use crate::domain::{
-    event::Occasion,
+    event::RequestContext,
     id::{AccountId, TokenId, UserId},
 };
 
@@ -18,16 +18,13 @@ pub struct Deletion {
     /// Who deleted them.
     pub deleted_by: UserId,
     /// In which request.
-    pub occasion: Occasion,
+    pub context: RequestContext,
 }
 
-rows!(Deletion { id, user_id, account_id, deleted_by, occasion: Occasion { correlation_id, uri, method, status, status_of_refusal } });
+rows!(Deletion { id, user_id, account_id, deleted_by, context: RequestContext { correlation_id, uri, method, status, status_of_refusal } });
 
 impl Conn {
     /// Deletions that are not finished, from whichever server.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn some_deletions(&mut self, most: u32) -> Result<Vec<Deletion>, StoreError> {
         const FIND: &str = "SELECT id, user_id, account_id, deleted_by, correlation_id, uri, method, status, \
              NULL AS status_of_refusal FROM deletions \
@@ -38,22 +35,16 @@ impl Conn {
 
 impl Writer {
     /// Keeps a deletion for the background.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn insert_deletion(&mut self, deletion: &Deletion) -> Result<(), StoreError> {
         const INSERT: &str = "INSERT INTO deletions (id, user_id, account_id, deleted_by, correlation_id, uri, method, status) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        let o = &deletion.occasion;
+        let o = &deletion.context;
         on!(self, c => sqlx::query(INSERT).bind(&deletion.id).bind(deletion.user_id).bind(deletion.account_id).bind(deletion.deleted_by)
             .bind(&o.correlation_id).bind(&o.uri).bind(&o.method).bind(&o.status).execute(c).await.map(drop))?;
         Ok(())
     }
 
     /// Makes this transaction the only one that works on a deletion. False if that is finished.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn lock_deletion(&mut self, deletion: &str) -> Result<bool, StoreError> {
         const LOCK: &str = "UPDATE deletions SET id = id WHERE id = $1";
         let locked = on!(self, c => sqlx::query(LOCK).bind(deletion).execute(c).await.map(|done| done.rows_affected()))?;
@@ -61,9 +52,6 @@ impl Writer {
     }
 
     /// Deletes some of the tokens that a deletion is about, the oldest first, and returns them.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn take_tokens(&mut self, deletion: &str, most: u32) -> Result<Vec<TokenId>, StoreError> {
         const FIND: &str = "SELECT id FROM tokens WHERE user_id = $1 ORDER BY created_at, id LIMIT $2";
         const DELETE: &str = "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens WHERE user_id = $1 ORDER BY created_at, id LIMIT $2)";
@@ -74,9 +62,6 @@ impl Writer {
     }
 
     /// Deletes some of what a deleted account contains, and at last the account. True if nothing is left.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn take_contents(&mut self, account: &str, most: u32) -> Result<bool, StoreError> {
         // In this order: tokens are found by their users, and users by their account. Each along an index, so that what is gone costs nothing.
         const STEPS: [&str; 4] = [
@@ -99,9 +84,6 @@ impl Writer {
     }
 
     /// Forgets a deletion that is finished.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn delete_deletion(&mut self, deletion: &str) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM deletions WHERE id = $1";
         on!(self, c => sqlx::query(DELETE).bind(deletion).execute(c).await.map(drop))?;

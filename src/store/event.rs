@@ -53,18 +53,12 @@ pub(super) fn scope(account: AccountId, by: Option<UserId>) -> Scope {
 
 impl Conn {
     /// When the oldest event happened, of all accounts.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn oldest_event(&mut self) -> Result<Option<Timestamp>, StoreError> {
         const FIND: &str = "SELECT min(created_at) FROM events";
         Ok(on!(self, c => sqlx::query_scalar(FIND).fetch_one(c).await)?)
     }
 
     /// The event, if it is in that account's log.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn find_event(&mut self, account: AccountId, event: EventId) -> Result<Option<Event>, StoreError> {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM events WHERE id = $1 AND account_id = $2");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(event).bind(account).fetch_optional(c).await)?)
@@ -90,9 +84,6 @@ impl Lister {
 impl Writer {
     /// Keeps events at the end of their account's log, whose lock this transaction holds. Gives them their places there, and their
     /// times: after that of every earlier event.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn insert_events(&mut self, account: AccountId, events: &mut [Event]) -> Result<(), StoreError> {
         // Once for all of them: PostgreSQL walks through every version that a transaction leaves of a row.
         const NEXT: &str = "UPDATE accounts SET event_count = event_count + $2, changed_at = changed_at + $2 WHERE id = $1 \
@@ -111,9 +102,6 @@ impl Writer {
 
     /// Notes that a token is being turned away, unless that was noted less than that many microseconds from `now`. True if it wasn't.
     /// What was noted later than now, before the clock went back, counts as long ago.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn note_refusal(&mut self, token: TokenId, now: Timestamp, every: i64) -> Result<bool, StoreError> {
         const NOTE: &str = "UPDATE tokens SET refused_at = $2 \
              WHERE id = $1 AND (refused_at IS NULL OR refused_at <= $2 - $3 OR refused_at >= $2 + $3) RETURNING id";
@@ -122,9 +110,6 @@ impl Writer {
     }
 
     /// Forgets some of the events that are older than that, the oldest first. Returns how many.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn prune_events(&mut self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         const PRUNE: &str = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
         self.next_is_bulk();

@@ -5,9 +5,6 @@ use crate::domain::clock::Timestamp;
 
 impl Writer {
     /// Keeps up to which instant events are being forgotten.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn set_pruned_before(&mut self, before: Timestamp) -> Result<(), StoreError> {
         const SET: &str = "UPDATE instance SET pruned_before = $1 WHERE id = 1";
         on!(self, c => sqlx::query(SET).bind(before).execute(c).await.map(drop))?;
@@ -15,9 +12,6 @@ impl Writer {
     }
 
     /// Keeps the key that seals `continue` tokens, unless there is one already.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn offer_continue_key(&mut self, key: &[u8]) -> Result<(), StoreError> {
         const OFFER: &str = "INSERT INTO instance (id, continue_key) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
         on!(self, c => sqlx::query(OFFER).bind(key).execute(c).await.map(drop))?;
@@ -25,9 +19,6 @@ impl Writer {
     }
 
     /// Waits until no other server is bootstrapping; from here to the commit, no other one can.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn lock_instance(&mut self) -> Result<(), StoreError> {
         const LOCK: &str = "UPDATE instance SET id = id WHERE id = 1";
         on!(self, c => sqlx::query(LOCK).execute(c).await.map(drop))?;
@@ -48,27 +39,18 @@ impl Writer {
 
 impl Conn {
     /// The same, if there is one yet.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn find_continue_key(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         const FIND: &str = "SELECT continue_key FROM instance WHERE id = 1";
         on!(self, c => sqlx::query_scalar(FIND).fetch_optional(c).await)
     }
 
     /// Up to which instant events have been forgotten, if they ever were.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn pruned_before(&mut self) -> Result<Option<Timestamp>, StoreError> {
         const FIND: &str = "SELECT pruned_before FROM instance WHERE id = 1";
         Ok(on!(self, c => sqlx::query_scalar(FIND).fetch_one(c).await)?)
     }
 
     /// The key that seals `continue` tokens.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn continue_key(&mut self) -> Result<Vec<u8>, StoreError> {
         const FIND: &str = "SELECT continue_key FROM instance WHERE id = 1";
         Ok(on!(self, c => sqlx::query_scalar(FIND).fetch_one(c).await)?)

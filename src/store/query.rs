@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, FromRow, Row as _, postgres::PgRow, sqlite::SqliteRow}
 
 use super::{
     Conn, Dialect, StoreError,
-    collection::{Scope, Stretch},
+    collection::{IndexRange, Scope},
     on,
 };
 use crate::domain::{
@@ -153,9 +153,9 @@ impl Query {
     }
 
     /// Of that, what lies in the range.
-    pub fn stretch(mut self, stretch: &Stretch) -> Self {
-        let mut values = stretch.values.iter().cloned();
-        for part in stretch.conditions.split_inclusive('?') {
+    pub fn range(mut self, range: &IndexRange) -> Self {
+        let mut values = range.values.iter().cloned();
+        for part in range.conditions.split_inclusive('?') {
             match (part.strip_suffix('?'), values.next()) {
                 (Some(text), Some(value)) => {
                     let placeholder = self.bind(value);

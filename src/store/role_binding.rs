@@ -34,18 +34,12 @@ pub(super) fn scope(account: AccountId, user: Option<UserId>) -> Scope {
 
 impl Conn {
     /// The binding, if it is in that account.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn find_role_binding(&mut self, account: AccountId, id: RoleBindingId) -> Result<Option<RoleBinding>, StoreError> {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM role_bindings WHERE id = $1 AND account_id = $2");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(id).bind(account).fetch_optional(c).await)?)
     }
 
     /// All bindings of a user, in whichever account, oldest first.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn role_bindings_of(&mut self, user: UserId) -> Result<Vec<RoleBinding>, StoreError> {
         const FIND: &str = concat!(
             "SELECT ",
@@ -57,9 +51,6 @@ impl Conn {
     }
 
     /// The bindings in other accounts of the users who are at home in this one.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn role_bindings_abroad(&mut self, home: AccountId) -> Result<Vec<RoleBinding>, StoreError> {
         const FIND: &str = concat!(
             "SELECT ",
@@ -71,9 +62,6 @@ impl Conn {
 
     /// How many owners the account would have without that user, and without those who are at home in that account. Whoever is suspended,
     /// disabled or without scope is none (spec/contract/CONTRACT.md §9).
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn count_owners(
         &mut self,
         account: AccountId,
@@ -87,9 +75,6 @@ impl Conn {
     }
 
     /// Whether the user owns any account.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn owns_an_account(&mut self, user: UserId) -> Result<bool, StoreError> {
         const ANY: &str = "SELECT EXISTS (SELECT 1 FROM role_bindings b JOIN accounts a ON a.id = b.account_id \
              WHERE b.user_id = $1 AND b.role = 'owner' AND b.role_constraints <> '[]' AND NOT a.is_deleted)";
@@ -123,17 +108,11 @@ impl Writer {
     }
 
     /// Keeps the new state of a binding.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn update_role_binding(&mut self, binding: &RoleBinding) -> Result<(), StoreError> {
         update(self, binding).await
     }
 
     /// Forgets the bindings in other accounts of the users who are at home in this one.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn delete_role_bindings_abroad(&mut self, home: AccountId) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM role_bindings WHERE account_id <> $1 AND user_id IN (SELECT id FROM users WHERE account_id = $1)";
         on!(self, c => sqlx::query(DELETE).bind(home).execute(c).await.map(drop))?;
@@ -141,9 +120,6 @@ impl Writer {
     }
 
     /// Forgets a binding: the role is gone from the commit on.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn delete_role_binding(&mut self, id: RoleBindingId) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM role_bindings WHERE id = $1";
         on!(self, c => sqlx::query(DELETE).bind(id).execute(c).await.map(drop))?;

@@ -37,7 +37,7 @@ pub(super) fn scope(user: UserId) -> Scope {
 
 /// What a request asks for, as it was when its secret was looked up: both, or nothing, at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sought {
+pub struct Requested {
     /// What was asked for.
     pub wanted: Wanted,
     /// The user, if it is in the account.
@@ -48,14 +48,14 @@ pub struct Sought {
 
 /// The nearest credential of a secret, and what a request asks for with it.
 #[derive(Debug)]
-pub struct NearestAndSought {
+pub struct NearestAndRequested {
     /// As [`Conn::find_nearest`] finds it.
     pub nearest: Nearest,
-    /// What is sought. If it can't be read, that is a failure only for who may have it.
-    pub sought: Result<(Option<Member>, Option<Token>), StoreError>,
+    /// What is requested. If it can't be read, that is a failure only for who may have it.
+    pub requested: Result<(Option<Member>, Option<Token>), StoreError>,
 }
 
-impl<'r, R: Row> FromRow<'r, R> for NearestAndSought
+impl<'r, R: Row> FromRow<'r, R> for NearestAndRequested
 where
     Nearest: FromRow<'r, R>,
     Token: FromRow<'r, R>,
@@ -66,7 +66,7 @@ where
     &'static str: ColumnIndex<R>,
 {
     fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        let sought = || {
+        let requested = || {
             let member = match (row.try_get("member_id")?, row.try_get("member_home")?) {
                 (Some(id), Some(home)) => Some(Member { id, home, role: row.try_get("member_role")? }),
                 _ => None,
@@ -74,21 +74,18 @@ where
             let token = row.try_get::<Option<TokenId>, _>("id")?.map(|_| Token::from_row(row)).transpose()?;
             Ok::<_, sqlx::Error>((member, token))
         };
-        Ok(Self { nearest: Nearest::from_row(row)?, sought: sought().map_err(StoreError::from) })
+        Ok(Self { nearest: Nearest::from_row(row)?, requested: requested().map_err(StoreError::from) })
     }
 }
 
 impl Conn {
     /// As [`Conn::find_nearest`], and with it what the request asks for: one statement sees all of it at one instant.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn find_nearest_and_sought(
+    pub async fn find_nearest_and_requested(
         &mut self,
         digest: SecretDigest,
         account: AccountChoice,
         Wanted { user, token }: Wanted,
-    ) -> Result<Option<NearestAndSought>, StoreError> {
+    ) -> Result<Option<NearestAndRequested>, StoreError> {
         const FIND: &str = find!(
             nearest!(),
             ", m.id AS member_id, m.home AS member_home, m.role AS member_role, s.*",
@@ -108,27 +105,18 @@ impl Conn {
     }
 
     /// The token, if it is that user's.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn find_token(&mut self, user: UserId, token: TokenId) -> Result<Option<Token>, StoreError> {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM tokens WHERE id = $1 AND user_id = $2");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(token).bind(user).fetch_optional(c).await)?)
     }
 
     /// How many tokens a user or a deletion has; counted up to `most`.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn count_tokens(&mut self, holder: &str, most: i64) -> Result<i64, StoreError> {
         const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM tokens WHERE user_id = $1 LIMIT $2) AS counted";
         Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(holder).bind(most).fetch_one(c).await)?)
     }
 
     /// All tokens of a user, oldest first, for an operator.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn tokens_of(&mut self, user: UserId) -> Result<Vec<Token>, StoreError> {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM tokens WHERE user_id = $1 ORDER BY created_at, id");
         self.next_is_awaited();
@@ -136,9 +124,6 @@ impl Conn {
     }
 
     /// Who may know the secret of a token beside its user.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn knowers_of(&mut self, token: TokenId) -> Result<BTreeSet<UserId>, StoreError> {
         const FIND: &str = "SELECT user_id FROM token_knowers WHERE token_id = $1";
         let found: Vec<UserId> = on!(self, c => sqlx::query_scalar(FIND).bind(token).fetch_all(c).await)?;
@@ -146,9 +131,6 @@ impl Conn {
     }
 
     /// Who may know the secret of some token of that user, with the role in the account, if it gives any. Whoever was deleted has none.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn knowers_of_tokens_of(&mut self, user: UserId, account: AccountId) -> Result<Vec<(UserId, Option<Role>)>, StoreError> {
         const FIND: &str = "SELECT DISTINCT k.user_id, b.role FROM tokens t JOIN token_knowers k ON k.token_id = t.id \
              LEFT JOIN role_bindings b ON b.user_id = k.user_id AND b.account_id = $2 AND b.role_constraints <> '[]' \
@@ -191,9 +173,6 @@ impl Writer {
     }
 
     /// Notes that a user has no more tokens than that.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn note_tokens_at_most(&mut self, user: UserId, most: i64) -> Result<(), StoreError> {
         const NOTE: &str = "UPDATE users SET tokens_at_most = $2 WHERE id = $1";
         on!(self, c => sqlx::query(NOTE).bind(user).bind(most).execute(c).await.map(drop))?;
@@ -202,9 +181,6 @@ impl Writer {
 
     /// Takes from a user the tokens whose secret somebody may know, and gives them to a deletion. Returns how many. They are nobody's from
     /// the commit on.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn detach_tokens_known_by(&mut self, knower: UserId, user: UserId, deletion: &str) -> Result<u64, StoreError> {
         const DETACH: &str =
             "UPDATE tokens SET user_id = $3 WHERE user_id = $2 AND id IN (SELECT token_id FROM token_knowers WHERE user_id = $1)";
@@ -212,9 +188,6 @@ impl Writer {
     }
 
     /// Forgets the token of that secret, if it is left of a deleted user.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn forget_orphan(&mut self, digest: SecretDigest) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM tokens WHERE digest = $1 AND NOT EXISTS (SELECT 1 FROM users u \
              JOIN accounts a ON a.id = u.account_id WHERE u.id = tokens.user_id AND NOT a.is_deleted)";
@@ -223,17 +196,11 @@ impl Writer {
     }
 
     /// Keeps the new state of a token.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn update_token(&mut self, token: &Token) -> Result<(), StoreError> {
         update(self, token).await
     }
 
     /// Forgets a token, and with it the digest: its secret is nobody's from the commit on.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn delete_token(&mut self, token: TokenId) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM tokens WHERE id = $1";
         on!(self, c => sqlx::query(DELETE).bind(token).execute(c).await.map(drop))?;

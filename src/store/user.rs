@@ -63,9 +63,6 @@ pub(super) fn scope(account: AccountId) -> Scope {
 
 impl Conn {
     /// The user, if it is in the account: created there or bound there.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn find_member(&mut self, account: AccountId, user: UserId) -> Result<Option<Member>, StoreError> {
         const FIND: &str = "SELECT u.id, u.account_id AS home, b.role FROM users u \
              LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = $1 \
@@ -74,27 +71,18 @@ impl Conn {
     }
 
     /// The user, whichever accounts it is in.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn find_user(&mut self, user: UserId) -> Result<Option<User>, StoreError> {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM users WHERE id = $1");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_optional(c).await)?)
     }
 
     /// How many users were created in the account; counted up to `most`.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn count_users(&mut self, account: AccountId, most: i64) -> Result<i64, StoreError> {
         const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM users WHERE account_id = $1 LIMIT $2) AS counted";
         Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(account).bind(most).fetch_one(c).await)?)
     }
 
     /// Whether somebody else in the account has that email, however it is spelled.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn email_is_taken(&mut self, account: AccountId, email: &Email, by_other_than: UserId) -> Result<bool, StoreError> {
         const TAKEN: &str = "SELECT EXISTS (SELECT 1 FROM users u WHERE u.account_id = $1 AND u.email_key = $2 AND u.id <> $3) \
              OR EXISTS (SELECT 1 FROM role_bindings b JOIN users u ON u.id = b.user_id \
@@ -103,9 +91,6 @@ impl Conn {
     }
 
     /// The users of that email, in whichever account, however it is spelled.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn users_by_email(&mut self, email: &Email) -> Result<Vec<User>, StoreError> {
         const FIND: &str = concat!(
             "SELECT ",
@@ -116,9 +101,6 @@ impl Conn {
     }
 
     /// All users, of all accounts, oldest first, for an operator.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn all_users(&mut self) -> Result<Vec<User>, StoreError> {
         const FIND: &str = concat!(
             "SELECT ",
@@ -152,9 +134,6 @@ impl Writer {
     }
 
     /// Notes that no more users than that were created in the account.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn note_users_at_most(&mut self, account: AccountId, most: i64) -> Result<(), StoreError> {
         const NOTE: &str = "UPDATE accounts SET users_at_most = $2 WHERE id = $1";
         on!(self, c => sqlx::query(NOTE).bind(account).bind(most).execute(c).await.map(drop))?;
@@ -170,9 +149,6 @@ impl Writer {
     }
 
     /// Forgets a user and its role bindings. Its tokens are nobody's from the commit on, and deleted by another statement.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn delete_user(&mut self, user: UserId) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM users WHERE id = $1";
         self.next_is_bulk();
@@ -182,9 +158,6 @@ impl Writer {
 
     /// Notes when a user has authenticated, unless that was noted less than that many microseconds from then. What was noted later, before
     /// the clock went back, counts as long ago.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn note_act(&mut self, user: UserId, at: Timestamp, every: i64) -> Result<(), StoreError> {
         const NOTE: &str = "UPDATE users SET last_act_at = $2 \
              WHERE id = $1 AND (last_act_at IS NULL OR last_act_at <= $2 - $3 OR last_act_at >= $2 + $3)";

@@ -42,7 +42,7 @@ use tokenward::{
     },
     service::{
         Service,
-        bootstrap::{Founded, Founding},
+        bootstrap::{Bootstrap, Bootstrapped},
     },
     store::Store,
 };
@@ -157,7 +157,7 @@ impl App {
         let store = Store::open(&url).await.unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(BEGIN * 1_000_000)));
         let service = Service::new(store.clone(), clock.clone(), Arc::new(Seeded(AtomicU64::new(0)))).await.unwrap();
-        let founding = Founding {
+        let bootstrap = Bootstrap {
             account_name: ResourceName::parse("main").unwrap(),
             email: Email::parse("ada@example.com").unwrap(),
             first_name: FreeText::parse("Ada").unwrap(),
@@ -166,8 +166,8 @@ impl App {
             secret: None,
         };
         let demo = matches!(database, Database::Memory);
-        let founded = if demo { service.seed_demo().await.unwrap() } else { service.bootstrap(founding).await.unwrap().unwrap() };
-        let Founded { account_id, user_id, token_id, secret } = founded;
+        let bootstrapped = if demo { service.seed_demo().await.unwrap() } else { service.bootstrap(bootstrap).await.unwrap().unwrap() };
+        let Bootstrapped { account_id, user_id, token_id, secret } = bootstrapped;
         let settings = Settings {
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
             credential_header: Some(HeaderName::from_static("x-api-key")),

@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[derive(Debug, Clone, Copy)]
-enum Deed {
+enum EventKind {
     ListTokens,
     CreateToken,
     /// Revokes the newest token of a user, perhaps under another user's path.
@@ -35,32 +35,32 @@ struct Step {
     caller: usize,
     account: usize,
     target: usize,
-    deed: Deed,
+    kind: EventKind,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let role = || prop::sample::select(Role::ALL.to_vec());
-    let deed = prop_oneof![
-        2 => Just(Deed::ListTokens),
-        2 => Just(Deed::CreateToken),
-        2 => (0..8usize).prop_map(Deed::DeleteToken),
-        2 => Just(Deed::CreateUser),
-        2 => Just(Deed::Rename),
-        1 => Just(Deed::Suspend),
-        1 => Just(Deed::Activate),
-        1 => Just(Deed::DeleteUser),
-        4 => role().prop_map(Deed::Grant),
-        3 => role().prop_map(Deed::Rebind),
-        1 => Just(Deed::Unbind),
-        1 => Just(Deed::ListUsers),
-        1 => Just(Deed::ListAccounts),
+    let kind = prop_oneof![
+        2 => Just(EventKind::ListTokens),
+        2 => Just(EventKind::CreateToken),
+        2 => (0..8usize).prop_map(EventKind::DeleteToken),
+        2 => Just(EventKind::CreateUser),
+        2 => Just(EventKind::Rename),
+        1 => Just(EventKind::Suspend),
+        1 => Just(EventKind::Activate),
+        1 => Just(EventKind::DeleteUser),
+        4 => role().prop_map(EventKind::Grant),
+        3 => role().prop_map(EventKind::Rebind),
+        1 => Just(EventKind::Unbind),
+        1 => Just(EventKind::ListUsers),
+        1 => Just(EventKind::ListAccounts),
     ];
     // Callers are drawn from the first few, so that they come to power.
-    (prop_oneof![3 => 0..3usize, 1 => 0..8usize], 0..2usize, 0..8usize, deed).prop_map(|(caller, account, target, deed)| Step {
+    (prop_oneof![3 => 0..3usize, 1 => 0..8usize], 0..2usize, 0..8usize, kind).prop_map(|(caller, account, target, kind)| Step {
         caller,
         account,
         target,
-        deed,
+        kind,
     })
 }
 
@@ -117,11 +117,11 @@ impl World {
     /// The status that the rules ask for.
     #[expect(clippy::match_same_arms, reason = "in the order in which the rules are asked")]
     fn expected(&self, step: Step) -> u16 {
-        let Step { caller, account, target, deed } = step;
+        let Step { caller, account, target, kind } = step;
         if !self.users[caller].exists || !self.users[caller].active {
             return 401;
         }
-        if matches!(deed, Deed::ListAccounts) {
+        if matches!(kind, EventKind::ListAccounts) {
             return 200;
         }
         let Some(role) = self.role(caller, account) else { return 403 };
@@ -131,64 +131,64 @@ impl World {
             let may = if changes { self.rules(caller, target, account) } else { own || self.rules(caller, target, account) };
             if is_in { if may { 204 } else { 403 } } else { 404 }
         };
-        match deed {
-            Deed::ListTokens | Deed::CreateToken | Deed::DeleteToken(_) if !own && !powerful => 403,
-            Deed::ListTokens | Deed::CreateToken | Deed::DeleteToken(_) if !is_in => 404,
-            Deed::DeleteToken(of) if of % self.users.len() != target || self.users[target].tokens.is_empty() => 404,
-            Deed::ListTokens if own || self.rules(caller, target, account) => 200,
-            Deed::DeleteToken(_) if own || self.rules(caller, target, account) => 204,
-            Deed::CreateToken if own => 201,
-            Deed::CreateToken if self.rules(caller, target, account) => {
+        match kind {
+            EventKind::ListTokens | EventKind::CreateToken | EventKind::DeleteToken(_) if !own && !powerful => 403,
+            EventKind::ListTokens | EventKind::CreateToken | EventKind::DeleteToken(_) if !is_in => 404,
+            EventKind::DeleteToken(of) if of % self.users.len() != target || self.users[target].tokens.is_empty() => 404,
+            EventKind::ListTokens if own || self.rules(caller, target, account) => 200,
+            EventKind::DeleteToken(_) if own || self.rules(caller, target, account) => 204,
+            EventKind::CreateToken if own => 201,
+            EventKind::CreateToken if self.rules(caller, target, account) => {
                 let elsewhere = self.role(target, 1 - account).is_some();
                 if elsewhere || self.role(target, account) == Some(Role::Owner) { 403 } else { 201 }
             }
-            Deed::ListTokens | Deed::CreateToken | Deed::DeleteToken(_) => 403,
-            Deed::CreateUser => {
+            EventKind::ListTokens | EventKind::CreateToken | EventKind::DeleteToken(_) => 403,
+            EventKind::CreateUser => {
                 if powerful {
                     201
                 } else {
                     403
                 }
             }
-            Deed::Rename => administer(false),
-            Deed::Suspend => match administer(self.users[target].active) {
+            EventKind::Rename => administer(false),
+            EventKind::Suspend => match administer(self.users[target].active) {
                 204 if self.is_last_owner_anywhere(target) => 409,
                 status => status,
             },
-            Deed::Activate => administer(!self.users[target].active),
-            Deed::DeleteUser => match administer(true) {
+            EventKind::Activate => administer(!self.users[target].active),
+            EventKind::DeleteUser => match administer(true) {
                 204 if self.is_last_owner_anywhere(target) => 403,
                 status => status,
             },
-            Deed::Grant(_) if !powerful => 403,
-            Deed::Grant(_) if !is_in => 400,
-            Deed::Grant(new) if role == Role::Admin && new >= Role::Admin => 403,
-            Deed::Grant(_) => {
+            EventKind::Grant(_) if !powerful => 403,
+            EventKind::Grant(_) if !is_in => 400,
+            EventKind::Grant(new) if role == Role::Admin && new >= Role::Admin => 403,
+            EventKind::Grant(_) => {
                 if self.role(target, account).is_some() {
                     409
                 } else {
                     201
                 }
             }
-            Deed::Rebind(_) | Deed::Unbind if !is_in => 404,
-            Deed::Rebind(new) => match self.role(target, account) {
+            EventKind::Rebind(_) | EventKind::Unbind if !is_in => 404,
+            EventKind::Rebind(new) => match self.role(target, account) {
                 None => 404,
                 Some(old) if role != Role::Owner && (!powerful || old.max(new) >= Role::Admin) => 403,
                 Some(_) if new != Role::Owner && self.is_last_owner(target, account) => 409,
                 Some(_) => 204,
             },
-            Deed::Unbind => match self.role(target, account) {
+            EventKind::Unbind => match self.role(target, account) {
                 None => 404,
                 Some(old) if role != Role::Owner && (!powerful || old >= Role::Admin) => 403,
                 Some(_) if self.is_last_owner(target, account) => 403,
                 Some(_) => 204,
             },
-            Deed::ListUsers | Deed::ListAccounts => 200,
+            EventKind::ListUsers | EventKind::ListAccounts => 200,
         }
     }
 
     fn call<'a>(&self, app: &'a App, step: Step) -> Call<'a> {
-        let Step { caller, account, target, deed } = step;
+        let Step { caller, account, target, kind } = step;
         let there = |path: String| format!("/accounts/{}/core/v1/{path}", self.accounts[account]);
         let id = &self.users[target].id;
         let binding = self.users[target].roles[account].as_ref().map_or(NOBODY, |(_, binding)| binding);
@@ -198,76 +198,78 @@ impl World {
             body
         };
         let user = |fields: Value| body("user", "1.2", fields);
-        let call = match deed {
-            Deed::ListTokens => app.get(there(format!("users/{id}/tokens"))),
-            Deed::CreateToken => app.call("POST", there(format!("users/{id}/tokens"))).json(&body("token", "1.0", json!({ "name": "x" }))),
-            Deed::DeleteToken(of) => {
+        let call = match kind {
+            EventKind::ListTokens => app.get(there(format!("users/{id}/tokens"))),
+            EventKind::CreateToken => {
+                app.call("POST", there(format!("users/{id}/tokens"))).json(&body("token", "1.0", json!({ "name": "x" })))
+            }
+            EventKind::DeleteToken(of) => {
                 let token = self.users[of % self.users.len()].tokens.last().map_or(NOBODY, |(token, _)| token);
                 app.call("DELETE", there(format!("users/{id}/tokens/{token}")))
             }
-            Deed::CreateUser => {
+            EventKind::CreateUser => {
                 app.call("POST", there("users".to_owned())).json(&user(json!({ "email": format!("made{}@example.com", self.made) })))
             }
-            Deed::Rename => app.call("PUT", there(format!("users/{id}"))).json(&user(json!({ "lastName": "x" }))),
-            Deed::Suspend => app.call("PUT", there(format!("users/{id}"))).json(&user(json!({ "state": "suspended" }))),
-            Deed::Activate => app.call("PUT", there(format!("users/{id}"))).json(&user(json!({ "state": "active" }))),
-            Deed::DeleteUser => app.call("DELETE", there(format!("users/{id}"))),
-            Deed::Grant(role) => {
+            EventKind::Rename => app.call("PUT", there(format!("users/{id}"))).json(&user(json!({ "lastName": "x" }))),
+            EventKind::Suspend => app.call("PUT", there(format!("users/{id}"))).json(&user(json!({ "state": "suspended" }))),
+            EventKind::Activate => app.call("PUT", there(format!("users/{id}"))).json(&user(json!({ "state": "active" }))),
+            EventKind::DeleteUser => app.call("DELETE", there(format!("users/{id}"))),
+            EventKind::Grant(role) => {
                 let fields = json!({ "accountID": self.accounts[account], "userID": id, "role": role.as_str() });
                 app.call("POST", there("roleBindings".to_owned())).json(&body("roleBinding", "1.1", fields))
             }
-            Deed::Rebind(role) => app.call("PUT", there(format!("roleBindings/{binding}"))).json(&body(
+            EventKind::Rebind(role) => app.call("PUT", there(format!("roleBindings/{binding}"))).json(&body(
                 "roleBinding",
                 "1.1",
                 json!({ "role": role.as_str() }),
             )),
-            Deed::Unbind => app.call("DELETE", there(format!("roleBindings/{binding}"))),
-            Deed::ListUsers => app.get(there("users?include=id".to_owned())),
-            Deed::ListAccounts => app.get("/accounts?include=id"),
+            EventKind::Unbind => app.call("DELETE", there(format!("roleBindings/{binding}"))),
+            EventKind::ListUsers => app.get(there("users?include=id".to_owned())),
+            EventKind::ListAccounts => app.get("/accounts?include=id"),
         };
         call.secret(&self.users[caller].secret)
     }
 
     /// What a success changes, and what it has to show.
     async fn apply(&mut self, app: &App, step: Step, answer: &Value) {
-        let Step { caller, account, target, deed } = step;
-        match deed {
-            Deed::CreateToken => self.users[target].tokens.push((answer["id"].as_str().unwrap().to_owned(), caller)),
-            Deed::DeleteToken(_) => drop(self.users[target].tokens.pop()),
-            Deed::CreateUser => {
+        let Step { caller, account, target, kind } = step;
+        match kind {
+            EventKind::CreateToken => self.users[target].tokens.push((answer["id"].as_str().unwrap().to_owned(), caller)),
+            EventKind::DeleteToken(_) => drop(self.users[target].tokens.pop()),
+            EventKind::CreateUser => {
                 self.made += 1;
                 let id = answer["id"].as_str().unwrap().to_owned();
                 let (_, secret) = app.token_of(id.parse().unwrap(), "speaks").await;
                 self.users.push(User { id, secret, home: account, roles: [None, None], active: true, exists: true, tokens: vec![] });
             }
-            Deed::Suspend => self.users[target].active = false,
-            Deed::Activate => self.users[target].active = true,
-            Deed::DeleteUser => self.delete(target),
-            Deed::Grant(role) => {
+            EventKind::Suspend => self.users[target].active = false,
+            EventKind::Activate => self.users[target].active = true,
+            EventKind::DeleteUser => self.delete(target),
+            EventKind::Grant(role) => {
                 self.users[target].roles[account] = Some((role, answer["id"].as_str().unwrap().to_owned()));
                 self.outgrow(target, account);
             }
-            Deed::Rebind(role) => {
+            EventKind::Rebind(role) => {
                 let before = std::mem::replace(&mut self.users[target].roles[account].as_mut().unwrap().0, role);
                 if role > before {
                     self.outgrow(target, account);
                 }
             }
-            Deed::Unbind => {
+            EventKind::Unbind => {
                 self.users[target].roles[account] = None;
                 if self.users[target].roles.iter().all(Option::is_none) && self.users[target].home == account {
                     self.delete(target);
                 }
             }
-            Deed::ListUsers => {
+            EventKind::ListUsers => {
                 let wanted = (0..self.users.len()).filter(|user| self.is_in(*user, account)).map(|user| self.users[user].id.clone());
                 assert_eq!(ids(answer), wanted.collect::<BTreeSet<_>>(), "the users of account {account}");
             }
-            Deed::ListAccounts => {
+            EventKind::ListAccounts => {
                 let wanted = (0..2).filter(|account| self.role(caller, *account).is_some()).map(|account| self.accounts[account].clone());
                 assert_eq!(ids(answer), wanted.collect::<BTreeSet<_>>(), "the accounts of {caller}");
             }
-            Deed::ListTokens | Deed::Rename => {}
+            EventKind::ListTokens | EventKind::Rename => {}
         }
     }
 
@@ -305,15 +307,15 @@ async fn world(app: &App) -> World {
     let (id, secret) = (app.owner.to_string(), app.token_of(app.owner, "speaks").await.1);
     world.users.push(User { id, secret, home: 0, roles: guest, active: true, exists: true, tokens: vec![] });
     for (home, role) in [(1, Role::Owner), (0, Role::Owner), (0, Role::Admin)] {
-        let create = Step { caller: 0, account: home, target: 0, deed: Deed::CreateUser };
+        let create = Step { caller: 0, account: home, target: 0, kind: EventKind::CreateUser };
         let answer = world.call(app, create).expect(201).await.json();
         world.apply(app, create, &answer).await;
-        let grant = Step { caller: 0, account: home, target: world.users.len() - 1, deed: Deed::Grant(role) };
+        let grant = Step { caller: 0, account: home, target: world.users.len() - 1, kind: EventKind::Grant(role) };
         let answer = world.call(app, grant).expect(201).await.json();
         world.apply(app, grant, &answer).await;
     }
     // At home the guest ranks low, abroad it owns: what somebody at home may do to it must not open the other account.
-    let demote = Step { caller: 2, account: 0, target: 0, deed: Deed::Rebind(Role::Member) };
+    let demote = Step { caller: 2, account: 0, target: 0, kind: EventKind::Rebind(Role::Member) };
     world.call(app, demote).expect(204).await;
     world.apply(app, demote, &Value::Null).await;
     world

@@ -29,9 +29,9 @@ fn of_several_inits_at_once_one_founds() {
             (0..6).map(|_| tokenward(&["init", "--database", &url]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
         let started: Vec<_> = started.collect();
         let ended: Vec<_> = started.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
-        let founded = ended.iter().filter(|output| output.status.success()).count();
+        let bootstrapped = ended.iter().filter(|output| output.status.success()).count();
         let said: Vec<_> = ended.iter().map(|output| String::from_utf8_lossy(&output.stderr)).collect();
-        assert_eq!(founded, 1, "{said:?}");
+        assert_eq!(bootstrapped, 1, "{said:?}");
     }
 }
 

@@ -55,13 +55,13 @@ fn demands() -> [Parameter; 2] {
 struct Collection {
     fields: &'static [Field],
     /// The field that people look for first, and what it holds in the examples.
-    sought: (&'static str, &'static str),
+    requested: (&'static str, &'static str),
 }
 
 impl Collection {
     /// The collection of that noun.
     fn of(noun: Noun) -> Option<Self> {
-        let (fields, sought) = match noun {
+        let (fields, requested) = match noun {
             Noun::Token => (Token::fields(), ("name", "CI/CD (main) #4")),
             Noun::User => (User::fields(), ("email", "grace@example.com")),
             Noun::RoleBinding => (RoleBinding::fields(), ("role", "member")),
@@ -69,24 +69,24 @@ impl Collection {
             Noun::Event => (Event::fields(), ("name", "token.created")),
             Noun::Explanation | Noun::Process => return None,
         };
-        Some(Self { fields, sought })
+        Some(Self { fields, requested })
     }
 
     /// What `include` takes, and an example.
     fn include(&self) -> (String, String) {
         let any = alternatives(self.fields.iter().filter(|field| field.is_top_level()));
-        (format!("^{any}(,{any})*$"), format!("id,{}", self.sought.0))
+        (format!("^{any}(,{any})*$"), format!("id,{}", self.requested.0))
     }
 
     /// What `orderBy` takes, and an example.
     fn order(&self) -> (String, String) {
         let any = alternatives(self.fields.iter().filter(|field| Order::new(field, false).is_ok()));
-        (format!("^{any}( desc)?$"), format!("{} desc", self.sought.0))
+        (format!("^{any}( desc)?$"), format!("{} desc", self.requested.0))
     }
 
     /// An example of `filter`; what it takes is more than a pattern can say.
     fn filter(&self) -> String {
-        let (field, value) = self.sought;
+        let (field, value) = self.requested;
         format!("{field} eq '{value}'")
     }
 }

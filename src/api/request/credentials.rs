@@ -14,7 +14,7 @@ use poem_openapi::{
 use super::context::Shared;
 use crate::{
     api::wire::problem::Problem,
-    domain::{event::Occasion, id::AccountId},
+    domain::{event::RequestContext, id::AccountId},
     service::{Error, Service, caller::Caller, verification::Verification},
 };
 
@@ -76,14 +76,14 @@ pub(in crate::api) struct NoCredentials {
     /// What may be called.
     pub service: Service,
     /// In which request.
-    pub occasion: Arc<Occasion>,
+    pub context: Arc<RequestContext>,
 }
 
 impl<'a> FromRequest<'a> for NoCredentials {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let occasion = request.data::<Arc<Occasion>>().cloned();
-        let occasion = occasion.ok_or_else(|| Problem::from(Error::internal("an operation stands outside the gate")))?;
-        Ok(Self { service: Shared::of(request)?.service.clone(), occasion })
+        let context = request.data::<Arc<RequestContext>>().cloned();
+        let context = context.ok_or_else(|| Problem::from(Error::internal("an operation stands outside the gate")))?;
+        Ok(Self { service: Shared::of(request)?.service.clone(), context })
     }
 }
 
@@ -112,9 +112,9 @@ impl UnverifiedCredentials<'_> {
     /// # Errors
     /// When it is nobody's.
     pub async fn verify(&self, secret: Result<&str, Problem>, account: Option<AccountId>) -> Result<Verification, Problem> {
-        let NoCredentials { service, occasion } = NoCredentials::from_request_without_body(self.0).await.map_err(Error::internal)?;
+        let NoCredentials { service, context } = NoCredentials::from_request_without_body(self.0).await.map_err(Error::internal)?;
         let verified = match secret {
-            Ok(secret) => service.verify(secret, account, occasion).await.map_err(Problem::from),
+            Ok(secret) => service.verify(secret, account, context).await.map_err(Problem::from),
             Err(problem) => Err(problem),
         };
         if let Err(Problem::InvalidToken) = verified {

@@ -30,7 +30,7 @@ use crate::{
         operations::{Noun, Shape, VERIFY},
         wire::problem::Problem,
     },
-    domain::{credential::Wanted, event::Occasion, id::AccountId},
+    domain::{credential::Wanted, event::RequestContext, id::AccountId},
     service::{Error, caller::Identity},
 };
 
@@ -141,17 +141,17 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
 
     /// Lets a request through to its handler, with what it has learned of it.
     async fn check(&self, request: &mut Request, target: Target, record: &mut Record) -> Result<(), Problem> {
-        let occasion = || Arc::new(target.occasion(request.method()));
+        let context = || Arc::new(target.context(request.method()));
         match target.area {
             Area::Open => {}
             Area::Accounts => {
-                let occasion = occasion();
-                self.authenticate(request, &target, occasion, record).await?;
+                let context = context();
+                self.authenticate(request, &target, context, record).await?;
             }
             // Their handlers find out for themselves who calls.
             Area::Verify | Area::OAuth | Area::Tokens => {
-                let occasion = occasion();
-                request.set_data(occasion);
+                let context = context();
+                request.set_data(context);
             }
         }
         if target.area == Area::Verify {
@@ -195,7 +195,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
         &self,
         request: &mut Request,
         target: &Target,
-        occasion: Arc<Occasion>,
+        context: Arc<RequestContext>,
         record: &mut Record,
     ) -> Result<(), Problem> {
         let shared = &self.shared;
@@ -203,7 +203,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
         record.account = account.and_then(|segment| segment.parse().ok());
         let identity = match presented(request.headers()) {
             Ok(secret) => {
-                shared.service.authenticate(secret, record.account, target.wanted(request.method()), occasion).await.map_err(Problem::from)
+                shared.service.authenticate(secret, record.account, target.wanted(request.method()), context).await.map_err(Problem::from)
             }
             Err(problem) => Err(problem),
         };
@@ -256,7 +256,7 @@ impl Target {
     }
 
     /// What events tell of the request. Of the path only if it names something: any other may hold anything.
-    fn occasion(&self, method: &Method) -> Occasion {
+    fn context(&self, method: &Method) -> RequestContext {
         let operation = self.route.as_ref().and_then(|route| route.operation(method));
         let named = || self.route.as_ref().is_some_and(|route| route.repaired(&self.path).is_none());
         let uri = if self.area == Area::Verify { Some(VERIFY) } else { named().then_some(self.path.as_str()) };
@@ -268,7 +268,7 @@ impl Target {
             Method::OPTIONS => Some("options"),
             _ => None,
         };
-        Occasion {
+        RequestContext {
             correlation_id: self.correlation_id.clone(),
             uri: uri.map(ToOwned::to_owned),
             method: method.map(ToOwned::to_owned),

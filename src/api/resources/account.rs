@@ -16,7 +16,7 @@ use crate::{
         id::AccountId,
         name::{Email, FreeText, ResourceName},
     },
-    service::{self, error::Faults},
+    service::{self, error::FieldErrors},
     store::account::FIELDS,
 };
 
@@ -206,14 +206,14 @@ impl From<account::AccountContact> for AccountContact {
 }
 
 /// What a contact can't do without.
-fn needed(name: &str, given: Option<String>, faults: &mut Faults) -> Option<String> {
+fn needed(name: &str, given: Option<String>, faults: &mut FieldErrors) -> Option<String> {
     let name = format!("accountContact.{name}");
     faults.check(&name, given.ok_or_else(|| Refused("must be given with the contact".to_owned())))
 }
 
 impl AccountContactChange {
-    fn checked(self, faults: &mut Faults) -> Option<account::AccountContact> {
-        let text = |name: &str, given: Option<String>, faults: &mut Faults| {
+    fn checked(self, faults: &mut FieldErrors) -> Option<account::AccountContact> {
+        let text = |name: &str, given: Option<String>, faults: &mut FieldErrors| {
             let text = needed(name, given, faults)?;
             faults.check(&format!("accountContact.{name}"), FreeText::parse(&text))
         };
@@ -246,7 +246,7 @@ impl TryFrom<NewAccount> for account::NewAccount {
     type Error = service::Error;
 
     fn try_from(new: NewAccount) -> service::Result<Self> {
-        let mut faults = Faults::default();
+        let mut faults = FieldErrors::default();
         let name = faults.check("name", ResourceName::parse(&new.name));
         let labels = labels(new.metadata, &mut faults).unwrap_or_default();
         faults.or_invalid(name).map(|name| Self { name, labels })
@@ -257,7 +257,7 @@ impl TryFrom<AccountChange> for account::AccountChange {
     type Error = service::Error;
 
     fn try_from(change: AccountChange) -> service::Result<Self> {
-        let mut faults = Faults::default();
+        let mut faults = FieldErrors::default();
         if change.state.is_some_and(|state| state != AccountState::Active) {
             faults.refuse("state", "must be active");
         }

@@ -14,7 +14,7 @@ use crate::{
         role::Role,
         role_binding::{self, RoleBindingDraft, RoleConstraints},
     },
-    service::{self, error::Faults},
+    service::{self, error::FieldErrors},
     store::role_binding::FIELDS,
 };
 
@@ -154,7 +154,7 @@ impl TryFrom<RoleBindingChange> for RoleBindingDraft {
     type Error = service::Error;
 
     fn try_from(change: RoleBindingChange) -> service::Result<Self> {
-        let mut faults = Faults::default();
+        let mut faults = FieldErrors::default();
         let constraints = change.role_constraints.map(RoleConstraints::parse);
         let role_constraints = constraints.and_then(|constraints| faults.check("roleConstraints", constraints));
         let labels = labels(change.metadata, &mut faults);

@@ -14,7 +14,7 @@ use crate::{
         name::ResourceName,
         token,
     },
-    service::{self, error::Faults},
+    service::{self, error::FieldErrors},
     store::token::FIELDS,
 };
 
@@ -112,7 +112,7 @@ impl TryFrom<NewToken> for token::NewToken {
     type Error = service::Error;
 
     fn try_from(new: NewToken) -> service::Result<Self> {
-        let mut faults = Faults::default();
+        let mut faults = FieldErrors::default();
         let name = faults.check("name", ResourceName::parse(&new.name));
         let labels = labels(new.metadata, &mut faults).unwrap_or_default();
         faults.or_invalid(name).map(|name| Self { name, labels })
@@ -123,7 +123,7 @@ impl TryFrom<TokenChange> for token::TokenChange {
     type Error = service::Error;
 
     fn try_from(change: TokenChange) -> service::Result<Self> {
-        let mut faults = Faults::default();
+        let mut faults = FieldErrors::default();
         let name = change.name.and_then(|name| faults.check("name", ResourceName::parse(&name)));
         let labels = labels(change.metadata, &mut faults);
         let change = Self { id: change.id, user_id: change.user_id, name, labels };

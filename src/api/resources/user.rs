@@ -15,7 +15,7 @@ use crate::{
         name::{Email, FreeText},
         user::{self, AuthProvider, UserState},
     },
-    service::{self, error::Faults},
+    service::{self, error::FieldErrors},
     store::user::FIELDS,
 };
 
@@ -197,12 +197,12 @@ impl From<user::User> for User {
 }
 
 /// A text that a body may give.
-fn text(name: &str, given: Option<String>, faults: &mut Faults) -> Option<FreeText> {
+fn text(name: &str, given: Option<String>, faults: &mut FieldErrors) -> Option<FreeText> {
     given.and_then(|text| faults.check(name, FreeText::parse(&text)))
 }
 
 /// An id may be as long as the email that it defaults to.
-fn auth_id(given: Option<String>, faults: &mut Faults) -> Option<FreeText> {
+fn auth_id(given: Option<String>, faults: &mut FieldErrors) -> Option<FreeText> {
     given.and_then(|id| faults.check("authID", FreeText::parse_auth_id(&id)))
 }
 
@@ -210,7 +210,7 @@ impl TryFrom<NewUser> for user::NewUser {
     type Error = service::Error;
 
     fn try_from(new: NewUser) -> service::Result<Self> {
-        let mut faults = Faults::default();
+        let mut faults = FieldErrors::default();
         let email = faults.check("email", Email::parse(&new.email));
         let empty = || FreeText::stored(String::new());
         let profile = user::Profile {
@@ -231,7 +231,7 @@ impl TryFrom<UserChange> for user::UserChange {
     type Error = service::Error;
 
     fn try_from(change: UserChange) -> service::Result<Self> {
-        let mut faults = Faults::default();
+        let mut faults = FieldErrors::default();
         let change = Self {
             id: change.id,
             auth_provider: change.auth_provider,

@@ -77,7 +77,7 @@ impl Leaks {
     ) -> Result<Answer<Taken>, Problem> {
         let mut report = responder.read(body).await?;
         within.shared.budgets.report(&within.reporter)?;
-        let reported = client.service.report_leaks(&report.secrets, &client.occasion).await;
+        let reported = client.service.report_leaks(&report.secrets, &client.context).await;
         report.secrets.zeroize();
         reported?;
         Ok(Answer::new(StatusCode::NO_CONTENT))

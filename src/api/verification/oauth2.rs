@@ -236,7 +236,7 @@ impl OAuth2 {
     /// answer the secret is refused, everywhere and for ever; one that is nobody's is answered alike.
     #[oai(path = "/oauth2/revoke", method = "post", operation_id = "revoke_token")]
     async fn revoke_token(&self, client: NoCredentials, form: Form) -> Result<Answer<Revoked>, Problem> {
-        client.service.revoke_secret(&Zeroizing::new(form.token().await?), &client.occasion).await?;
+        client.service.revoke_secret(&Zeroizing::new(form.token().await?), &client.context).await?;
         Ok(Answer::new(StatusCode::OK))
     }
 }

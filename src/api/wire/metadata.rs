@@ -10,7 +10,7 @@ use crate::{
         label::{self, Labels},
         metadata,
     },
-    service::error::Faults,
+    service::error::FieldErrors,
 };
 
 /// A mark that clients put on a resource.
@@ -74,7 +74,7 @@ impl From<metadata::Metadata> for Metadata {
 }
 
 /// The labels that a body asks for, if it says anything of them.
-pub(in crate::api) fn labels(given: Option<MetadataChange>, faults: &mut Faults) -> Option<Labels> {
+pub(in crate::api) fn labels(given: Option<MetadataChange>, faults: &mut FieldErrors) -> Option<Labels> {
     let labels = given?.labels?.into_iter().map(|label| label::Label { name: label.name, value: label.value });
     faults.check("metadata.labels", Labels::parse(labels.collect()))
 }
