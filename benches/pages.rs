@@ -1,9 +1,15 @@
-//! What a page of 100 out of 100,000 users costs, resumed with `continue` at the start and at the end, and what retrieving a token costs among so many.
+//! What a page of 100 out of 100,000 users costs, resumed with `continue` at the start and at the end, and what
+//! retrieving a token costs among so many.
 //!
-//! `cargo bench` runs it on SQLite, and on PostgreSQL if `TEST_DATABASE_URL` names an empty database. What is compared runs interleaved,
-//! and goes the whole way through the API. It fails if a ratio of medians exceeds the bar.
+//! `cargo bench` runs it on SQLite, and on PostgreSQL if `TEST_DATABASE_URL` names an empty database. What is compared
+//! runs interleaved, and goes the whole way through the API. It fails if a ratio of medians exceeds the bar.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a benchmark fails by panicking"
+)]
 
 use std::{sync::Arc, time::Instant};
 
@@ -26,7 +32,8 @@ use tokenward::{
 
 const USERS: usize = 100_000;
 const ROUNDS: usize = 301;
-/// Of what takes a tenth of a page's time, and is mostly waiting for threads to wake: more, for its median to stand still.
+/// Of what takes a tenth of a page's time, and is mostly waiting for threads to wake: more, for its median to stand
+/// still.
 const SHORT_ROUNDS: usize = 10_001;
 /// Rounds before those that count: the caches shall be as they are in operation.
 const WARM_UP: usize = 50;
@@ -86,8 +93,10 @@ impl Bench {
     }
 
     async fn get(&self, path: &str) -> (f64, Value) {
-        let request =
-            Request::builder().uri(path.parse::<Uri>().unwrap()).header("authorization", format!("Bearer {}", self.secret)).finish();
+        let request = Request::builder()
+            .uri(path.parse::<Uri>().unwrap())
+            .header("authorization", format!("Bearer {}", self.secret))
+            .finish();
         let begun = Instant::now();
         let response = self.endpoint.get_response(request).await;
         assert!(response.status().is_success(), "{path}: {}", response.status());
@@ -120,8 +129,8 @@ async fn compare(name: &str, rounds: usize, one: (&Bench, &str), other: (&Bench,
     let mut times = [vec![], vec![]];
     for (bench, path) in [one, other] {
         for _ in 0..WARM_UP {
-            // At once, for all the readers to be there: they take turns then, each with a thread of its own, and where the system puts
-            // one thread would else be the whole difference.
+            // At once, for all the readers to be there: they take turns then, each with a thread of its own, and where
+            // the system puts one thread would else be the whole difference.
             let get = || bench.get(path);
             tokio::join!(get(), get(), get(), get(), get(), get(), get(), get());
         }
@@ -155,7 +164,9 @@ async fn main() {
             let name = format!("{database}, a token among 100 users against {USERS}");
             good &= compare(&name, SHORT_ROUNDS, (&few, &few.token), (&many, &many.token)).await;
         }
-        for (order, label) in [("", "creation"), ("&orderBy=lastName%20desc", "lastName desc"), ("&orderBy=firstName", "firstName")] {
+        for (order, label) in
+            [("", "creation"), ("&orderBy=lastName%20desc", "lastName desc"), ("&orderBy=firstName", "firstName")]
+        {
             let (second, last) = many.ends(order).await;
             let name = format!("{database}, {USERS} users by {label}, second page against last");
             good &= compare(&name, ROUNDS, (&many, &second), (&many, &last)).await;

@@ -1,9 +1,11 @@
-//! Does the time that an answer takes tell what is wrong with a token? `/verify` is asked 10,000 times on each database, in turns, with
-//! secrets that never were, that were revoked, and that have a good checksum around what no generator makes.
+//! Does the time that an answer takes tell what is wrong with a token? `/verify` is asked 10,000 times on each
+//! database, in turns, with secrets that never were, that were revoked, and that have a good checksum around what no
+//! generator makes.
 //!
-//! `cargo bench --bench timing` prints, for each two of these, by how much their medians differ, and beside it the noise: by how much
-//! the medians of a class differ when its requests are dealt out into two halves at random, the most of 200 deals. It fails if any difference
-//! is not below the noise. A token of a suspended user, which is found and then refused, is measured beside them.
+//! `cargo bench --bench timing` prints, for each two of these, by how much their medians differ, and beside it the
+//! noise: by how much the medians of a class differ when its requests are dealt out into two halves at random, the most
+//! of 200 deals. It fails if any difference is not below the noise. A token of a suspended user, which is found and
+//! then refused, is measured beside them.
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
@@ -53,7 +55,8 @@ async fn ask(endpoint: &BoxEndpoint<'static, poem::Response>, secret: &str) -> f
     *request.uri_mut() = "/verify".parse().unwrap();
     request.headers_mut().insert(header::AUTHORIZATION, format!("Bearer {secret}").parse().unwrap());
     let remote = RemoteAddr(Addr::SocketAddr(([192, 0, 2, 1], 4_711).into()));
-    let parts = RequestParts::from((request.into_parts().0, LocalAddr(Addr::custom("bench", "")), remote, Scheme::HTTP));
+    let parts =
+        RequestParts::from((request.into_parts().0, LocalAddr(Addr::custom("bench", "")), remote, Scheme::HTTP));
     let request = Request::from_parts(parts, poem::Body::empty());
     let begun = Instant::now();
     let response = endpoint.get_response(request).await;
@@ -73,9 +76,10 @@ fn noise(times: &[f64]) -> f64 {
     let mut bits = vec![0; times.len().div_ceil(8)];
     let deal = |bits: &mut Vec<u8>| {
         OsEntropy.fill(bits).unwrap();
-        let (one, other): (Vec<_>, Vec<_>) = times.iter().enumerate().partition(|(n, _)| bits[n / 8] >> (n % 8) & 1 == 0);
-        let [one, other] =
-            [one, other].map(|half: Vec<(usize, &f64)>| median(&half.into_iter().map(|(_, time)| *time).collect::<Vec<_>>()));
+        let (one, other): (Vec<_>, Vec<_>) =
+            times.iter().enumerate().partition(|(n, _)| bits[n / 8] >> (n % 8) & 1 == 0);
+        let [one, other] = [one, other]
+            .map(|half: Vec<(usize, &f64)>| median(&half.into_iter().map(|(_, time)| *time).collect::<Vec<_>>()));
         (one - other).abs()
     };
     (0..DEALS).map(|_| deal(&mut bits)).fold(0.0, f64::max)
@@ -115,7 +119,10 @@ async fn measure(database: &str, url: &str) -> bool {
     for _ in 0..20_000 {
         let (id, user) = (TokenId::random(&OsEntropy).unwrap(), bootstrapped.user_id);
         let token = Token::new(id, user, NewToken::named(name()), service.now(), user);
-        writer.insert_token(&token, Secret::generate(&OsEntropy).unwrap().digest(), &std::collections::BTreeSet::new()).await.unwrap();
+        writer
+            .insert_token(&token, Secret::generate(&OsEntropy).unwrap().digest(), &std::collections::BTreeSet::new())
+            .await
+            .unwrap();
     }
     writer.commit().await.unwrap();
     let endpoint = poem::EndpointExt::boxed(api::endpoint(service.clone(), Settings::default()).unwrap());
@@ -144,7 +151,10 @@ async fn measure(database: &str, url: &str) -> bool {
     for (one, other) in [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)] {
         let (difference, noise) = ((medians[one] - medians[other]).abs(), noises[one].max(noises[other]));
         let judged = if other == 3 { "for comparison" } else { "must be below the noise" };
-        println!("{database}, {} against {}: differ by {difference:.2} us, noise {noise:.2} us ({judged})", CLASSES[one], CLASSES[other]);
+        println!(
+            "{database}, {} against {}: differ by {difference:.2} us, noise {noise:.2} us ({judged})",
+            CLASSES[one], CLASSES[other]
+        );
         good &= other == 3 || difference < noise;
     }
     good

@@ -1,4 +1,5 @@
-//! What the server does beside answering requests: it writes what was noted in memory, finishes deletions, and forgets old events.
+//! What the server does beside answering requests: it writes what was noted in memory, finishes deletions, and forgets
+//! old events.
 
 use std::time::Duration;
 
@@ -74,7 +75,9 @@ async fn write_activity(service: Service, mut stopped: watch::Receiver<bool>) {
         let last = timeout(WRITE_EVERY, stopped.wait_for(|stopped| *stopped)).await.is_ok();
         let written = service.write_activity().await;
         match &written {
-            Err(error) if !failing => tracing::warn!(?error, "when users were last seen can't be written; it is tried again"),
+            Err(error) if !failing => {
+                tracing::warn!(?error, "when users were last seen can't be written; it is tried again");
+            }
             Ok(()) if failing => tracing::info!("when users were last seen is written again"),
             _ => {}
         }

@@ -36,8 +36,8 @@ pub use given::Given;
 
 /// A self-hosted API-token service that speaks the published Astra Control `core/v1` API.
 ///
-/// Without a command it serves. On an empty database it founds the first account, its owner and a token first, and prints a curl line
-/// that retrieves that token.
+/// Without a command it serves. On an empty database it founds the first account, its owner and a token first, and
+/// prints a curl line that retrieves that token.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
@@ -73,11 +73,13 @@ struct Database {
         value_name = "URL"
     )]
     url: String,
-    /// The most connections to the database; on PostgreSQL fewer, if it allows no more. Two fifths read, two fifths write (SQLite: one
-    /// writes), the rest is for pages of collections.
-    #[arg(long = "database-connections", env = "TOKENWARD_DATABASE_CONNECTIONS", default_value_t = CONNECTIONS, value_parser = clap::value_parser!(u32).range(i64::from(FEWEST)..=1_000), value_name = "NUMBER")]
+    /// The most connections to the database; on PostgreSQL fewer, if it allows no more. Two fifths read, two fifths
+    /// write (SQLite: one writes), the rest is for pages of collections.
+    #[arg(long = "database-connections", env = "TOKENWARD_DATABASE_CONNECTIONS", default_value_t = CONNECTIONS,
+        value_parser = clap::value_parser!(u32).range(i64::from(FEWEST)..=1_000), value_name = "NUMBER")]
     connections: u32,
-    /// Only warn of files that other users may read or own: the SQLite database, the key of the TLS certificate, the first token's secret.
+    /// Only warn of files that other users may read or own: the SQLite database, the key of the TLS certificate, the
+    /// first token's secret.
     #[arg(long, env = "TOKENWARD_ALLOW_READABLE_FILES")]
     allow_readable_files: bool,
 }
@@ -96,7 +98,9 @@ impl Database {
     /// Opens the database, if that is kept from others.
     async fn open(&self, url: &DatabaseUrl) -> Result<Service, Failure> {
         self.insist(files::check_database(url))?;
-        let store = Store::open_with(url, self.connections).await.map_err(|error| fail(format!("the database {url} {error}")))?;
+        let store = Store::open_with(url, self.connections)
+            .await
+            .map_err(|error| fail(format!("the database {url} {error}")))?;
         Ok(Service::new(store, Arc::new(SystemClock), Arc::new(OsEntropy)).await?)
     }
 
@@ -111,10 +115,12 @@ impl Database {
 #[command(next_help_heading = "On an empty database")]
 struct First {
     /// The first account's name.
-    #[arg(long, env = "TOKENWARD_ACCOUNT_NAME", default_value = "main", value_parser = ResourceName::parse, value_name = "NAME")]
+    #[arg(long, env = "TOKENWARD_ACCOUNT_NAME", default_value = "main", value_parser = ResourceName::parse,
+        value_name = "NAME")]
     account_name: ResourceName,
     /// Its owner's email address.
-    #[arg(long, env = "TOKENWARD_EMAIL", default_value = "owner@example.com", value_parser = Email::parse, value_name = "EMAIL")]
+    #[arg(long, env = "TOKENWARD_EMAIL", default_value = "owner@example.com", value_parser = Email::parse,
+        value_name = "EMAIL")]
     email: Email,
     /// Its owner's first name.
     #[arg(long, env = "TOKENWARD_FIRST_NAME", default_value = "", value_parser = FreeText::parse, value_name = "NAME")]
@@ -123,11 +129,12 @@ struct First {
     #[arg(long, env = "TOKENWARD_LAST_NAME", default_value = "", value_parser = FreeText::parse, value_name = "NAME")]
     last_name: FreeText,
     /// The first token's name.
-    #[arg(long, env = "TOKENWARD_TOKEN_NAME", default_value = "bootstrap", value_parser = ResourceName::parse, value_name = "NAME")]
+    #[arg(long, env = "TOKENWARD_TOKEN_NAME", default_value = "bootstrap", value_parser = ResourceName::parse,
+        value_name = "NAME")]
     token_name: ResourceName,
-    /// A file that holds the first token's secret, as `tokenward secret` makes it; or a pipe, such as `/dev/stdin`, that brings it within
-    /// 5 seconds. `TOKENWARD_BOOTSTRAP_TOKEN` may hold it instead.
-    /// Without either, one is made and shown.
+    /// A file that holds the first token's secret, as `tokenward secret` makes it; or a pipe, such as `/dev/stdin`,
+    /// that brings it within 5 seconds. `TOKENWARD_BOOTSTRAP_TOKEN` may hold it instead. Without either, one is made
+    /// and shown.
     #[arg(long, env = "TOKENWARD_BOOTSTRAP_TOKEN_FILE", value_name = "FILE")]
     bootstrap_token_file: Option<PathBuf>,
     #[arg(skip)]
@@ -199,7 +206,8 @@ impl From<Error> for Failure {
 }
 
 impl Cli {
-    /// Reads the command line; the first token's secret, if one is given in the environment, was taken out of that before.
+    /// Reads the command line; the first token's secret, if one is given in the environment, was taken out of that
+    /// before.
     #[must_use]
     pub fn read(given: Given) -> Self {
         let mut cli = Self::parse();
@@ -224,7 +232,8 @@ impl Cli {
             Command::User(user) => user.run().await,
             Command::Openapi(openapi) => openapi.run(),
             Command::Secret => {
-                let secret = Secret::generate(&OsEntropy).map_err(|error| fail(format!("no randomness can be had: {error}")))?;
+                let secret =
+                    Secret::generate(&OsEntropy).map_err(|error| fail(format!("no randomness can be had: {error}")))?;
                 print(secret.expose())
             }
         }
@@ -235,15 +244,20 @@ impl Init {
     async fn run(self) -> Result<(), Failure> {
         let database = self.database.read()?;
         let service = self.database.open(&database).await?;
-        let bootstrapped =
-            if service.is_bootstrapped().await? { None } else { service.bootstrap(self.bootstrap.read(&self.database)?).await? };
+        let bootstrapped = if service.is_bootstrapped().await? {
+            None
+        } else {
+            service.bootstrap(self.bootstrap.read(&self.database)?).await?
+        };
         service.close().await;
         let Some(Bootstrapped { account_id, user_id, token_id, secret }) = bootstrapped else {
             return Err(fail(format!("the database {database} has an account already; nothing was changed")));
         };
         let secret = secret.expose();
         print(&Zeroizing::new(match self.format {
-            OutputFormat::Text => format!("account {account_id}\nuser    {user_id}\ntoken   {token_id}\nsecret  {secret}"),
+            OutputFormat::Text => {
+                format!("account {account_id}\nuser    {user_id}\ntoken   {token_id}\nsecret  {secret}")
+            }
             OutputFormat::Json => serde_json::json!({
                 "accountID": account_id.to_string(),
                 "userID": user_id.to_string(),

@@ -30,7 +30,10 @@ impl FromStr for DatabaseUrl {
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             // The parser's own message could quote the password.
-            return text.parse().map(|options| Self::Postgres(Box::new(options))).map_err(|_| "the postgres URL is malformed".to_owned());
+            return text
+                .parse()
+                .map(|options| Self::Postgres(Box::new(options)))
+                .map_err(|_| "the postgres URL is malformed".to_owned());
         }
         Err("the URL must begin with sqlite: or postgres://".to_owned())
     }
@@ -43,7 +46,13 @@ impl fmt::Display for DatabaseUrl {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Memory => f.write_str("in memory"),
             Self::Postgres(options) => {
-                write!(f, "postgres://{}:{}/{}", options.get_host(), options.get_port(), options.get_database().unwrap_or_default())
+                write!(
+                    f,
+                    "postgres://{}:{}/{}",
+                    options.get_host(),
+                    options.get_port(),
+                    options.get_database().unwrap_or_default()
+                )
             }
         }
     }
@@ -55,7 +64,8 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Under which URL clients reach the server: `http` or `https`, a host, and perhaps a path prefix. Kept without a final slash.
+/// Under which URL clients reach the server: `http` or `https`, a host, and perhaps a path prefix. Kept without a final
+/// slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl(String);
 
@@ -97,13 +107,16 @@ impl FromStr for TrustedProxy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address))).ok().and_then(canonical);
-        network.map(Self).ok_or_else(|| "this must be an address or a network, as in 192.0.2.1 or 10.0.0.0/8".to_owned())
+        let network =
+            text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address))).ok().and_then(canonical);
+        network
+            .map(Self)
+            .ok_or_else(|| "this must be an address or a network, as in 192.0.2.1 or 10.0.0.0/8".to_owned())
     }
 }
 
-/// The network as peers are seen: those of IPv4 as IPv4, also where a socket maps them into IPv6 (RFC 4291 §2.5.5.2). `None` for one that
-/// is neither: it begins among the mapped addresses and reaches beyond them.
+/// The network as peers are seen: those of IPv4 as IPv4, also where a socket maps them into IPv6 (RFC 4291 §2.5.5.2).
+/// `None` for one that is neither: it begins among the mapped addresses and reaches beyond them.
 fn canonical(network: IpNet) -> Option<IpNet> {
     match (network, network.addr().to_canonical()) {
         (IpNet::V6(mapped), address @ IpAddr::V4(_)) => IpNet::new(address, mapped.prefix_len().checked_sub(96)?).ok(),
@@ -119,7 +132,10 @@ mod tests {
     fn database_urls() {
         assert_eq!("sqlite:a/b.db".parse::<DatabaseUrl>().unwrap().to_string(), "sqlite:a/b.db");
         assert_eq!("sqlite:///srv/b.db".parse::<DatabaseUrl>().unwrap().to_string(), "sqlite:/srv/b.db");
-        assert_eq!("postgres://me:secret@db:5433/tokens".parse::<DatabaseUrl>().unwrap().to_string(), "postgres://db:5433/tokens");
+        assert_eq!(
+            "postgres://me:secret@db:5433/tokens".parse::<DatabaseUrl>().unwrap().to_string(),
+            "postgres://db:5433/tokens"
+        );
         for bad in ["", "sqlite:", "mysql://x", "tokenward.db", "postgres://me:secret@:port/x"] {
             let message = bad.parse::<DatabaseUrl>().unwrap_err();
             assert!(!message.contains("secret"), "{message}");
@@ -147,7 +163,15 @@ mod tests {
     #[test]
     fn public_urls() {
         assert_eq!("https://example.com/tokens/".parse::<PublicUrl>().unwrap().as_str(), "https://example.com/tokens");
-        for bad in ["", "example.com", "ftp://example.com", "https://", "https://me@example.com", "https://example.com/?x", "/tokens"] {
+        for bad in [
+            "",
+            "example.com",
+            "ftp://example.com",
+            "https://",
+            "https://me@example.com",
+            "https://example.com/?x",
+            "/tokens",
+        ] {
             assert!(bad.parse::<PublicUrl>().is_err(), "{bad}");
         }
     }

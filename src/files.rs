@@ -28,7 +28,10 @@ pub fn check_database(url: &DatabaseUrl) -> Result<(), String> {
     let DatabaseUrl::Sqlite(path) = url else { return Ok(()) };
     // By its real name, which is where it lies.
     let path = path.canonicalize().unwrap_or_else(|_| path.clone());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     check_folder(&folder)?;
     for end in BESIDE {
         let mut name = path.clone().into_os_string();
@@ -38,8 +41,8 @@ pub fn check_database(url: &DatabaseUrl) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a file that holds a secret is its owner's alone. One of root's may be open to a group, as PostgreSQL has it: else nobody but root
-/// could use it.
+/// Whether a file that holds a secret is its owner's alone. One of root's may be open to a group, as PostgreSQL has it:
+/// else nobody but root could use it.
 ///
 /// # Errors
 /// One sentence that says what is wrong with it, and how to mend it.
@@ -69,8 +72,9 @@ pub fn or_allow(sentence: &str) -> String {
     format!("{sentence}, or allow it with --allow-readable-files")
 }
 
-/// What a file holds in which a secret is given: a regular file, or a pipe such as `/dev/stdin` or a shell's `<(…)`, which somebody has to
-/// write to within seconds. Whoever may wait for it is a thread of its own: an open or a read that hangs can't be ended.
+/// What a file holds in which a secret is given: a regular file, or a pipe such as `/dev/stdin` or a shell's `<(…)`,
+/// which somebody has to write to within seconds. Whoever may wait for it is a thread of its own: an open or a read
+/// that hangs can't be ended.
 ///
 /// # Errors
 /// One sentence that says why it can't be read. It doesn't quote it.
@@ -78,11 +82,15 @@ pub fn read_secret(path: &Path, what: &str) -> Result<Zeroizing<String>, String>
     let (done, read) = mpsc::sync_channel(1);
     let file = path.to_path_buf();
     let cannot = |reason: String| format!("the {what}'s file {} {reason}", path.display());
-    let reader = std::thread::Builder::new().name("secret".to_owned()).spawn(move || done.send(read_bounded(&file)).is_ok());
+    let reader =
+        std::thread::Builder::new().name("secret".to_owned()).spawn(move || done.send(read_bounded(&file)).is_ok());
     reader.map_err(|error| cannot(format!("can't be read: {error}")))?;
     match read.recv_timeout(PATIENCE) {
         Ok(read) => read.map_err(cannot),
-        Err(_) => Err(cannot(format!("can't be read within {} s: nobody writes to it, or its file system hangs", PATIENCE.as_secs()))),
+        Err(_) => Err(cannot(format!(
+            "can't be read within {} s: nobody writes to it, or its file system hangs",
+            PATIENCE.as_secs()
+        ))),
     }
 }
 
@@ -159,7 +167,8 @@ fn check(path: &Path, what: &str, of_others: u32) -> Result<(), String> {
 fn check_folder(path: &Path) -> Result<(), String> {
     match facts(path) {
         Some(Facts { mode, .. }) if mode & 0o1002 == 0o002 => Err(format!(
-            "everyone may write to the database's folder {} (its mode is {mode:04o}), and so replace the database: chmod o-w it",
+            "everyone may write to the database's folder {} (its mode is {mode:04o}), and so replace the database: \
+                chmod o-w it",
             path.display()
         )),
         _ => Ok(()),

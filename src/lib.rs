@@ -8,8 +8,9 @@
 //! - [`api`]: HTTP; wire types and handlers per noun, and what concerns all of them once each.
 //! - [`server`], [`background`], [`tls`], [`log`], [`files`], [`cli`] and [`config`]: the process around it.
 //!
-//! To follow a request: [`server`] accepts it, the gate in [`api`] authenticates it and finds its operation, a handler calls one method of
-//! [`service::Service`], which asks the [`store`]; what comes back becomes an answer, or a problem, and passes the gate again.
+//! To follow a request: [`server`] accepts it, the gate in [`api`] authenticates it and finds its operation, a handler
+//! calls one method of [`service::Service`], which asks the [`store`]; what comes back becomes an answer, or a problem,
+//! and passes the gate again.
 
 pub mod api;
 pub mod background;

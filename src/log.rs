@@ -1,7 +1,8 @@
-//! The log, and what else is written for people: a bounded queue in memory and a thread of its own, so that nobody waits for a reader.
+//! The log, and what else is written for people: a bounded queue in memory and a thread of its own, so that nobody
+//! waits for a reader.
 //!
-//! A terminal that was stopped, a pipe that nobody empties and a disk that is full hold up that thread alone. What finds the queue full, or
-//! can't be written, is dropped, and counted; the number is logged when writing works again.
+//! A terminal that was stopped, a pipe that nobody empties and a disk that is full hold up that thread alone. What
+//! finds the queue full, or can't be written, is dropped, and counted; the number is logged when writing works again.
 
 use std::{
     io::{self, IsTerminal as _, Write},
@@ -18,7 +19,8 @@ use zeroize::Zeroize as _;
 
 /// The most bytes that wait to be written. As many may be in the hands of the thread that writes.
 const MOST_WAITING: usize = 1024 * 1024;
-/// How long lines are gathered between two writes: under load one write carries many, and waking the thread costs more than a line does.
+/// How long lines are gathered between two writes: under load one write carries many, and waking the thread costs more
+/// than a line does.
 const GATHER: Duration = Duration::from_millis(5);
 /// How long to wait before trying again where a terminal that others have set so takes no more for the moment.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -50,12 +52,16 @@ impl Options {
     pub fn start(&self) -> io::Result<Outlet> {
         let outlet = Outlet::to(io::stderr())?;
         // Libraries tell of warnings only: what they trace may hold a request's head, and with it a secret.
-        let filter = Targets::new().with_default(self.log.min(LevelFilter::WARN)).with_target(env!("CARGO_CRATE_NAME"), self.log);
+        let filter = Targets::new()
+            .with_default(self.log.min(LevelFilter::WARN))
+            .with_target(env!("CARGO_CRATE_NAME"), self.log);
         let layer = tracing_subscriber::fmt::layer().with_writer(outlet.clone());
         let registry = tracing_subscriber::registry().with(filter);
         match self.log_format {
             Format::Text => registry.with(layer.with_ansi(io::stderr().is_terminal()).with_target(false)).init(),
-            Format::Json => registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).init(),
+            Format::Json => {
+                registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).init();
+            }
         }
         // The usual one writes to standard error itself, and so waits for its reader.
         std::panic::set_hook(Box::new(|panic| {
@@ -152,7 +158,8 @@ impl Outlet {
                 rest.append(&mut taken);
                 taken.zeroize();
             }
-            // Before and after: where the queue is full there is no room for this line either, until what waits was taken.
+            // Before and after: where the queue is full there is no room for this line either, until what waits was
+            // taken.
             self.say(works, &mut said);
             let (left, all) = write(&mut writer, &rest, is_begun, &self.0.dropped);
             rest.zeroize();
@@ -168,7 +175,10 @@ impl Outlet {
     fn say(&self, works: bool, said: &mut u64) {
         let dropped = self.0.dropped.get();
         if works && dropped > *said && self.queue().waiting.len() < MOST_WAITING / 2 {
-            tracing::error!(lines = dropped - *said, "lines were dropped: nobody read them in time, or they couldn't be written");
+            tracing::error!(
+                lines = dropped - *said,
+                "lines were dropped: nobody read them in time, or they couldn't be written"
+            );
             *said = dropped;
         }
     }
@@ -184,8 +194,8 @@ impl Outlet {
     }
 }
 
-/// Writes lines, of which the first may be the rest of one that was begun. Where that fails, counts those that weren't begun, and returns
-/// what is left of one that was. Also returns whether all could be written.
+/// Writes lines, of which the first may be the rest of one that was begun. Where that fails, counts those that weren't
+/// begun, and returns what is left of one that was. Also returns whether all could be written.
 fn write(writer: &mut impl Write, lines: &[u8], is_begun: bool, dropped: &Counter) -> (Vec<u8>, bool) {
     let (mut written, mut left) = (0, lines);
     while !left.is_empty() {
@@ -288,7 +298,10 @@ mod tests {
         disk.set_room(1_000);
         outlet.put(b"the fifth line\n");
         assert!(outlet.flush());
-        assert_eq!((disk.text().as_str(), outlet.dropped().get()), ("the first line\nthe second line\nthe fifth line\n", 2));
+        assert_eq!(
+            (disk.text().as_str(), outlet.dropped().get()),
+            ("the first line\nthe second line\nthe fifth line\n", 2)
+        );
     }
 
     /// Takes nothing until it is let go.

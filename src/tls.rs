@@ -56,7 +56,8 @@ impl Tls {
     /// # Errors
     /// One sentence: which of them is at fault, and how. Never what the key holds.
     pub async fn load(files: Files) -> Result<Self, String> {
-        let (config, seen) = tokio::time::timeout(PATIENCE, read(&files)).await.unwrap_or_else(|_| Err(slow(&files)))?;
+        let (config, seen) =
+            tokio::time::timeout(PATIENCE, read(&files)).await.unwrap_or_else(|_| Err(slow(&files)))?;
         Ok(Self { files, acceptor: Mutex::new(acceptor(config?)), seen: Mutex::new(seen) })
     }
 
@@ -132,7 +133,8 @@ type Configured = Result<(ServerConfig, Option<String>), String>;
 
 /// What the files make, and a digest of them; an error where they can't be read.
 ///
-/// They are read by a thread that nobody waits for when the process ends: a file system that hangs may hold it for ever.
+/// They are read by a thread that nobody waits for when the process ends: a file system that hangs may hold it for
+/// ever.
 async fn read(files: &Files) -> Result<(Configured, [u8; 32]), String> {
     let (done, read) = oneshot::channel();
     let files = files.clone();
@@ -170,7 +172,11 @@ fn read_file(path: &Path, what: &str) -> Result<Vec<u8>, String> {
 
 fn slow(files: &Files) -> String {
     let seconds = PATIENCE.as_secs();
-    format!("the TLS certificate {} and the key {} can't be read within {seconds} s", files.certificate.display(), files.key.display())
+    format!(
+        "the TLS certificate {} and the key {} can't be read within {seconds} s",
+        files.certificate.display(),
+        files.key.display()
+    )
 }
 
 fn configure(files: &Files, certificate: &[u8], key: &[u8], checked: Result<(), String>) -> Configured {
@@ -184,11 +190,19 @@ fn configure(files: &Files, certificate: &[u8], key: &[u8], checked: Result<(), 
     if chain.is_empty() {
         return Err(format!("the TLS certificate {} holds no certificate in PEM", files.certificate.display()));
     }
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| format!("the TLS key {} holds no private key in PEM", files.key.display()))?;
-    let unusable =
-        |error| format!("the TLS certificate {} and the key {} can't be used: {error}", files.certificate.display(), files.key.display());
-    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions();
-    let mut config = builder.and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key)).map_err(unusable)?;
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|_| format!("the TLS key {} holds no private key in PEM", files.key.display()))?;
+    let unusable = |error| {
+        format!(
+            "the TLS certificate {} and the key {} can't be used: {error}",
+            files.certificate.display(),
+            files.key.display()
+        )
+    };
+    let builder =
+        ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions();
+    let mut config =
+        builder.and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key)).map_err(unusable)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok((config, warning))
 }

@@ -1,7 +1,7 @@
-//! HTTP: the wire's types, and handlers of a few lines. Each room imports from those before it only.
+//! HTTP: the wire's types, and handlers of a few lines. No file uses itself by way of others.
 //!
-//! A request passes the [`gate`](request::gate), then its handler, and comes back through the gate. The [`document`] is made of the
-//! annotated types and handlers, and the gate is driven by it.
+//! A request passes the [`gate`], then its handler, and comes back through the gate. The [`document`] is
+//! made of the annotated types and handlers, and the gate is driven by it.
 
 mod apis;
 pub mod document;
@@ -16,7 +16,10 @@ mod wire;
 
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Response, http::HeaderName, middleware::CatchPanic};
+use poem::{
+    Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Response, http::HeaderName,
+    middleware::CatchPanic,
+};
 use poem_openapi::OpenApiService;
 use tokio::runtime::Handle;
 
@@ -42,9 +45,11 @@ pub struct Settings {
     pub page_cap: u64,
     /// Under which URL clients reach the server, if that can't be seen from their requests.
     pub public_url: Option<PublicUrl>,
-    /// Whether Swagger UI takes a token from the fragment of its address: for demonstrations, where nothing is at stake.
+    /// Whether Swagger UI takes a token from the fragment of its address: for demonstrations, where nothing is at
+    /// stake.
     pub demo: bool,
-    /// How many refused tokens, and reports of leaks, each client has a minute before it is told to wait; 0 for no bound.
+    /// How many refused tokens, and reports of leaks, each client has a minute before it is told to wait; 0 for no
+    /// bound.
     pub failure_budget: u32,
     /// Whose word is believed on where requests come from.
     pub trusted_proxies: Vec<TrustedProxy>,
@@ -76,7 +81,10 @@ impl Default for Settings {
 ///
 /// # Errors
 /// When the document can't be made: a defect.
-pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Output = Response>, assembly::DocumentError> {
+pub fn endpoint(
+    service: Service,
+    settings: Settings,
+) -> Result<impl Endpoint<Output = Response>, assembly::DocumentError> {
     let document = assembly::document(settings.public_url.as_ref())?;
     let documents = swagger_ui::Documents {
         json: assembly::json(&document)?.into(),
@@ -94,8 +102,12 @@ pub fn endpoint(service: Service, settings: Settings) -> Result<impl Endpoint<Ou
         routes: route::Routes::of(&document),
         schemas: assembly::schemas(&document)?,
     }));
-    let panicked = |_: Box<dyn std::any::Any + Send>| Problem::from(Error::internal("a handler panicked")).into_response();
-    let operations = OpenApiService::new(APIS, "", "").into_endpoint().with(CatchPanic::new().with_handler(panicked)).map_to_response();
+    let panicked =
+        |_: Box<dyn std::any::Any + Send>| Problem::from(Error::internal("a handler panicked")).into_response();
+    let operations = OpenApiService::new(APIS, "", "")
+        .into_endpoint()
+        .with(CatchPanic::new().with_handler(panicked))
+        .map_to_response();
     let pages = swagger_ui::routes(documents, settings.demo).map_to_response();
     Ok(gate::Gate(Arc::new(gate::Behind { operations, pages, shared, changes: settings.changes })))
 }

@@ -1,5 +1,5 @@
-//! The table of operations: what each of them is, in a row. The document, the gate, links, examples and the tests read it, and
-//! nothing else says what kind of operation one is.
+//! The table of operations: what each of them is, in a row. The document, the gate, links, examples and the tests read
+//! it, and nothing else says what kind of operation one is.
 
 use super::wire::catalogue::Kind as Problem;
 use crate::service::policy::Action;
@@ -168,7 +168,8 @@ impl Operation {
         matches!(self.shape, Shape::Retrieve | Shape::Modify | Shape::Delete | Shape::Act)
     }
 
-    /// Whether something that it names can be missing. An account that isn't there is forbidden; only what lies in one is missing.
+    /// Whether something that it names can be missing. An account that isn't there is forbidden; only what lies in one
+    /// is missing.
     #[must_use]
     pub const fn can_miss(&self) -> bool {
         match self.within {
@@ -214,8 +215,17 @@ macro_rules! kinds {
     ($($kind:ident),* $(,)?) => { &[$(Problem::$kind),*] };
 }
 
-const LIST_PROBLEMS: &[Problem] =
-    kinds![InvalidQuery, UnsupportedQuery, MissingToken, InvalidToken, Forbidden, NotFound, NotAcceptable, Internal, Unavailable];
+const LIST_PROBLEMS: &[Problem] = kinds![
+    InvalidQuery,
+    UnsupportedQuery,
+    MissingToken,
+    InvalidToken,
+    Forbidden,
+    NotFound,
+    NotAcceptable,
+    Internal,
+    Unavailable
+];
 const RETRIEVE_PROBLEMS: &[Problem] = kinds![
     UnsupportedQuery,
     InvalidHeaders,

@@ -11,33 +11,40 @@ use crate::{
 
 /// How many connections the port for metrics serves.
 const METRICS: usize = 16;
-/// Descriptors for what is neither a client's connection nor the database's: the log, signals, what the system tells of sockets by.
+/// Descriptors for what is neither a client's connection nor the database's: the log, signals, what the system tells of
+/// sockets by.
 const SPARE: usize = 24;
-/// For each connection to the database: SQLite's has the file and its log open, PostgreSQL's may be replaced while it is closed.
+/// For each connection to the database: SQLite's has the file and its log open, PostgreSQL's may be replaced while it
+/// is closed.
 const FOR_DATABASE: usize = 2;
 /// Where the system allows it, so many connections may be ending at a time.
 const MANY_LEAVING: u64 = 1_000;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Connections {
-    /// How many connections are served at a time. When all places are taken, the connection that has idled the longest makes room. Each
-    /// takes a file descriptor, of which `ulimit -n` must leave about 100 more.
-    #[arg(long, env = "TOKENWARD_MAX_CONNECTIONS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "NUMBER")]
+    /// How many connections are served at a time. When all places are taken, the connection that has idled the longest
+    /// makes room. Each takes a file descriptor, of which `ulimit -n` must leave about 100 more.
+    #[arg(long, env = "TOKENWARD_MAX_CONNECTIONS", default_value_t = 900, value_parser = clap::value_parser!(u32)
+        .range(1..=1_000_000), value_name = "NUMBER")]
     max_connections: u32,
-    /// How many of them one client address has, or one /64 network of IPv6. 0 for no bound. Doesn't apply to the addresses of
-    /// `--trusted-proxy`.
+    /// How many of them one client address has, or one /64 network of IPv6. 0 for no bound. Doesn't apply to the
+    /// addresses of `--trusted-proxy`.
     #[arg(long, env = "TOKENWARD_MAX_CONNECTIONS_PER_CLIENT", default_value_t = 100, value_name = "NUMBER")]
     max_connections_per_client: u32,
-    /// How long the head of a request may take to arrive, from its first byte to its last; and the first byte of a new connection.
-    #[arg(long, env = "TOKENWARD_HEAD_TIMEOUT", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600), value_name = "SECONDS")]
+    /// How long the head of a request may take to arrive, from its first byte to its last; and the first byte of a new
+    /// connection.
+    #[arg(long, env = "TOKENWARD_HEAD_TIMEOUT", default_value_t = 10, value_parser = clap::value_parser!(u64)
+        .range(1..=3600), value_name = "SECONDS")]
     head_timeout: u64,
     /// How long the body of a request may take to arrive.
     // No longer than a request may take altogether.
-    #[arg(long, env = "TOKENWARD_BODY_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=30), value_name = "SECONDS")]
+    #[arg(long, env = "TOKENWARD_BODY_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64)
+        .range(1..=30), value_name = "SECONDS")]
     body_timeout: u64,
-    /// How much memory the answers may take that clients haven't read yet. Beyond it the connections end that have had the most for the
-    /// longest.
-    #[arg(long, env = "TOKENWARD_ANSWER_MEMORY", default_value_t = 256, value_parser = clap::value_parser!(u32).range(8..=1_000_000), value_name = "MIB")]
+    /// How much memory the answers may take that clients haven't read yet. Beyond it the connections end that have had
+    /// the most for the longest.
+    #[arg(long, env = "TOKENWARD_ANSWER_MEMORY", default_value_t = 256, value_parser = clap::value_parser!(u32)
+        .range(8..=1_000_000), value_name = "MIB")]
     answer_memory: u32,
     /// How many sockets of clients there are descriptors for.
     #[arg(skip = usize::MAX)]
@@ -64,7 +71,8 @@ impl Connections {
         Limits { connections: METRICS, sockets: METRICS + RESERVE + LEAVING, per_client: 0, ..self.limits(vec![]) }
     }
 
-    /// Raises the process's limit of descriptors as far as is needed and allowed, or lowers the number of connections, and says so.
+    /// Raises the process's limit of descriptors as far as is needed and allowed, or lowers the number of connections,
+    /// and says so.
     ///
     /// # Errors
     /// One sentence, when there would be none.
@@ -86,12 +94,16 @@ impl Connections {
         }
         self.sockets = usize::try_from(limit.saturating_sub(unserved)).unwrap_or(usize::MAX);
         let fewer = u32::try_from(limit.saturating_sub(others)).unwrap_or(u32::MAX).min(self.max_connections);
-        let why = format!("the limit of file descriptors (ulimit -n) is {limit}, of which {others} are for other things");
+        let why =
+            format!("the limit of file descriptors (ulimit -n) is {limit}, of which {others} are for other things");
         if fewer == 0 {
             return Err(format!("no connection can be served: {why}"));
         }
         if fewer < self.max_connections {
-            tracing::warn!("{fewer} connections are served at a time, not {} as --max-connections asks: {why}", self.max_connections);
+            tracing::warn!(
+                "{fewer} connections are served at a time, not {} as --max-connections asks: {why}",
+                self.max_connections
+            );
         }
         self.max_connections = fewer;
         Ok(self)

@@ -1,11 +1,13 @@
-//! The first token's secret, given in the environment. As long as a process lives, `/proc/PID/environ` shows what it was started with, so
-//! the program starts itself anew without the variable, in the same process, and reads the secret from a pipe.
+//! The first token's secret, given in the environment. As long as a process lives, `/proc/PID/environ` shows what it
+//! was started with, so the program starts itself anew without the variable, in the same process, and reads the secret
+//! from a pipe.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// The variable that may hold the first token's secret. Not an option of the command line, where other users of the machine would see it.
+/// The variable that may hold the first token's secret. Not an option of the command line, where other users of the
+/// machine would see it.
 pub(super) const BOOTSTRAP_TOKEN: &str = "TOKENWARD_BOOTSTRAP_TOKEN";
 /// No pipe is too small for so many bytes.
 #[cfg(unix)]
@@ -24,7 +26,8 @@ impl fmt::Debug for Given {
 }
 
 impl Given {
-    /// Takes the secret out of the environment, for which it starts the program anew. Where that fails, it stays there and a line says so.
+    /// Takes the secret out of the environment, for which it starts the program anew. Where that fails, it stays there
+    /// and a line says so.
     #[must_use]
     pub fn take() -> Self {
         let Ok(secret) = std::env::var(BOOTSTRAP_TOKEN).map(Zeroizing::new) else { return Self(handed_over()) };
@@ -55,7 +58,11 @@ fn hand_over(secret: &str) -> std::io::Error {
         if let Some(name) = arguments.next() {
             command.arg0(name);
         }
-        command.args(arguments).env_remove(BOOTSTRAP_TOKEN).env(HANDED_OVER, std::process::id().to_string()).stdin(reader);
+        command
+            .args(arguments)
+            .env_remove(BOOTSTRAP_TOKEN)
+            .env(HANDED_OVER, std::process::id().to_string())
+            .stdin(reader);
         Ok(command.exec())
     };
     begin_anew().unwrap_or_else(|error| error)

@@ -92,7 +92,13 @@ impl TokenCommand {
                 let (user, token, secret) = issued.map_err(|error| explain(error, "user"))?;
                 print(&match format {
                     OutputFormat::Text => {
-                        format!("account {}\nuser    {}\ntoken   {}\nsecret  {}", user.account_id, user.id, token.id, secret.expose())
+                        format!(
+                            "account {}\nuser    {}\ntoken   {}\nsecret  {}",
+                            user.account_id,
+                            user.id,
+                            token.id,
+                            secret.expose()
+                        )
                     }
                     OutputFormat::Json => json!({
                         "accountID": user.account_id.to_string(),
@@ -162,15 +168,18 @@ async fn existing(database: &Database) -> Result<Service, Failure> {
 fn explain(error: Error, what: &str) -> Failure {
     match error {
         Error::NotFound => fail(format!("there is no such {what}; nothing was changed")),
-        Error::Invalid(faults) => {
-            fail(faults.iter().map(|fault| format!("the {} {}", fault.name, fault.reason)).collect::<Vec<_>>().join("; "))
-        }
+        Error::Invalid(faults) => fail(
+            faults.iter().map(|fault| format!("the {} {}", fault.name, fault.reason)).collect::<Vec<_>>().join("; "),
+        ),
         other => other.into(),
     }
 }
 
 /// A line for each row, its cells separated by two spaces; or a JSON list of objects.
-fn print_rows<const N: usize>(format: OutputFormat, rows: impl Iterator<Item = [(&'static str, String); N]>) -> Result<(), Failure> {
+fn print_rows<const N: usize>(
+    format: OutputFormat,
+    rows: impl Iterator<Item = [(&'static str, String); N]>,
+) -> Result<(), Failure> {
     match format {
         OutputFormat::Text => {
             for row in rows {

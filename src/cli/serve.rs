@@ -26,7 +26,8 @@ pub(super) struct Serve {
     #[command(flatten)]
     database: Database,
     /// Show what it is like: in memory, with what the document's examples speak of. Nothing is kept.
-    // On the command line only: what is in the environment for a real server must not stand in its way, nor be taken for it.
+    // On the command line only: what is in the environment for a real server must not stand in its way, nor be taken
+    // for it.
     #[arg(long, conflicts_with_all = ["url", "First"])]
     demo: bool,
     /// The address and port to listen on.
@@ -35,7 +36,8 @@ pub(super) struct Serve {
     /// The address and port to serve `/metrics` on, for Prometheus. Without it nothing is counted.
     #[arg(long, env = "TOKENWARD_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
     metrics_listen: Option<SocketAddr>,
-    /// Under which URL clients reach the server; needed behind a proxy. Without it, what each request says of it counts.
+    /// Under which URL clients reach the server; needed behind a proxy. Without it, what each request says of it
+    /// counts.
     #[arg(long, env = "TOKENWARD_PUBLIC_URL", value_name = "URL")]
     public_url: Option<PublicUrl>,
     /// A certificate chain in PEM: serve HTTPS. It is read again on SIGHUP and when the file changes.
@@ -47,14 +49,16 @@ pub(super) struct Serve {
     #[command(flatten)]
     connections: Connections,
     /// How many days events are kept.
-    #[arg(long, env = "TOKENWARD_EVENT_RETENTION", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=36_500), value_name = "DAYS")]
+    #[arg(long, env = "TOKENWARD_EVENT_RETENTION", default_value_t = 400, value_parser = clap::value_parser!(u32)
+        .range(1..=36_500), value_name = "DAYS")]
     event_retention: u32,
-    /// Forget events as the clock and the retention say even if one of them has jumped. Otherwise a run of that goes at most a day further
-    /// than the last one: a clock that is years ahead must not end the audit log.
+    /// Forget events as the clock and the retention say even if one of them has jumped. Otherwise a run of that goes at
+    /// most a day further than the last one: a clock that is years ahead must not end the audit log.
     #[arg(long, env = "TOKENWARD_PRUNE_ALL")]
     prune_all: bool,
     /// The most items that a page of a collection holds.
-    #[arg(long, env = "TOKENWARD_PAGE_CAP", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000), value_name = "NUMBER")]
+    #[arg(long, env = "TOKENWARD_PAGE_CAP", default_value_t = 1_000, value_parser = clap::value_parser!(u64)
+        .range(1..=100_000), value_name = "NUMBER")]
     page_cap: u64,
     /// How many tokens a user may have. 0 for no bound. Commands of operators are not bound.
     #[arg(long, env = "TOKENWARD_MAX_TOKENS_PER_USER", default_value_t = 10_000, value_name = "NUMBER")]
@@ -62,11 +66,12 @@ pub(super) struct Serve {
     /// How many users may be created in an account. 0 for no bound.
     #[arg(long, env = "TOKENWARD_MAX_USERS_PER_ACCOUNT", default_value_t = 100_000, value_name = "NUMBER")]
     max_users_per_account: u32,
-    /// How many refused tokens, and reports of leaks, each client address has a minute until it is told to wait. 0 for no bound. Good
-    /// tokens are accepted all the same.
+    /// How many refused tokens, and reports of leaks, each client address has a minute until it is told to wait. 0 for
+    /// no bound. Good tokens are accepted all the same.
     #[arg(long, env = "TOKENWARD_FAILURE_BUDGET", default_value_t = 20, value_name = "NUMBER")]
     failure_budget: u32,
-    /// A proxy, or a network of them, whose `X-Forwarded-For` is believed. May be given several times, or separated by commas.
+    /// A proxy, or a network of them, whose `X-Forwarded-For` is believed. May be given several times, or separated by
+    /// commas.
     #[arg(long = "trusted-proxy", env = "TOKENWARD_TRUSTED_PROXY", value_delimiter = ',', value_name = "NETWORK")]
     trusted_proxies: Vec<TrustedProxy>,
     /// A header in which proxies may be sent a secret instead of `Authorization`, such as `X-API-Key`; for `/verify`.
@@ -94,13 +99,21 @@ impl Serve {
         let database = if self.demo { DatabaseUrl::Memory } else { self.database.read()? };
         let allow_readable = self.database.allow_readable_files;
         let tls = match self.tls_cert.clone().zip(self.tls_key.clone()) {
-            Some((certificate, key)) => Some(Arc::new(Tls::load(Files { certificate, key, allow_readable }).await.map_err(fail)?)),
+            Some((certificate, key)) => {
+                Some(Arc::new(Tls::load(Files { certificate, key, allow_readable }).await.map_err(fail)?))
+            }
             None => None,
         };
-        let connections =
-            self.connections.clone().fit_descriptors(self.metrics_listen.is_some(), self.database.connections).map_err(fail)?;
+        let connections = self
+            .connections
+            .clone()
+            .fit_descriptors(self.metrics_listen.is_some(), self.database.connections)
+            .map_err(fail)?;
         let service = self.database.open(&database).await?;
-        service.set_quotas(Quotas { tokens_per_user: self.max_tokens_per_user, users_per_account: self.max_users_per_account });
+        service.set_quotas(Quotas {
+            tokens_per_user: self.max_tokens_per_user,
+            users_per_account: self.max_users_per_account,
+        });
         // Read only where it's needed: a secret that was given once need not stay around.
         let secret_from = self.bootstrap.secret_from();
         let bootstrap = if self.demo || service.is_bootstrapped().await? { None } else { Some(self.bootstrap) };
@@ -111,7 +124,8 @@ impl Serve {
             None => None,
         };
         let stop = stop_signal()?;
-        let changes = Changes::start().map_err(|error| fail(format!("the system gives no threads to make changes on: {error}")))?;
+        let changes = Changes::start()
+            .map_err(|error| fail(format!("the system gives no threads to make changes on: {error}")))?;
         let bootstrapped = match bootstrap {
             Some(bootstrap) => service.bootstrap(bootstrap).await?,
             None if self.demo => Some(service.seed_demo().await?),
@@ -119,7 +133,8 @@ impl Serve {
         };
 
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let base = self.public_url.as_ref().map_or_else(|| format!("{scheme}://{local}"), |url| url.as_str().to_owned());
+        let base =
+            self.public_url.as_ref().map_or_else(|| format!("{scheme}://{local}"), |url| url.as_str().to_owned());
         let has_public_url = self.public_url.is_some();
         let limits = connections.limits(self.trusted_proxies.clone());
         let settings = Settings {
@@ -147,10 +162,16 @@ impl Serve {
         }
         print(&format!("Swagger UI: {base}/swagger-ui/"));
         if let Some(bootstrapped) = bootstrapped {
-            print(&if self.demo { bootstrapped.invitation(&base) } else { bootstrapped.greeting(&base, secret_from.as_deref()) });
+            print(&if self.demo {
+                bootstrapped.invitation(&base)
+            } else {
+                bootstrapped.greeting(&base, secret_from.as_deref())
+            });
         }
         if !out.flush() || out.dropped().get() > 0 {
-            tracing::warn!("what a start says couldn't be printed: nobody reads standard output, or it can't be written to");
+            tracing::warn!(
+                "what a start says couldn't be printed: nobody reads standard output, or it can't be written to"
+            );
         }
         tracing::info!(%database, listen = %local, "ready");
         if let Some(tls) = tls.clone() {
@@ -161,7 +182,9 @@ impl Serve {
         let retention = (!self.demo).then_some(Retention { kept, prune_all: self.prune_all });
         let background = Background::start(&service, retention);
         let options = server::Options { tls, limits };
-        server::serve(listener, options, endpoint, stop).await.map_err(|error| fail(format!("can't serve: {error}")))?;
+        server::serve(listener, options, endpoint, stop)
+            .await
+            .map_err(|error| fail(format!("can't serve: {error}")))?;
         background.drain().await;
         // A request that outlived its grace holds its connection; what was acknowledged is safe without this.
         let _ = tokio::time::timeout(Duration::from_secs(1), service.close()).await;
@@ -175,7 +198,11 @@ struct Changes(Option<Runtime>);
 
 impl Changes {
     fn start() -> io::Result<Self> {
-        tokio::runtime::Builder::new_multi_thread().thread_name("changes").enable_all().build().map(|runtime| Self(Some(runtime)))
+        tokio::runtime::Builder::new_multi_thread()
+            .thread_name("changes")
+            .enable_all()
+            .build()
+            .map(|runtime| Self(Some(runtime)))
     }
 
     fn handle(&self) -> Option<Handle> {
@@ -193,7 +220,8 @@ impl Drop for Changes {
 }
 
 impl Bootstrapped {
-    /// What a first start says. A secret that the operator has brought isn't repeated; the line says where the shell finds it.
+    /// What a first start says. A secret that the operator has brought isn't repeated; the line says where the shell
+    /// finds it.
     fn greeting(&self, base: &str, given: Option<&str>) -> Zeroizing<String> {
         let told = if given.is_some() {
             "The first token's secret is the one that you have given. To retrieve the token:"
@@ -208,7 +236,8 @@ impl Bootstrapped {
         let secret = self.secret.expose();
         Zeroizing::new(format!(
             "\nTHIS IS A DEMONSTRATION. It lives in memory: when it ends, everything in it is gone.\n\n\
-             Its token, an owner's:\n\n{secret}\n\nSwagger UI, signed in with it:\n\n{base}/swagger-ui/#token={secret}\n\n{}\n",
+             Its token, an owner's:\n\n{secret}\n\nSwagger UI, signed in with \
+             it:\n\n{base}/swagger-ui/#token={secret}\n\n{}\n",
             *self.curl(base, secret)
         ))
     }
@@ -219,7 +248,8 @@ impl Bootstrapped {
     }
 }
 
-/// One text of several, one of them a secret: made at its full length, so that none is left behind as it grows, and overwritten in the end.
+/// One text of several, one of them a secret: made at its full length, so that none is left behind as it grows, and
+/// overwritten in the end.
 fn joined(parts: &[&str]) -> Zeroizing<String> {
     Zeroizing::new(parts.concat())
 }

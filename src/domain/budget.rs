@@ -12,10 +12,11 @@ const WINDOW: i64 = 60_000_000;
 /// How many clients are remembered at least; at most twice as many, in about a megabyte.
 const REMEMBERED: usize = 16_384;
 
-/// What each client has left. A client is an IPv4 address, or the /64 network that an IPv6 host picks its addresses from.
+/// What each client has left. A client is an IPv4 address, or the /64 network that an IPv6 host picks its addresses
+/// from.
 ///
-/// Two generations of windows, of which the older is forgotten as a whole: so neither time nor memory grows with the number of clients.
-/// When more come within a minute than can be remembered, the oldest windows begin anew.
+/// Two generations of windows, of which the older is forgotten as a whole: so neither time nor memory grows with the
+/// number of clients. When more come within a minute than can be remembered, the oldest windows begin anew.
 #[derive(Debug)]
 pub struct Budget {
     most: u32,
@@ -86,7 +87,8 @@ impl Budget {
     }
 }
 
-/// A client as a number: an IPv4 address, or the /64 network of an IPv6 one. The former lie in the place of a network that is nobody's.
+/// A client as a number: an IPv4 address, or the /64 network of an IPv6 one. The former lie in the place of a network
+/// that is nobody's.
 #[must_use]
 pub fn client_key(client: IpAddr) -> u64 {
     let whole: Ipv6Addr = match client.to_canonical() {

@@ -7,7 +7,8 @@ use std::{
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// An instant, in microseconds since the Unix epoch. Written as RFC 3339 in UTC with six decimals (spec/contract/CONTRACT.md §6).
+/// An instant, in microseconds since the Unix epoch. Written as RFC 3339 in UTC with six decimals
+/// (spec/contract/CONTRACT.md §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -48,7 +49,8 @@ impl Timestamp {
         Self(self.0.saturating_add(1))
     }
 
-    /// Reads RFC 3339. The flag says whether the text was exact to the microsecond; if not, the instant is rounded down.
+    /// Reads RFC 3339. The flag says whether the text was exact to the microsecond; if not, the instant is rounded
+    /// down.
     #[must_use]
     pub fn parse(text: &str) -> Option<(Self, bool)> {
         let nanos = OffsetDateTime::parse(&text.replace(',', "."), &Rfc3339).ok()?.unix_timestamp_nanos();

@@ -142,11 +142,16 @@ impl Condition {
     /// When the value isn't of that kind, or the field doesn't compare.
     pub fn new(field: &'static Field, operator: Operator, value: &str) -> Result<Self, Refused> {
         let (operator, value) = match (field.kind, operator) {
-            (Kind::Object, _) => return Err(Refused::because(format!("can't compare `{}`, which is no single value", field.path))),
-            (Kind::Instant(_) | Kind::OptionalInstant(_), compare) if compare != Operator::In => instant(compare, value)?,
+            (Kind::Object, _) => {
+                return Err(Refused::because(format!("can't compare `{}`, which is no single value", field.path)));
+            }
+            (Kind::Instant(_) | Kind::OptionalInstant(_), compare) if compare != Operator::In => {
+                instant(compare, value)?
+            }
             (Kind::Number(_), compare) if compare != Operator::In => {
                 let number = value.parse().ok().filter(|n: &f64| n.is_finite());
-                let number = number.ok_or_else(|| Refused::because(format!("must compare `{}` with a number", field.path)))?;
+                let number =
+                    number.ok_or_else(|| Refused::because(format!("must compare `{}` with a number", field.path)))?;
                 (operator, Some(Value::Number(number)))
             }
             _ => (operator, Some(Value::Text(value.to_owned()))),
@@ -155,9 +160,11 @@ impl Condition {
     }
 }
 
-/// We keep microseconds. Against a finer instant, "before" means "up to the microsecond below" and "after" means "past it".
+/// We keep microseconds. Against a finer instant, "before" means "up to the microsecond below" and "after" means "past
+/// it".
 fn instant(operator: Operator, value: &str) -> Result<(Operator, Option<Value>), Refused> {
-    let (at, exact) = Timestamp::parse(value).ok_or_else(|| Refused::because("must compare timestamps with an RFC 3339 timestamp"))?;
+    let (at, exact) = Timestamp::parse(value)
+        .ok_or_else(|| Refused::because("must compare timestamps with an RFC 3339 timestamp"))?;
     let at = Value::Integer(at.as_micros());
     Ok(match operator {
         Operator::Eq if !exact => (operator, None),

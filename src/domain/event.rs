@@ -1,4 +1,5 @@
-//! Events: the audit log (spec/contract/CONTRACT.md §9). None ever holds a secret, nor anything else that a client wrote.
+//! Events: the audit log (spec/contract/CONTRACT.md §9). None ever holds a secret, nor anything else that a client
+//! wrote.
 
 use super::{
     clock::Timestamp,
@@ -159,7 +160,14 @@ pub struct Event {
 impl Event {
     /// An event of that kind. The log sets its place and time.
     #[must_use]
-    pub fn new(id: EventId, account_id: AccountId, kind: EventKind, subject: Subject, by: UserId, context: &RequestContext) -> Self {
+    pub fn new(
+        id: EventId,
+        account_id: AccountId,
+        kind: EventKind,
+        subject: Subject,
+        by: UserId,
+        context: &RequestContext,
+    ) -> Self {
         let (type_name, noun) = subject.noun();
         let mut summary = format!("{noun} {}", kind.as_str());
         if let Some(first) = summary.get_mut(..1) {
@@ -174,9 +182,14 @@ impl Event {
             sequence_count: 0,
             name: format!("{}.{}", type_name.to_ascii_lowercase(), kind.as_str()),
             description: match kind {
-                EventKind::Refused => format!("The token {id_of_subject} was presented, and refused: its user is suspended or disabled."),
+                EventKind::Refused => {
+                    format!("The token {id_of_subject} was presented, and refused: its user is suspended or disabled.")
+                }
                 EventKind::Leaked => {
-                    format!("The token {id_of_subject} was deleted: its secret was reported as found where it doesn't belong.")
+                    format!(
+                        "The token {id_of_subject} was deleted: its secret was reported as found where it doesn't \
+                            belong."
+                    )
                 }
                 EventKind::Created | EventKind::Modified | EventKind::Deleted => {
                     format!("The {noun} {id_of_subject} was {}.", kind.as_str())

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::{Refused, entropy::Entropy};
 
-/// Reads an identifier in the form of spec/contract/CONTRACT.md §3: a lower-case, hyphenated UUID of version 4 or 5, or the nil UUID.
+/// Reads an identifier in the form of spec/contract/CONTRACT.md §3: a lower-case, hyphenated UUID of version 4 or 5, or
+/// the nil UUID.
 #[must_use]
 pub fn parse_identifier(text: &str) -> Option<Uuid> {
     let uuid = Uuid::try_parse(text).ok()?;
@@ -56,7 +57,8 @@ macro_rules! identifiers {
             type Err = Refused;
 
             fn from_str(text: &str) -> Result<Self, Refused> {
-                parse_identifier(text).map(Self).ok_or_else(|| Refused::because("must be a lower-case UUID of version 4 or 5"))
+                parse_identifier(text).map(Self).ok_or_else(|| Refused::because("must be a lower-case UUID of version \
+                    4 or 5"))
             }
         }
 
@@ -89,8 +91,11 @@ mod tests {
 
     #[test]
     fn only_the_canonical_form_is_an_identifier() {
-        for good in ["b3a4c3f0-5d0c-4d6e-9b1a-7f0b9d1c2e3f", "b3a4c3f0-5d0c-5d6e-0b1a-7f0b9d1c2e3f", "00000000-0000-0000-0000-000000000000"]
-        {
+        for good in [
+            "b3a4c3f0-5d0c-4d6e-9b1a-7f0b9d1c2e3f",
+            "b3a4c3f0-5d0c-5d6e-0b1a-7f0b9d1c2e3f",
+            "00000000-0000-0000-0000-000000000000",
+        ] {
             assert!(parse_identifier(good).is_some(), "{good}");
         }
         for bad in [

@@ -35,10 +35,14 @@ impl Labels {
         }
         for label in &labels {
             if label.name.is_empty() || label.name.chars().count() > LONGEST_NAME {
-                return Err(Refused::because(format!("must give every label a name of 1 to {LONGEST_NAME} characters")));
+                return Err(Refused::because(format!(
+                    "must give every label a name of 1 to {LONGEST_NAME} characters"
+                )));
             }
             if label.value.chars().count() > LONGEST_VALUE {
-                return Err(Refused::because(format!("must not give a label a value of more than {LONGEST_VALUE} characters")));
+                return Err(Refused::because(format!(
+                    "must not give a label a value of more than {LONGEST_VALUE} characters"
+                )));
             }
             if label.name.chars().chain(label.value.chars()).any(is_control) {
                 return Err(Refused::because("must not hold control characters"));
@@ -59,7 +63,9 @@ mod tests {
     use super::*;
 
     fn labels(pairs: &[(&str, &str)]) -> Result<Labels, Refused> {
-        Labels::parse(pairs.iter().map(|(name, value)| Label { name: (*name).into(), value: (*value).into() }).collect())
+        Labels::parse(
+            pairs.iter().map(|(name, value)| Label { name: (*name).into(), value: (*value).into() }).collect(),
+        )
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub mod secret;
 pub mod token;
 pub mod user;
 
-/// `spelled!(Role, "must be …" { Viewer = "viewer", … })`: values that the wire and the store spell alike, lowest first.
+/// `spelled!(Role, "must be …" { Viewer = "viewer", … })`: values that the wire and the store spell alike, lowest
+/// first.
 macro_rules! spelled {
     ($(#[$doc:meta])* $name:ident, $rule:literal { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*

@@ -50,8 +50,8 @@ macro_rules! texts {
 }
 
 texts!(
-    /// The name of a token or an account: 1 to 63 characters of printable ASCII that mean nothing to a browser, a shell, a file
-    /// system or a database.
+    /// The name of a token or an account: 1 to 63 characters of printable ASCII that mean nothing to a browser, a
+    /// shell, a file system or a database.
     ResourceName,
     /// What people, companies, phones and streets are called: up to 63 characters of any script.
     FreeText,
@@ -107,8 +107,13 @@ impl FreeText {
     /// # Errors
     /// Which rule is broken.
     pub fn parse_auth_id(text: &str) -> Result<Self, Refused> {
-        if text.is_empty() || text.chars().count() > LONGEST_EMAIL || text.contains(|c| is_control(c) || is_bidi_format(c)) {
-            let rule = format!("must have 1 to {LONGEST_EMAIL} characters, none of them a control or text-direction character");
+        if text.is_empty()
+            || text.chars().count() > LONGEST_EMAIL
+            || text.contains(|c| is_control(c) || is_bidi_format(c))
+        {
+            let rule = format!(
+                "must have 1 to {LONGEST_EMAIL} characters, none of them a control or text-direction character"
+            );
             return Err(Refused::because(rule));
         }
         Ok(Self(text.to_owned()))
@@ -128,7 +133,9 @@ impl Email {
             return Err(Refused::because("must not hold spaces or control characters"));
         }
         match text.split_once('@') {
-            Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !domain.contains('@') => Ok(Self(text.to_owned())),
+            Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !domain.contains('@') => {
+                Ok(Self(text.to_owned()))
+            }
             _ => Err(Refused::because("must hold one @ with something on both sides")),
         }
     }

@@ -14,7 +14,8 @@ use super::{
 const MOST_CONSTRAINTS: usize = 64;
 const LONGEST_CONSTRAINT: usize = 255;
 
-/// The scopes of a grant. An empty list grants nothing; any other is reported and doesn't narrow this API (spec/contract/CONTRACT.md §9).
+/// The scopes of a grant. An empty list grants nothing; any other is reported and doesn't narrow this API
+/// (spec/contract/CONTRACT.md §9).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RoleConstraints(Vec<String>);
@@ -35,8 +36,13 @@ impl RoleConstraints {
         if constraints.len() > MOST_CONSTRAINTS {
             return Err(Refused::because(format!("must not hold more than {MOST_CONSTRAINTS} constraints")));
         }
-        if constraints.iter().any(|text| text.is_empty() || text.chars().count() > LONGEST_CONSTRAINT || text.contains(is_control)) {
-            let rule = format!("must hold constraints of 1 to {LONGEST_CONSTRAINT} characters, none of them a control character");
+        if constraints
+            .iter()
+            .any(|text| text.is_empty() || text.chars().count() > LONGEST_CONSTRAINT || text.contains(is_control))
+        {
+            let rule = format!(
+                "must hold constraints of 1 to {LONGEST_CONSTRAINT} characters, none of them a control character"
+            );
             return Err(Refused::because(rule));
         }
         Ok(Self(constraints))

@@ -1,5 +1,5 @@
-//! What the document's examples and the demonstration are about, so that the ones work in the other: one account, its owner Grace with a
-//! role binding and a token, and a colleague without a role.
+//! What the document's examples and the demonstration are about, so that the ones work in the other: one account, its
+//! owner Grace with a role binding and a token, and a colleague without a role.
 
 use super::clock::Timestamp;
 

@@ -1,8 +1,8 @@
 //! The bearer secret: how it is made, recognised and kept.
 //!
-//! `tokward` + 43 characters that carry 256 random bits + 6 characters of CRC-32, all of them base 62: 56 characters that are
-//! also valid base 64 (the contract's `type_base64_data`), that a double click selects whole and that no URL has to escape.
-//! The prefix lets secret scanners find it; the checksum refuses typing errors without a look-up.
+//! `tokward` + 43 characters that carry 256 random bits + 6 characters of CRC-32, all of them base 62: 56 characters
+//! that are also valid base 64 (the contract's `type_base64_data`), that a double click selects whole and that no URL
+//! has to escape. The prefix lets secret scanners find it; the checksum refuses typing errors without a look-up.
 
 use std::{fmt, hint::black_box, io};
 
@@ -63,7 +63,8 @@ impl Secret {
     /// When the text can't have been made by [`Secret::generate`]. The reason doesn't quote it.
     pub fn parse(text: &str) -> Result<Self, Refused> {
         let malformed = || Refused::because("is not a tokenward secret (see `tokenward secret`)");
-        let well_formed = text.len() == LENGTH && text.starts_with(PREFIX) && text.bytes().all(|b| b.is_ascii_alphanumeric());
+        let well_formed =
+            text.len() == LENGTH && text.starts_with(PREFIX) && text.bytes().all(|b| b.is_ascii_alphanumeric());
         let (body, sum) = text.split_at_checked(LENGTH - CHECKSUM_LENGTH).ok_or_else(malformed)?;
         if well_formed && checksum(body) == sum { Ok(Self(Zeroizing::new(text.to_owned()))) } else { Err(malformed()) }
     }
@@ -158,7 +159,8 @@ mod tests {
                 }
             }
         }
-        for bad in ["", "tokward", &good[1..], &good[..55], &format!("{good}0"), &good.to_lowercase(), &"é".repeat(28)] {
+        for bad in ["", "tokward", &good[1..], &good[..55], &format!("{good}0"), &good.to_lowercase(), &"é".repeat(28)]
+        {
             assert!(Secret::parse(bad).is_err(), "{bad}");
         }
     }

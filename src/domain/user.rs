@@ -111,7 +111,10 @@ impl User {
             // The id by which a local user is known is its email, unless it was given another.
             self.auth_id = FreeText::stored(self.email.to_string());
         }
-        self.auth_id = new.auth_id.filter(|id| !followed || id.as_str() != self.auth_id.as_str()).unwrap_or_else(|| self.auth_id.clone());
+        self.auth_id = new
+            .auth_id
+            .filter(|id| !followed || id.as_str() != self.auth_id.as_str())
+            .unwrap_or_else(|| self.auth_id.clone());
         self.state = new.state.unwrap_or(self.state);
         self.is_enabled = new.is_enabled.unwrap_or(self.is_enabled);
         let profile = &mut self.profile;

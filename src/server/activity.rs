@@ -9,10 +9,11 @@ use tokio::{sync::Notify, time::Instant};
 
 /// How long a connection may be open without a request, after its first one.
 pub const IDLE: Duration = Duration::from_secs(30);
-/// How long requests may wait for their client without anything being sent or received: their answers aren't being read.
+/// How long requests may wait for their client without anything being sent or received: their answers aren't being
+/// read.
 pub const STUCK: Duration = Duration::from_secs(30);
-/// How long a client that has closed its side may wait for an answer: whoever hangs up looks just like that, and for so long is worked for
-/// in vain.
+/// How long a client that has closed its side may wait for an answer: whoever hangs up looks just like that, and for so
+/// long is worked for in vain.
 const HALF_CLOSED: Duration = Duration::from_secs(1);
 /// How long a request waits for its client before its connection may have to make room for another.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -103,8 +104,8 @@ impl Activity {
         UnderWay { activity: Arc::clone(self), waits: Mutex::new(false) }
     }
 
-    /// Bytes have come. `is_head` says whether they end within a request's head, where the protocol tells: else they do while no request
-    /// is under way. Returns whether a head begins with them.
+    /// Bytes have come. `is_head` says whether they end within a request's head, where the protocol tells: else they do
+    /// while no request is under way. Returns whether a head begins with them.
     pub fn received(&self, is_head: Option<bool>) -> bool {
         let mut state = self.state();
         let is_first = state.head.is_none();
@@ -154,7 +155,8 @@ impl Activity {
         self.state().closed.is_some()
     }
 
-    /// Until when the connection may stay as it is, and whether that is for sure: else it is only to be looked at again then.
+    /// Until when the connection may stay as it is, and whether that is for sure: else it is only to be looked at again
+    /// then.
     fn until(&self, head_timeout: Duration) -> (Instant, bool) {
         let state = self.state();
         let mut until = if state.under_way == 0 {
@@ -186,7 +188,8 @@ impl Activity {
                 if is_sure && until <= Instant::now() {
                     return std::task::Poll::Ready(());
                 }
-                // A deadline that has moved away is found when the old one has passed: to set the clock for each request would cost more.
+                // A deadline that has moved away is found when the old one has passed: to set the clock for each
+                // request would cost more.
                 if sleep.is_elapsed() || until < sleep.deadline() {
                     sleep.as_mut().reset(until);
                 }
@@ -235,15 +238,16 @@ impl Activity {
         !state.is_evicted
     }
 
-    /// How much its unread answers weigh: their bytes, times for how long there have been any. `None` where there are none.
+    /// How much its unread answers weigh: their bytes, times for how long there have been any. `None` where there are
+    /// none.
     pub fn weight(&self, now: Instant) -> Option<u128> {
         let state = self.state();
         let age = now.saturating_duration_since(state.unread_since).as_millis() + 1;
         (state.unread > 0).then(|| age * state.unread as u128)
     }
 
-    /// How readily it makes room for another connection: idle ones first, then those whose requests wait for their client; the longest
-    /// first. `None` while it is worked on.
+    /// How readily it makes room for another connection: idle ones first, then those whose requests wait for their
+    /// client; the longest first. `None` while it is worked on.
     pub fn rank(&self, now: Instant) -> Option<Rank> {
         let state = self.state();
         if state.under_way == 0 {
@@ -266,8 +270,8 @@ impl Activity {
         self.evicted.notified().await;
     }
 
-    /// Whether its requests may finish when it is to end: all of them when the server stops; else only what waits for the server, and not
-    /// if its client has gone or doesn't read.
+    /// Whether its requests may finish when it is to end: all of them when the server stops; else only what waits for
+    /// the server, and not if its client has gone or doesn't read.
     pub fn may_finish(&self, stops: bool) -> bool {
         let state = self.state();
         if stops { state.under_way > 0 } else { state.working > 0 && state.unread == 0 && state.closed.is_none() }
@@ -336,7 +340,8 @@ impl Activity {
     pub fn age(&self, seconds: u64) {
         let mut state = self.state();
         let State { working_since, begun, moved, head, closed, unread_since, .. } = &mut *state;
-        let instants = [working_since, begun, moved, unread_since].into_iter().chain(head.as_mut()).chain(closed.as_mut());
+        let instants =
+            [working_since, begun, moved, unread_since].into_iter().chain(head.as_mut()).chain(closed.as_mut());
         instants.for_each(|instant| *instant -= Duration::from_secs(seconds));
     }
 }

@@ -1,4 +1,5 @@
-//! The bodies of a request and of its answer: how long the one may take to come, and how much of the other waits to be sent.
+//! The bodies of a request and of its answer: how long the one may take to come, and how much of the other waits to be
+//! sent.
 
 use std::{
     future::poll_fn,
@@ -27,7 +28,8 @@ const SMALL: usize = 4 * 1024;
 /// The body of a request or an answer.
 pub type Content = BoxBody<Bytes, io::Error>;
 
-/// Answers, and reads what the handler didn't want of the body meanwhile: to close a connection on unread data would tear the answer away.
+/// Answers, and reads what the handler didn't want of the body meanwhile: to close a connection on unread data would
+/// tear the answer away.
 pub async fn answer<E: Endpoint<Output = Response>>(
     endpoint: &E,
     mut request: Request,
@@ -39,7 +41,13 @@ pub async fn answer<E: Endpoint<Output = Response>>(
         return endpoint.get_response(request).await;
     }
     let until = Instant::now() + body_timeout;
-    let intake = Intake(Arc::new(Mutex::new(Incoming { body, until, late: None, is_whole: false, under_way: Arc::clone(under_way) })));
+    let intake = Intake(Arc::new(Mutex::new(Incoming {
+        body,
+        until,
+        late: None,
+        is_whole: false,
+        under_way: Arc::clone(under_way),
+    })));
     // A client that waits to be asked for its body gets its answer instead.
     let waits = request.headers().contains_key(header::EXPECT);
     request.set_body(Content::new(intake.clone()));
@@ -65,7 +73,8 @@ async fn drain(mut intake: Intake) {
     }
 }
 
-/// The body of a request, which can still be read when its reader has let go of it. Its request waits for the client while it doesn't come.
+/// The body of a request, which can still be read when its reader has let go of it. Its request waits for the client
+/// while it doesn't come.
 #[derive(Clone)]
 struct Intake(Arc<Mutex<Incoming>>);
 
@@ -136,7 +145,12 @@ impl Answer {
         }
         let counted = if bytes.is_unique() { bytes.len() } else { SMALL };
         self.places.hold(self.under_way.activity(), counted);
-        Bytes::from_owner(Held { bytes, counted, places: Arc::clone(&self.places), under_way: Arc::clone(&self.under_way) })
+        Bytes::from_owner(Held {
+            bytes,
+            counted,
+            places: Arc::clone(&self.places),
+            under_way: Arc::clone(&self.under_way),
+        })
     }
 }
 

@@ -1,5 +1,5 @@
-//! Whether what has come ends within a request's head. Of HTTP/1.1 only the end of the first line is looked for; of HTTP/2 the frames are
-//! counted off, because there a head may dribble in while other requests are under way.
+//! Whether what has come ends within a request's head. Of HTTP/1.1 only the end of the first line is looked for; of
+//! HTTP/2 the frames are counted off, because there a head may dribble in while other requests are under way.
 
 use super::activity::Activity;
 
@@ -150,7 +150,9 @@ mod tests {
     #[test]
     fn http2_is_told_from_http1() {
         let activity = Activity::default();
-        for (bytes, is_http2) in [(&b"GET / HTTP/1.1\r\n"[..], false), (PREFACE, true), (b"PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n", false)] {
+        for (bytes, is_http2) in
+            [(&b"GET / HTTP/1.1\r\n"[..], false), (PREFACE, true), (b"PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n", false)]
+        {
             for size in 1..30 {
                 let mut frames = Frames::default();
                 for chunk in bytes.chunks(size) {

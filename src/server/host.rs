@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Whether a text is `uri-host [ ":" port ]` with a host that isn't empty (RFC 9110 §7.2, RFC 3986 §3.2.2). The type that the HTTP library
-/// has for it takes more: a user, any text between brackets, any number as a port.
+/// Whether a text is `uri-host [ ":" port ]` with a host that isn't empty (RFC 9110 §7.2, RFC 3986 §3.2.2). The type
+/// that the HTTP library has for it takes more: a user, any text between brackets, any number as a port.
 pub fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
@@ -19,11 +19,14 @@ pub fn is_host(text: &str) -> bool {
 /// Nothing, or a colon with digits behind it, or without.
 fn is_port(text: &str) -> bool {
     let digits = text.strip_prefix(':').unwrap_or_default();
-    text.is_empty() || text == ":" || (digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok())
+    text.is_empty()
+        || text == ":"
+        || (digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok())
 }
 
 fn is_name(text: &str) -> bool {
-    let is_encoded = |part: &str| part.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    let is_encoded =
+        |part: &str| part.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
     let is_plain = |byte: u8| byte == b'%' || byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
     !text.is_empty() && text.bytes().all(is_plain) && text.split('%').skip(1).all(is_encoded)
 }

@@ -1,6 +1,7 @@
 //! Listens and serves HTTP/1.1 and HTTP/2, in the clear or over TLS, until it is told to stop.
 //!
-//! Not poem's own server: that one knows no deadline for a request's head, and goes on at full speed when no connection can be accepted.
+//! Not poem's own server: that one knows no deadline for a request's head, and goes on at full speed when no connection
+//! can be accepted.
 //!
 //! - [`places`]: who is served, and who makes room for whom
 //! - [`activity`]: what goes on on a connection, and until when it may
@@ -44,17 +45,20 @@ use wire::Wire;
 
 /// How long a client may take for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many requests an HTTP/2 connection has under way at most, and how many bytes of them, and of their answers, wait in memory.
+/// How many requests an HTTP/2 connection has under way at most, and how many bytes of them, and of their answers, wait
+/// in memory.
 const STREAMS: u32 = 32;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
-/// How many bytes of heads and answers an HTTP/1.1 connection buffers at most; how large the head of an HTTP/2 request is. Heads that are
-/// smaller and yet too large are refused by us, in a way that tells why: the library has no words for it.
+/// How many bytes of heads and answers an HTTP/1.1 connection buffers at most; how large the head of an HTTP/2 request
+/// is. Heads that are smaller and yet too large are refused by us, in a way that tells why: the library has no words
+/// for it.
 const BUFFER: usize = 128 * 1024;
 const HEADERS: u32 = 128 * 1024;
 /// How often HTTP/2 clients are asked whether they are there.
 const PING: Duration = Duration::from_secs(30);
-/// How long requests that are under way may take to finish when their connection is to end, or the server is told to stop.
+/// How long requests that are under way may take to finish when their connection is to end, or the server is told to
+/// stop.
 const GRACE: Duration = Duration::from_secs(8);
 /// How long a connection without requests may take to say farewell.
 const FAREWELL: Duration = Duration::from_millis(100);
@@ -87,13 +91,19 @@ struct Server<E> {
 ///
 /// # Errors
 /// When the listener's address can't be read.
-pub async fn serve<E>(listener: TcpListener, options: Options, endpoint: E, stop: impl Future<Output = ()>) -> io::Result<()>
+pub async fn serve<E>(
+    listener: TcpListener,
+    options: Options,
+    endpoint: E,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()>
 where
     E: Endpoint<Output = Response> + 'static,
 {
     let (stopping, stopped) = watch::channel(false);
     let endpoint = Arc::new(endpoint.map_to_response());
-    let server = Arc::new(Server { builder: builder(), endpoint, local: listener.local_addr()?, tls: options.tls, stopped });
+    let server =
+        Arc::new(Server { builder: builder(), endpoint, local: listener.local_addr()?, tls: options.tls, stopped });
     let sockets = Arc::new(Semaphore::new(options.limits.sockets.min(Semaphore::MAX_PERMITS)));
     let places = Arc::new(Places::new(options.limits));
     // What each connection holds until it ends.
@@ -137,10 +147,15 @@ where
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // Deadlines are kept by the connection's activity: the library's own don't tell an idle connection from a slow head.
+    // Deadlines are kept by the connection's activity: the library's own don't tell an idle connection from a slow
+    // head.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).half_close(true).max_buf_size(BUFFER);
     let mut http2 = builder.http2();
-    http2.timer(TokioTimer::new()).keep_alive_interval(PING).max_concurrent_streams(STREAMS).max_header_list_size(HEADERS);
+    http2
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING)
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADERS);
     http2.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
     http2.max_send_buf_size(STREAM_WINDOW as usize);
     builder
@@ -164,11 +179,13 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
         if is_served {
             return served.await;
         }
-        tokio::time::timeout(RESERVE_TIMEOUT, served).await.unwrap_or_else(|_| Err("it has a place in the reserve no longer".into()))
+        tokio::time::timeout(RESERVE_TIMEOUT, served)
+            .await
+            .unwrap_or_else(|_| Err("it has a place in the reserve no longer".into()))
     }
 
-    /// Serves a connection until its client ends it, it has idled or dawdled for too long, makes room for another, or the server stops. In
-    /// the latter cases requests under way may finish.
+    /// Serves a connection until its client ends it, it has idled or dawdled for too long, makes room for another, or
+    /// the server stops. In the latter cases requests under way may finish.
     async fn attend(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -183,9 +200,11 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
             let under_way = Arc::new(activity.begin());
             let (endpoint, places) = (Arc::clone(&self.endpoint), Arc::clone(places));
             let told = told.clone();
-            let addresses = (LocalAddr(Addr::SocketAddr(self.local)), RemoteAddr(Addr::SocketAddr(remote)), scheme.clone());
+            let addresses =
+                (LocalAddr(Addr::SocketAddr(self.local)), RemoteAddr(Addr::SocketAddr(remote)), scheme.clone());
             async move {
-                let fault = refusal::fault(&request).or_else(|| (!is_served && !is_about_health(&request)).then_some(Refusal::Crowded));
+                let fault = refusal::fault(&request)
+                    .or_else(|| (!is_served && !is_about_health(&request)).then_some(Refusal::Crowded));
                 let response = if let Some(fault) = fault {
                     under_way.activity().leave_unread();
                     fault.answer(request.method(), request.uri().path(), request.headers())
@@ -199,10 +218,13 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
                     request.set_data(told);
                     answer::answer(&*endpoint, request, places.limits().body_timeout, &under_way).await
                 };
-                Ok::<_, io::Error>(hyper::Response::<Content>::from(response).map(|body| Answer::new(body, &places, under_way)))
+                Ok::<_, io::Error>(
+                    hyper::Response::<Content>::from(response).map(|body| Answer::new(body, &places, under_way)),
+                )
             }
         });
-        let mut connection = std::pin::pin!(self.builder.serve_connection(TokioIo::new(Wire::new(stream, activity)), service));
+        let mut connection =
+            std::pin::pin!(self.builder.serve_connection(TokioIo::new(Wire::new(stream, activity)), service));
         let mut stopped = self.stopped.clone();
         tokio::select! {
             biased;

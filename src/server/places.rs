@@ -15,10 +15,11 @@ use tokio::time::Instant;
 use super::activity::Activity;
 use crate::{config::TrustedProxy, domain::budget::client_key};
 
-/// How many connections are open at most beyond those that are served, to be told so, and to be asked about the server's health.
+/// How many connections are open at most beyond those that are served, to be told so, and to be asked about the
+/// server's health.
 pub const RESERVE: usize = 32;
-/// How many more may be open at least because they are ending. What comes and goes fast must not take the descriptors that connections to
-/// the database need.
+/// How many more may be open at least because they are ending. What comes and goes fast must not take the descriptors
+/// that connections to the database need.
 pub const LEAVING: usize = 16;
 /// How many of the reserve are one client's.
 const RESERVE_PER_CLIENT: usize = 4;
@@ -82,8 +83,8 @@ impl Places {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection. Where there is none, the one that has idled the longest makes room, a client's own if it has too many;
-    /// where none idles, it is one of the reserve.
+    /// A place for a new connection. Where there is none, the one that has idled the longest makes room, a client's own
+    /// if it has too many; where none idles, it is one of the reserve.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Place {
         let peer = peer.to_canonical();
         let client = (!self.limits.proxies.iter().any(|proxy| proxy.contains(peer))).then(|| client_key(peer));
@@ -136,7 +137,8 @@ impl Places {
         }
     }
 
-    /// Bytes of an answer wait to be sent. If that is too much in all, the connections end that have had the most for the longest.
+    /// Bytes of an answer wait to be sent. If that is too much in all, the connections end that have had the most for
+    /// the longest.
     pub fn hold(&self, activity: &Activity, bytes: usize) {
         activity.hold(bytes);
         if self.held.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.limits.answer_memory {
@@ -144,7 +146,10 @@ impl Places {
         }
         let (mut taken, now) = (self.taken(), Instant::now());
         while self.held.load(Ordering::Relaxed) > self.limits.answer_memory {
-            let weighed = taken.served.iter().filter_map(|(number, connection)| Some((connection.activity.weight(now)?, *number)));
+            let weighed = taken
+                .served
+                .iter()
+                .filter_map(|(number, connection)| Some((connection.activity.weight(now)?, *number)));
             let Some((_, number)) = weighed.max() else { return };
             tracing::warn!("answers that nobody reads take too much memory: a connection is closed");
             self.end(&mut taken, number);
@@ -161,7 +166,8 @@ impl Places {
 
 impl Taken {
     fn make_room_in_reserve(&mut self, client: Option<u64>) {
-        let of_client = self.reserve.iter().filter(|(_, connection)| connection.client == client).map(|(number, _)| *number);
+        let of_client =
+            self.reserve.iter().filter(|(_, connection)| connection.client == client).map(|(number, _)| *number);
         let of_client: Vec<u64> = of_client.collect();
         let oldest = if of_client.len() >= RESERVE_PER_CLIENT {
             of_client.first().copied()
@@ -263,7 +269,9 @@ mod tests {
         let places = places(100, 3);
         for peers in [["192.0.2.1"; 4], ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4"]] {
             let held = peers.map(|peer| admit(&places, peer));
-            assert!(held.iter().all(|place| place.is_served) && is_evicted(&held[0]).await && !is_evicted(&held[1]).await);
+            assert!(
+                held.iter().all(|place| place.is_served) && is_evicted(&held[0]).await && !is_evicted(&held[1]).await
+            );
             let _requests: Vec<_> = held.iter().map(|place| place.activity.begin()).collect();
             let beyond: Vec<Place> = (0..=RESERVE_PER_CLIENT).map(|_| admit(&places, peers[0])).collect();
             assert!(beyond.iter().all(|place| !place.is_served) && is_evicted(&beyond[0]).await);

@@ -35,12 +35,15 @@ pub fn malformed(status: u16) -> Vec<u8> {
         Poll::Ready(Ok(body)) => body.to_bytes(),
         _ => Bytes::new(),
     };
-    let mut answer = format!("HTTP/1.1 {status} {}\r\n", head.status.canonical_reason().unwrap_or_default()).into_bytes();
+    let mut answer =
+        format!("HTTP/1.1 {status} {}\r\n", head.status.canonical_reason().unwrap_or_default()).into_bytes();
     for (name, value) in &head.headers {
         answer.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
     let now = UNIX_EPOCH + Duration::from_secs(SystemClock.now().seconds().unsigned_abs());
-    answer.extend(format!("date: {}\r\ncontent-length: {}\r\n\r\n", httpdate::fmt_http_date(now), body.len()).into_bytes());
+    answer.extend(
+        format!("date: {}\r\ncontent-length: {}\r\n\r\n", httpdate::fmt_http_date(now), body.len()).into_bytes(),
+    );
     answer.extend(body);
     answer
 }
@@ -73,7 +76,9 @@ fn host<B>(request: &Request<B>) -> Option<Refusal> {
         _ if second.is_some() => Some(Refusal::Header("Host", "must be sent once")),
         (None, None) if is_http2 => Some(Refusal::Header(":authority", "must be sent")),
         (None, _) if request.version() == Version::HTTP_11 => Some(Refusal::Header("Host", "must be sent")),
-        (_, Some(authority)) if !is_host(authority) => Some(Refusal::Header(if is_http2 { ":authority" } else { "Host" }, WANTED)),
+        (_, Some(authority)) if !is_host(authority) => {
+            Some(Refusal::Header(if is_http2 { ":authority" } else { "Host" }, WANTED))
+        }
         (Some(host), _) if !host.to_str().is_ok_and(is_host) => Some(Refusal::Header("Host", WANTED)),
         // In HTTP/1.1 the target's host goes before the other.
         (Some(host), Some(authority)) if is_http2 && !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()) => {
@@ -108,13 +113,17 @@ mod tests {
 
     #[test]
     fn hosts() {
-        for (host, is_bad) in [("example.com:8080", false), ("[::1]", false), ("", true), ("[zz]", true), ("a@b", true), ("\u{e9}", true)] {
+        for (host, is_bad) in
+            [("example.com:8080", false), ("[::1]", false), ("", true), ("[zz]", true), ("a@b", true), ("\u{e9}", true)]
+        {
             for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
                 assert_eq!(is_refused(version, &[("host", host)]), is_bad, "{host} {version:?}");
                 assert!(is_refused(version, &[("host", host), ("host", host)]), "{host} twice {version:?}");
             }
         }
-        assert!(!is_refused(Version::HTTP_10, &[]) && is_refused(Version::HTTP_11, &[]) && is_refused(Version::HTTP_2, &[]));
+        assert!(
+            !is_refused(Version::HTTP_10, &[]) && is_refused(Version::HTTP_11, &[]) && is_refused(Version::HTTP_2, &[])
+        );
     }
 
     #[test]
@@ -150,18 +159,30 @@ mod tests {
             assert!(matches!(ask(LARGEST_HEAD - least - 1, 2), Some(Refusal::UriTooLong)));
             assert!(matches!(ask(1, LARGEST_HEAD - least + 1), Some(Refusal::HeadTooLarge)));
             let half = "x".repeat(LARGEST_HEAD / 2);
-            assert!(matches!(refused(version, &format!("http://{half}/"), &[("host", &half)]), Some(Refusal::HeadTooLarge)));
+            assert!(matches!(
+                refused(version, &format!("http://{half}/"), &[("host", &half)]),
+                Some(Refusal::HeadTooLarge)
+            ));
         }
     }
 
     #[test]
     fn transfer_encodings() {
         for good in [&["chunked"][..], &["Chunked"]] {
-            let headers: Vec<_> = good.iter().map(|value| ("transfer-encoding", *value)).chain([("host", "x")]).collect();
+            let headers: Vec<_> =
+                good.iter().map(|value| ("transfer-encoding", *value)).chain([("host", "x")]).collect();
             assert!(!is_refused(Version::HTTP_11, &headers), "{good:?}");
         }
-        for bad in [&["gzip, chunked"][..], &["chunked, chunked"], &["chunked", "chunked"], &["identity"], &["gzip", "chunked"], &["x"]] {
-            let headers: Vec<_> = bad.iter().map(|value| ("transfer-encoding", *value)).chain([("host", "x")]).collect();
+        for bad in [
+            &["gzip, chunked"][..],
+            &["chunked, chunked"],
+            &["chunked", "chunked"],
+            &["identity"],
+            &["gzip", "chunked"],
+            &["x"],
+        ] {
+            let headers: Vec<_> =
+                bad.iter().map(|value| ("transfer-encoding", *value)).chain([("host", "x")]).collect();
             assert!(is_refused(Version::HTTP_11, &headers), "{bad:?}");
         }
     }

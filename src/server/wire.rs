@@ -1,5 +1,5 @@
-//! The stream of a connection, watched: when the client closes its side, where a request's head begins and ends, and what the HTTP library
-//! answers by itself.
+//! The stream of a connection, watched: when the client closes its side, where a request's head begins and ends, and
+//! what the HTTP library answers by itself.
 
 use std::{
     io::{self, IoSlice},
@@ -20,7 +20,8 @@ use super::{activity::Activity, frames::Frames, refusal};
 
 /// How long a client may keep its socket from taking more of an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// For how long, and how much of it, is read and thrown away what a client sends that has been refused, so that it gets to its answer.
+/// For how long, and how much of it, is read and thrown away what a client sends that has been refused, so that it gets
+/// to its answer.
 const LINGER: Duration = Duration::from_secs(2);
 const MOST_LINGERED: usize = 8 * 1024 * 1024;
 
@@ -77,7 +78,11 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
     }
 
@@ -122,7 +127,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(true))
     }
 
-    /// Reads on for a while and throws it away, if the client sends what nobody wants: to close on unread data tears the answer away.
+    /// Reads on for a while and throws it away, if the client sends what nobody wants: to close on unread data tears
+    /// the answer away.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (until, left) = self.linger.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), MOST_LINGERED));
         let mut thrown = [0; 16 * 1024];
@@ -137,8 +143,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-/// Finds an answer that the HTTP library gives by itself: it has no body and not the header that all of ours have, and is the last on its
-/// connection. What comes before it, and its status.
+/// Finds an answer that the HTTP library gives by itself: it has no body and not the header that all of ours have, and
+/// is the last on its connection. What comes before it, and its status.
 fn own_answer(bytes: &[u8]) -> Option<(&[u8], u16)> {
     const BEGINNING: &[u8] = b"HTTP/1.1 4";
     /// The longest of these answers is shorter.
@@ -187,7 +193,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         // An answer of the library's own has no body, and so stands alone.
         if let [only] = bytes
             && ready!(self.poll_instead(cx, only))?
@@ -208,11 +218,18 @@ mod tests {
 
     #[test]
     fn answers_of_the_library_are_told_from_ours() {
-        let own = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\ndate: Wed, 25 Nov 2026 03:36:04 GMT\r\n\r\n";
+        let own = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\ndate: \
+            Wed, 25 Nov 2026 03:36:04 GMT\r\n\r\n";
         assert_eq!(own_answer(own), Some((&b""[..], 431)));
-        assert_eq!(own_answer(&[b"HTTP/1.1 200 OK\r\n\r\n{}", &own[..]].concat()), Some((&b"HTTP/1.1 200 OK\r\n\r\n{}"[..], 431)));
-        let ours = b"HTTP/1.1 404 Not Found\r\nx-correlation-id: b3a4c3f0-5d0c-4d6e-9b1a-7f0b9d1c2e3f\r\ncontent-length: 0\r\n\r\n";
-        for ours in [&ours[..], b"", b"\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", b"HTTP/1.1 4\r\n\r\n"] {
+        assert_eq!(
+            own_answer(&[b"HTTP/1.1 200 OK\r\n\r\n{}", &own[..]].concat()),
+            Some((&b"HTTP/1.1 200 OK\r\n\r\n{}"[..], 431))
+        );
+        let ours = b"HTTP/1.1 404 Not Found\r\nx-correlation-id: \
+            b3a4c3f0-5d0c-4d6e-9b1a-7f0b9d1c2e3f\r\ncontent-length: 0\r\n\r\n";
+        for ours in
+            [&ours[..], b"", b"\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", b"HTTP/1.1 4\r\n\r\n"]
+        {
             assert_eq!(own_answer(ours), None);
         }
         assert_eq!(own_answer(&own[..own.len() - 1]), None);

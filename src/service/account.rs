@@ -25,7 +25,8 @@ use crate::{
     store::Conn,
 };
 
-/// In how many accounts a user can have a role. Every change to a user waits for all of them, so there can't be any number.
+/// In how many accounts a user can have a role. Every change to a user waits for all of them, so there can't be any
+/// number.
 const MOST_ACCOUNTS: usize = 100;
 
 impl Service {
@@ -36,7 +37,12 @@ impl Service {
     }
 
     /// Returns some of the accounts that are open to whoever calls.
-    pub async fn list_accounts(&self, identity: &Identity, selection: &Selection, take: Take<'_, Account>) -> Result<Page> {
+    pub async fn list_accounts(
+        &self,
+        identity: &Identity,
+        selection: &Selection,
+        take: Take<'_, Account>,
+    ) -> Result<Page> {
         Ok(self.store.list(identity.user_id).await?.list_accounts(identity.user_id, selection, take).await?)
     }
 
@@ -106,11 +112,17 @@ impl Service {
     /// Deletes the caller's account with all that it contains.
     ///
     /// # Errors
-    /// As [`Service::may_change_account`], when the precondition doesn't hold, or when another account would be left without an owner.
-    pub async fn delete_account(&self, permit: Permit<ChangeAccount>, precondition: &impl Precondition<Account>) -> Result<()> {
+    /// As [`Service::may_change_account`], when the precondition doesn't hold, or when another account would be left
+    /// without an owner.
+    pub async fn delete_account(
+        &self,
+        permit: Permit<ChangeAccount>,
+        precondition: &impl Precondition<Account>,
+    ) -> Result<()> {
         let caller = &permit.who;
         let home = caller.account_id;
-        let mut change = self.change_among(home, Others::OfResidents(home), caller.user_id, Arc::clone(&caller.context)).await?;
+        let mut change =
+            self.change_among(home, Others::OfResidents(home), caller.user_id, Arc::clone(&caller.context)).await?;
         let caller = caller.reauthenticate(&mut change.writer, change.at).await?;
         self.may_change_account(&caller)?;
         let account = find(&mut change.writer, home).await?;

@@ -1,5 +1,6 @@
-//! When users were last seen and which tokens were turned away: noted in memory, and written in the background, many at once. So no
-//! request waits for it, whatever the store is doing, and how long an answer takes doesn't tell what is noted.
+//! When users were last seen and which tokens were turned away: noted in memory, and written in the background, many at
+//! once. So no request waits for it, whatever the store is doing, and how long an answer takes doesn't tell what is
+//! noted.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,11 +17,13 @@ use crate::domain::{
     user::User,
 };
 
-/// How often it is noted that a user has authenticated, or that a token was turned away: once in a minute, in microseconds.
+/// How often it is noted that a user has authenticated, or that a token was turned away: once in a minute, in
+/// microseconds.
 const NOTED_EVERY: i64 = 60_000_000;
 /// How many users are noted at most until they are written. Of more, each is noted when it comes again.
 const MOST_USERS: usize = 10_000;
-/// How many refused secrets are kept at most until they have been looked into: whoever presents many shall not keep the store from others.
+/// How many refused secrets are kept at most until they have been looked into: whoever presents many shall not keep the
+/// store from others.
 const MOST_REFUSALS: usize = 256;
 /// How many users one transaction writes: so few that it keeps nobody waiting.
 const BATCH: usize = 100;
@@ -35,7 +38,8 @@ struct Notes {
     refused: HashMap<[u8; 32], Arc<RequestContext>>,
 }
 
-/// Whether something noted at one instant is to be noted again at the other. What lies a minute ahead was noted before the clock went back.
+/// Whether something noted at one instant is to be noted again at the other. What lies a minute ahead was noted before
+/// the clock went back.
 fn is_due(noted: Option<Timestamp>, now: Timestamp) -> bool {
     noted.is_none_or(|noted| now.as_micros().abs_diff(noted.as_micros()) >= NOTED_EVERY.unsigned_abs())
 }
@@ -49,7 +53,9 @@ impl Activity {
     pub fn saw(&self, user: UserId, stored: Option<Timestamp>, now: Timestamp) {
         if is_due(stored, now) {
             let mut notes = self.notes();
-            if is_due(notes.seen.get(&user).copied(), now) && (notes.seen.len() < MOST_USERS || notes.seen.contains_key(&user)) {
+            if is_due(notes.seen.get(&user).copied(), now)
+                && (notes.seen.len() < MOST_USERS || notes.seen.contains_key(&user))
+            {
                 notes.seen.insert(user, now);
             }
         }
@@ -63,7 +69,8 @@ impl Activity {
         }
     }
 
-    /// When a user was last seen, if that isn't written yet. Asked before the user is read: then the one or the other has it.
+    /// When a user was last seen, if that isn't written yet. Asked before the user is read: then the one or the other
+    /// has it.
     pub fn unwritten(&self, user: UserId) -> Option<Timestamp> {
         self.notes().seen.get(&user).copied()
     }

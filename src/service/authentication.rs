@@ -57,7 +57,8 @@ impl Authenticator {
         let standing = black_box(credential.map(|credential| credential.standing(now)));
         match exact(nearest, digest)? {
             Some(credential) if standing == Some(Ok(())) => {
-                let requested = requested.map(|(wanted, requested)| requested.map(|(member, token)| Requested { wanted, member, token }));
+                let requested = requested
+                    .map(|(wanted, requested)| requested.map(|(member, token)| Requested { wanted, member, token }));
                 Ok(Outcome::Accepted(Box::new(credential), requested.transpose()?.map(Box::new), now))
             }
             _ => Ok(Outcome::Refused(digest)),
@@ -163,7 +164,8 @@ mod tests {
             (AccountChoice::Given(AccountId::nil()), None),
             (AccountChoice::Home, Some(Role::Owner)),
         ] {
-            let outcome = service.authenticator.authenticate(bootstrapped.secret.expose(), account, None).await.unwrap();
+            let outcome =
+                service.authenticator.authenticate(bootstrapped.secret.expose(), account, None).await.unwrap();
             let Outcome::Accepted(credential, _, now) = outcome else { panic!("{outcome:?}") };
             assert_eq!((credential.token_id, credential.role), (bootstrapped.token_id, role), "{account:?}");
             let mut conn = service.store.read().await.unwrap();
@@ -206,7 +208,9 @@ mod tests {
                 writer.delete_user(bootstrapped.user_id).await.unwrap();
             }
             writer.commit().await.unwrap();
-            assert!(is_refused(&service, &bootstrapped.secret).await && !is_known(&service, &bootstrapped.secret).await);
+            assert!(
+                is_refused(&service, &bootstrapped.secret).await && !is_known(&service, &bootstrapped.secret).await
+            );
             assert!(is_refused(&service, &before(&bootstrapped.secret)).await);
         }
     }

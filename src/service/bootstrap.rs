@@ -50,7 +50,8 @@ pub struct Bootstrapped {
 }
 
 impl Service {
-    /// Founds the first account, or returns `None` and changes nothing where there is one. Of several at once, one founds.
+    /// Founds the first account, or returns `None` and changes nothing where there is one. Of several at once, one
+    /// founds.
     ///
     /// # Errors
     /// When the store or the source of randomness fails.
@@ -73,8 +74,14 @@ impl Service {
         // The secret may have been used before, in an account that is still being deleted.
         writer.forget_orphan(secret.digest()).await?;
         writer.insert_token(&token, secret.digest(), &BTreeSet::new()).await?;
-        let event =
-            Event::new(EventId::random(entropy)?, account_id, EventKind::Created, Subject::Token(token.id, user_id), user_id, &context);
+        let event = Event::new(
+            EventId::random(entropy)?,
+            account_id,
+            EventKind::Created,
+            Subject::Token(token.id, user_id),
+            user_id,
+            &context,
+        );
         writer.insert_events(account_id, &mut [event]).await?;
         writer.commit().await?;
         Ok(Some(Bootstrapped { account_id, user_id, token_id: token.id, secret }))
@@ -95,7 +102,14 @@ impl Service {
         writer.insert_role_binding(&RoleBinding::of_owner(binding, *account_id, *user, metadata.clone())).await?;
         let mut events = vec![];
         for subject in [Subject::Account(*account_id), Subject::User(*user), Subject::RoleBinding(binding, *user)] {
-            events.push(Event::new(EventId::random(self.entropy())?, *account_id, EventKind::Created, subject, *user, context));
+            events.push(Event::new(
+                EventId::random(self.entropy())?,
+                *account_id,
+                EventKind::Created,
+                subject,
+                *user,
+                context,
+            ));
         }
         Ok(writer.insert_events(*account_id, &mut events).await?)
     }

@@ -139,11 +139,12 @@ impl Caller {
         if action.reach(self.role).is_everything() { Ok(()) } else { Err(Error::Forbidden) }
     }
 
-    /// May the caller do this with what belongs to that user? Whoever is confined to its own tokens learns nothing of others: not even
-    /// whether the user exists.
+    /// May the caller do this with what belongs to that user? Whoever is confined to its own tokens learns nothing of
+    /// others: not even whether the user exists.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]; [`Error::NotFound`] when the user isn't in the account, or `exists` says that what is asked for isn't.
+    /// [`Error::Forbidden`]; [`Error::NotFound`] when the user isn't in the account, or `exists` says that what is
+    /// asked for isn't.
     pub(super) async fn may_with(
         &self,
         action: Action,

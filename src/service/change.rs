@@ -1,5 +1,5 @@
-//! A change: one transaction, alone in the accounts that it touches, by somebody who may still make it, with an event for each thing
-//! that it does.
+//! A change: one transaction, alone in the accounts that it touches, by somebody who may still make it, with an event
+//! for each thing that it does.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -56,9 +56,9 @@ impl Others {
 }
 
 impl Service {
-    /// Begins a change in the caller's account, and if it is about a user, in all accounts that this one is in: so that what belongs to
-    /// a user changes in one place at a time. Whoever was revoked or lost the account meanwhile is refused here; the caller that is
-    /// returned is the one to go by.
+    /// Begins a change in the caller's account, and if it is about a user, in all accounts that this one is in: so that
+    /// what belongs to a user changes in one place at a time. Whoever was revoked or lost the account meanwhile is
+    /// refused here; the caller that is returned is the one to go by.
     pub(super) async fn change(&self, caller: &Caller, about: Option<UserId>) -> Result<(Change, Caller)> {
         let mut change = self.change_in(caller.account_id, about, caller.user_id, Arc::clone(&caller.context)).await?;
         let caller = caller.reauthenticate(&mut change.writer, change.at).await?;
@@ -67,8 +67,10 @@ impl Service {
 
     /// Begins a change in the accounts of whoever calls, who speaks to none of them.
     pub(super) async fn change_of(&self, identity: &Identity) -> Result<Change> {
-        let home = self.store.read().await?.find_user(identity.user_id).await?.ok_or(Error::InvalidCredentials)?.account_id;
-        let mut change = self.change_in(home, Some(identity.user_id), identity.user_id, Arc::clone(&identity.context)).await?;
+        let home =
+            self.store.read().await?.find_user(identity.user_id).await?.ok_or(Error::InvalidCredentials)?.account_id;
+        let mut change =
+            self.change_in(home, Some(identity.user_id), identity.user_id, Arc::clone(&identity.context)).await?;
         identity.reauthenticate(&mut change.writer, change.at).await?;
         Ok(change)
     }
@@ -84,8 +86,8 @@ impl Service {
         self.change_among(account, about.map_or(Others::None, Others::OfUser), by, context).await
     }
 
-    /// Begins a change in an account and in others: which these are is asked when all that are known are locked, and again if there are
-    /// more. Most users are in one account only.
+    /// Begins a change in an account and in others: which these are is asked when all that are known are locked, and
+    /// again if there are more. Most users are in one account only.
     pub(super) async fn change_among(
         &self,
         account: AccountId,
@@ -126,7 +128,13 @@ impl Change {
     }
 
     /// A change in a transaction that has its accounts locked.
-    pub const fn continued(service: Service, writer: Writer, at: Timestamp, by: UserId, context: Arc<RequestContext>) -> Self {
+    pub const fn continued(
+        service: Service,
+        writer: Writer,
+        at: Timestamp,
+        by: UserId,
+        context: Arc<RequestContext>,
+    ) -> Self {
         Self { writer, at, by, leaves_work: false, service, context }
     }
 
@@ -150,7 +158,12 @@ impl Change {
     }
 
     /// Writes the same deed, done to several, into an account's log.
-    pub async fn record_all(&mut self, account: AccountId, kind: EventKind, subjects: impl IntoIterator<Item = Subject>) -> Result<()> {
+    pub async fn record_all(
+        &mut self,
+        account: AccountId,
+        kind: EventKind,
+        subjects: impl IntoIterator<Item = Subject>,
+    ) -> Result<()> {
         let mut events = vec![];
         for subject in subjects {
             let id = EventId::random(self.service.entropy())?;
@@ -159,8 +172,8 @@ impl Change {
         Ok(self.writer.insert_events(account, &mut events).await?)
     }
 
-    /// Writes what was done to a user's own into the log of its home account: that one can't be deleted to be rid of it while the user
-    /// lives on, whichever account the request spoke to.
+    /// Writes what was done to a user's own into the log of its home account: that one can't be deleted to be rid of it
+    /// while the user lives on, whichever account the request spoke to.
     pub async fn record_at_home(&mut self, user: UserId, kind: EventKind, subject: Subject) -> Result<()> {
         let home = self.writer.find_user(user).await?.ok_or(Error::NotFound)?.account_id;
         self.record(home, kind, subject).await

@@ -1,8 +1,8 @@
 //! Deletions of what may be very much: at once for everybody, and then bit by bit in the background.
 //!
-//! One short transaction takes the tokens from their user, or marks the account; the query that tells whose a secret is finds neither any
-//! more. What is left of them is deleted in batches, each with its events, by whichever server comes first; the store says what is to be
-//! done, so that a crash forgets nothing.
+//! One short transaction takes the tokens from their user, or marks the account; the query that tells whose a secret is
+//! finds neither any more. What is left of them is deleted in batches, each with its events, by whichever server comes
+//! first; the store says what is to be done, so that a crash forgets nothing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -57,9 +57,14 @@ impl Service {
             return Ok(done);
         };
         let done = tokens.is_empty();
-        let mut change = Change::continued(self.clone(), writer, at, deletion.deleted_by, Arc::new(deletion.context.clone()));
+        let mut change =
+            Change::continued(self.clone(), writer, at, deletion.deleted_by, Arc::new(deletion.context.clone()));
         change
-            .record_all(deletion.account_id, EventKind::Deleted, tokens.into_iter().map(|id| Subject::Token(id, deletion.user_id)))
+            .record_all(
+                deletion.account_id,
+                EventKind::Deleted,
+                tokens.into_iter().map(|id| Subject::Token(id, deletion.user_id)),
+            )
             .await?;
         if done {
             change.writer.delete_deletion(&deletion.id).await?;
@@ -76,7 +81,12 @@ impl Change {
     }
 
     /// Deletes the tokens of a user whose secrets some others may know.
-    pub async fn delete_tokens_known_by(&mut self, knowers: Vec<UserId>, user: UserId, account: AccountId) -> Result<()> {
+    pub async fn delete_tokens_known_by(
+        &mut self,
+        knowers: Vec<UserId>,
+        user: UserId,
+        account: AccountId,
+    ) -> Result<()> {
         if knowers.is_empty() {
             return Ok(());
         }

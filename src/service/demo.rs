@@ -17,9 +17,9 @@ use crate::domain::{
 };
 
 impl Service {
-    /// Puts the examples' account, users, role binding, token and events into an empty database, and a token to look around with, which no
-    /// example names: so nobody revokes it by trying one out. Its secret is a fresh one: one that everybody knows would be a door that
-    /// stays open.
+    /// Puts the examples' account, users, role binding, token and events into an empty database, and a token to look
+    /// around with, which no example names: so nobody revokes it by trying one out. Its secret is a fresh one: one that
+    /// everybody knows would be a door that stays open.
     ///
     /// # Errors
     /// When the database isn't empty, or fails.
@@ -39,7 +39,8 @@ impl Service {
             let new = NewToken { name: known(ResourceName::parse(name))?, labels: metadata.labels.clone() };
             Ok::<_, Error>(Token::new(id, owner_id, new, sample::CREATED, owner_id))
         };
-        let (token, key) = (token(token_id, sample::TOKEN_NAME)?, token(TokenId::random(self.entropy())?, "demonstration")?);
+        let (token, key) =
+            (token(token_id, sample::TOKEN_NAME)?, token(TokenId::random(self.entropy())?, "demonstration")?);
         let secret = Secret::generate(self.entropy())?;
 
         let mut context = RequestContext::without_request(sample::CORRELATION.to_owned());
@@ -48,7 +49,9 @@ impl Service {
         self.found(&mut writer, known(ResourceName::parse(sample::ACCOUNT_NAME))?, &owner, binding, &context).await?;
         writer.insert_user(&colleague).await?;
         writer.insert_token(&token, Secret::generate(self.entropy())?.digest(), &BTreeSet::new()).await?;
-        let event = |id, subject, context: &RequestContext| Event::new(id, account_id, EventKind::Created, subject, owner_id, context);
+        let event = |id, subject, context: &RequestContext| {
+            Event::new(id, account_id, EventKind::Created, subject, owner_id, context)
+        };
         let told = event(EventId::random(self.entropy())?, Subject::User(colleague.id), &context);
         writer.insert_events(account_id, &mut [told]).await?;
         // This one as if by way of the API, for it is an example, too.

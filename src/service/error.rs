@@ -76,7 +76,10 @@ impl From<StoreError> for Error {
             StoreError::Unavailable(_) | StoreError::Late | StoreError::Misplaced(_) => Self::unavailable(error),
             StoreError::TooDear { conditions, items } => Self::TooDear(FieldError::new(
                 "filter",
-                format!("takes too long over so many items: {conditions} conditions like these can be set over {items} at most; set fewer"),
+                format!(
+                    "takes too long over so many items: {conditions} conditions like these can be set over {items} at \
+                        most; set fewer"
+                ),
             )),
             StoreError::Duplicate | StoreError::Failed(_) => Self::internal(error),
         }

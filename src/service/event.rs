@@ -19,8 +19,8 @@ const A_DAY: Duration = Duration::from_hours(24);
 pub enum Cutoff {
     /// Entirely.
     AsTheClockSays,
-    /// Up to a day more than the last time, beside the time that has passed since then as far as this process knows. So a clock that is
-    /// years ahead forgets next to nothing.
+    /// Up to a day more than the last time, beside the time that has passed since then as far as this process knows. So
+    /// a clock that is years ahead forgets next to nothing.
     ADayMore {
         /// Since this process's last run.
         passed: Duration,
@@ -62,7 +62,8 @@ impl Service {
                 };
                 if wanted > most.later(A_DAY) {
                     tracing::warn!(
-                        "events from before {wanted} should be forgotten by the clock and the retention, those from before {most} are: one of \
+                        "events from before {wanted} should be forgotten by the clock and the retention, those from \
+                            before {most} are: one of \
                          the two has jumped. If that is meant, start once with --prune-all"
                     );
                 }
@@ -70,9 +71,12 @@ impl Service {
             }
         };
         if last.is_some_and(|last| wanted.later(A_DAY) < last) {
-            tracing::warn!("events were forgotten up to a later instant than {wanted}: the clock or the retention has jumped");
+            tracing::warn!(
+                "events were forgotten up to a later instant than {wanted}: the clock or the retention has jumped"
+            );
         }
-        // Where that is earlier than last time, the clock was wrong then or is now: to keep events for longer does no harm.
+        // Where that is earlier than last time, the clock was wrong then or is now: to keep events for longer does no
+        // harm.
         writer.set_pruned_before(before).await?;
         writer.commit().await?;
         let mut pruned = 0;

@@ -105,7 +105,8 @@ impl Service {
         let _ = self.quotas.set(quotas);
     }
 
-    /// The key that seals what clients carry from one page of a collection to the next; all servers on one database share it.
+    /// The key that seals what clients carry from one page of a collection to the next; all servers on one database
+    /// share it.
     #[must_use]
     pub fn continue_key(&self) -> &[u8] {
         &self.continue_key
@@ -131,8 +132,8 @@ impl Service {
         Ok(self.store.read().await?.has_account().await?)
     }
 
-    /// Whether the store can do all that is asked of it: whether it answers, takes writes, and still is the one that was opened. Waits
-    /// until that is known.
+    /// Whether the store can do all that is asked of it: whether it answers, takes writes, and still is the one that
+    /// was opened. Waits until that is known.
     ///
     /// # Errors
     /// Why it can't.

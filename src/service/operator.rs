@@ -1,5 +1,5 @@
-//! What operators do on the database itself, when nobody else can: issue, list and revoke tokens, and list users. No policy holds them
-//! back; their changes record events, by nobody.
+//! What operators do on the database itself, when nobody else can: issue, list and revoke tokens, and list users. No
+//! policy holds them back; their changes record events, by nobody.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -24,7 +24,11 @@ impl Service {
     ///
     /// # Errors
     /// When there is no such user; or when the store fails.
-    pub async fn operator_list_tokens(&self, email: Option<&Email>, account: Option<AccountId>) -> Result<Vec<(User, Token)>> {
+    pub async fn operator_list_tokens(
+        &self,
+        email: Option<&Email>,
+        account: Option<AccountId>,
+    ) -> Result<Vec<(User, Token)>> {
         let users = match email {
             Some(email) => vec![self.user_of(email, account).await?],
             None => self.operator_list_users().await?,
@@ -48,7 +52,8 @@ impl Service {
         name: ResourceName,
     ) -> Result<(User, Token, Secret)> {
         let user = self.user_of(email, account).await?;
-        let mut change = self.change_in(user.account_id, Some(user.id), UserId::nil(), self.at_the_command_line()?).await?;
+        let mut change =
+            self.change_in(user.account_id, Some(user.id), UserId::nil(), self.at_the_command_line()?).await?;
         change.writer.find_user(user.id).await?.ok_or(Error::NotFound)?;
         let secret = Secret::generate(self.entropy())?;
         let token = Token::new(TokenId::random(self.entropy())?, user.id, NewToken::named(name), change.at, change.by);
@@ -85,7 +90,10 @@ impl Service {
         if found.is_empty() {
             Ok(user)
         } else {
-            Err(Error::Invalid(vec![FieldError::new("email", "is that of users in several accounts; say which account is meant")]))
+            Err(Error::Invalid(vec![FieldError::new(
+                "email",
+                "is that of users in several accounts; say which account is meant",
+            )]))
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Permits: the `may_…` methods of the service give them out, and what a permit is for consumes it. So nothing is done that wasn't asked
-//! for first. What a request found to be allowed before its body arrived is asked again within the change.
+//! Permits: the `may_…` methods of the service give them out, and what a permit is for consumes it. So nothing is done
+//! that wasn't asked for first. What a request found to be allowed before its body arrived is asked again within the
+//! change.
 
 use super::caller::{Caller, Identity};
 use crate::domain::id::{RoleBindingId, TokenId, UserId};

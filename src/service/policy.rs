@@ -83,11 +83,14 @@ impl Action {
         }
     }
 
-    /// Whether what is acted on belongs to the user rather than to the account: of a guest of the account, only the guest itself and
-    /// its home account dispose of that.
+    /// Whether what is acted on belongs to the user rather than to the account: of a guest of the account, only the
+    /// guest itself and its home account dispose of that.
     #[must_use]
     pub const fn is_about_the_user(self) -> bool {
-        matches!(self, Self::ModifyProfile | Self::AdministerUsers | Self::ReadTokens | Self::CreateTokens | Self::ChangeTokens)
+        matches!(
+            self,
+            Self::ModifyProfile | Self::AdministerUsers | Self::ReadTokens | Self::CreateTokens | Self::ChangeTokens
+        )
     }
 
     /// Whether one who is confined to its own isn't even told if others, or theirs, exist.
@@ -116,7 +119,8 @@ impl Reach {
         self.others == Others::Everyone
     }
 
-    /// Whether, for a caller of that role, it takes in somebody else of the other role; one without a role ranks below viewer.
+    /// Whether, for a caller of that role, it takes in somebody else of the other role; one without a role ranks below
+    /// viewer.
     #[must_use]
     pub fn covers(self, caller: Role, other: Option<Role>) -> bool {
         match self.others {

@@ -1,7 +1,9 @@
-//! How much a user or an account may hold: bounds that keep one from filling the database for all. Operators are not bound by them.
+//! How much a user or an account may hold: bounds that keep one from filling the database for all. Operators are not
+//! bound by them.
 //!
-//! To count at each creation would make it the dearer the more there are. The store keeps a number that is raised with each creation
-//! instead: what was deleted since is still in it, so only where it is above the quota is there anything to count.
+//! To count at each creation would make it the dearer the more there are. The store keeps a number that is raised with
+//! each creation instead: what was deleted since is still in it, so only where it is above the quota is there anything
+//! to count.
 
 use super::{Error, Result, change::Change};
 use crate::domain::id::{AccountId, UserId};
@@ -22,7 +24,8 @@ impl Default for Quotas {
 }
 
 impl Change {
-    /// Whether the user may have all its tokens, of which there are now so many at most. Until the change ends, nobody else gives it one.
+    /// Whether the user may have all its tokens, of which there are now so many at most. Until the change ends, nobody
+    /// else gives it one.
     ///
     /// # Errors
     /// [`Error::QuotaReached`].
@@ -38,8 +41,8 @@ impl Change {
         Ok(self.writer.note_tokens_at_most(user, counted).await?)
     }
 
-    /// Whether the account may have all its users, of whom there are now so many at most. Until the change ends, nobody else creates one in
-    /// it.
+    /// Whether the account may have all its users, of whom there are now so many at most. Until the change ends, nobody
+    /// else creates one in it.
     ///
     /// # Errors
     /// [`Error::QuotaReached`].

@@ -29,7 +29,12 @@ impl Service {
     ///
     /// # Errors
     /// When it isn't there.
-    pub async fn retrieve_role_binding(&self, caller: &Caller, of: Option<UserId>, id: RoleBindingId) -> Result<RoleBinding> {
+    pub async fn retrieve_role_binding(
+        &self,
+        caller: &Caller,
+        of: Option<UserId>,
+        id: RoleBindingId,
+    ) -> Result<RoleBinding> {
         caller.may(Action::ReadPeople)?;
         find(&mut self.store.read().await?, caller.account_id, of, id).await
     }
@@ -55,7 +60,11 @@ impl Service {
     ///
     /// # Errors
     /// When the user isn't there, or the caller may not.
-    pub async fn may_create_role_binding(&self, caller: &Caller, of: Option<UserId>) -> Result<Permit<CreateRoleBinding>> {
+    pub async fn may_create_role_binding(
+        &self,
+        caller: &Caller,
+        of: Option<UserId>,
+    ) -> Result<Permit<CreateRoleBinding>> {
         exists(&mut self.store.read().await?, caller.account_id, of).await?;
         may_change(caller, None)?;
         Ok(Permit::new(caller, CreateRoleBinding { of }))
@@ -65,7 +74,11 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::may_create_role_binding`]; when the role is more than the caller may grant; a conflict.
-    pub async fn create_role_binding(&self, permit: Permit<CreateRoleBinding>, new: RoleBindingDraft) -> Result<RoleBinding> {
+    pub async fn create_role_binding(
+        &self,
+        permit: Permit<CreateRoleBinding>,
+        new: RoleBindingDraft,
+    ) -> Result<RoleBinding> {
         let (caller, of) = (&permit.who, permit.target.of);
         let user = principal(of, &new)?;
         // Before anything is locked: a stranger's accounts are none of the caller's business, not even for a moment.
@@ -97,7 +110,8 @@ impl Service {
         Ok(binding)
     }
 
-    /// Whether the caller could modify or revoke that binding now: asked before the request's headers and body are read.
+    /// Whether the caller could modify or revoke that binding now: asked before the request's headers and body are
+    /// read.
     ///
     /// # Errors
     /// When the binding isn't there, or the caller may not.
@@ -115,8 +129,8 @@ impl Service {
     /// Modifies a binding and returns its new state.
     ///
     /// # Errors
-    /// As [`Service::may_change_role_binding`]; when the role is more than the caller may grant, or the precondition doesn't hold; a
-    /// conflict.
+    /// As [`Service::may_change_role_binding`]; when the role is more than the caller may grant, or the precondition
+    /// doesn't hold; a conflict.
     pub async fn modify_role_binding(
         &self,
         permit: Permit<ChangeRoleBinding>,
@@ -124,7 +138,8 @@ impl Service {
         precondition: &impl Precondition<RoleBinding>,
     ) -> Result<RoleBinding> {
         let (caller, ChangeRoleBinding { of, id }) = (&permit.who, permit.target);
-        let user = self.store.read().await?.find_role_binding(caller.account_id, id).await?.ok_or(Error::NotFound)?.user_id;
+        let user =
+            self.store.read().await?.find_role_binding(caller.account_id, id).await?.ok_or(Error::NotFound)?.user_id;
         let (mut change, caller) = self.change(caller, Some(user)).await?;
         let before = find(&mut change.writer, caller.account_id, of, id).await?;
         may_change(&caller, Some(before.role))?;
@@ -153,18 +168,20 @@ impl Service {
         Ok(binding)
     }
 
-    /// Revokes a binding, and with a local user's last one deletes the user (spec/contract/CONTRACT.md §9), if it is at home in the account: no other
-    /// one disposes of it.
+    /// Revokes a binding, and with a local user's last one deletes the user (spec/contract/CONTRACT.md §9), if it is at
+    /// home in the account: no other one disposes of it.
     ///
     /// # Errors
-    /// As [`Service::may_change_role_binding`], when the precondition doesn't hold, or when the account would be left without an owner.
+    /// As [`Service::may_change_role_binding`], when the precondition doesn't hold, or when the account would be left
+    /// without an owner.
     pub async fn delete_role_binding(
         &self,
         permit: Permit<ChangeRoleBinding>,
         precondition: &impl Precondition<RoleBinding>,
     ) -> Result<()> {
         let (caller, ChangeRoleBinding { of, id }) = (&permit.who, permit.target);
-        let user = self.store.read().await?.find_role_binding(caller.account_id, id).await?.ok_or(Error::NotFound)?.user_id;
+        let user =
+            self.store.read().await?.find_role_binding(caller.account_id, id).await?.ok_or(Error::NotFound)?.user_id;
         let (mut change, caller) = self.change(caller, Some(user)).await?;
         let binding = find(&mut change.writer, caller.account_id, of, id).await?;
         may_change(&caller, Some(binding.role))?;
@@ -173,7 +190,8 @@ impl Service {
         }
         precondition.check(&binding)?;
         let is_last = change.writer.role_bindings_of(user).await?.len() == 1;
-        let goes = |user: &User| is_last && user.auth_provider == AuthProvider::Local && user.account_id == caller.account_id;
+        let goes =
+            |user: &User| is_last && user.auth_provider == AuthProvider::Local && user.account_id == caller.account_id;
         let holder = change.writer.find_user(user).await?.filter(goes);
         if let Some(holder) = holder {
             user::delete(&mut change, &holder).await?;

@@ -24,7 +24,8 @@ use crate::{
     store::Conn,
 };
 
-/// How many others may know a token's secret. Each token that is made with it is known to all of them, so there can't be any number.
+/// How many others may know a token's secret. Each token that is made with it is known to all of them, so there can't
+/// be any number.
 const MOST_KNOWERS: usize = 64;
 
 impl Service {
@@ -49,7 +50,13 @@ impl Service {
     ///
     /// # Errors
     /// When the user isn't there, or the caller may not see its tokens.
-    pub async fn list_tokens(&self, caller: &Caller, user: UserId, selection: &Selection, take: Take<'_, Token>) -> Result<Page> {
+    pub async fn list_tokens(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        selection: &Selection,
+        take: Take<'_, Token>,
+    ) -> Result<Page> {
         let mut conn = self.store.list(caller.user_id).await?;
         caller.may_with(Action::ReadTokens, user, &mut conn, any).await?;
         Ok(conn.list_tokens(user, selection, take).await?)
@@ -120,7 +127,11 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::may_change_token`], or when the precondition doesn't hold.
-    pub async fn delete_token(&self, permit: Permit<ChangeToken>, precondition: &impl Precondition<Token>) -> Result<()> {
+    pub async fn delete_token(
+        &self,
+        permit: Permit<ChangeToken>,
+        precondition: &impl Precondition<Token>,
+    ) -> Result<()> {
         let ChangeToken { user, token } = permit.target;
         let (mut change, caller) = self.change(&permit.who, Some(user)).await?;
         let token = find(&mut change.writer, &caller, Action::ChangeTokens, user, token).await?;
@@ -131,8 +142,8 @@ impl Service {
     }
 }
 
-/// Revokes those tokens of a user whose secret somebody of a lower role than its new one may know: nobody keeps the secret of a token that
-/// outranks them (spec/contract/CONTRACT.md §9).
+/// Revokes those tokens of a user whose secret somebody of a lower role than its new one may know: nobody keeps the
+/// secret of a token that outranks them (spec/contract/CONTRACT.md §9).
 pub(super) async fn revoke_outgrown(change: &mut Change, risen: &RoleBinding) -> Result<()> {
     let mut knowers = change.writer.knowers_of_tokens_of(risen.user_id, risen.account_id).await?;
     knowers.retain(|(_, role)| *role < risen.granted());
@@ -140,8 +151,8 @@ pub(super) async fn revoke_outgrown(change: &mut Change, risen: &RoleBinding) ->
     change.delete_tokens_known_by(knowers.into_iter().map(|(knower, _)| knower).collect(), risen.user_id, home).await
 }
 
-/// Who may know the secret of a token that the caller makes for a user, beside that one: whoever may know the secret that it is made with,
-/// and the caller.
+/// Who may know the secret of a token that the caller makes for a user, beside that one: whoever may know the secret
+/// that it is made with, and the caller.
 async fn knowers(conn: &mut Conn, caller: &Caller, user: UserId) -> Result<BTreeSet<UserId>> {
     let mut knowers = conn.knowers_of(caller.token_id).await?;
     if user != caller.user_id {
@@ -159,11 +170,12 @@ async fn any(_: &mut Conn) -> Result<bool> {
     Ok(true)
 }
 
-/// Whoever has a token speaks for its user wherever that one has a role. So nobody makes one for a user who has a role in another account
-/// but that user: it would open the other account, too.
+/// Whoever has a token speaks for its user wherever that one has a role. So nobody makes one for a user who has a role
+/// in another account but that user: it would open the other account, too.
 async fn may_create(caller: &Caller, user: UserId, conn: &mut Conn) -> Result<()> {
     caller.may_with(Action::CreateTokens, user, conn, any).await?;
-    let elsewhere = user != caller.user_id && conn.role_bindings_of(user).await?.iter().any(|b| b.account_id != caller.account_id);
+    let elsewhere =
+        user != caller.user_id && conn.role_bindings_of(user).await?.iter().any(|b| b.account_id != caller.account_id);
     if elsewhere { Err(Error::Forbidden) } else { Ok(()) }
 }
 

@@ -88,7 +88,12 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::may_modify_user`], when the precondition doesn't hold, or a conflict with what can't change.
-    pub async fn modify_user(&self, permit: Permit<ModifyUser>, new: UserChange, precondition: &impl Precondition<User>) -> Result<User> {
+    pub async fn modify_user(
+        &self,
+        permit: Permit<ModifyUser>,
+        new: UserChange,
+        precondition: &impl Precondition<User>,
+    ) -> Result<User> {
         let id = permit.target.user;
         let (mut change, caller) = self.change(&permit.who, Some(id)).await?;
         let unwritten = self.activity.unwritten(id);
@@ -132,7 +137,8 @@ impl Service {
     /// Deletes a user, its tokens and its role bindings.
     ///
     /// # Errors
-    /// As [`Service::may_delete_user`], when the precondition doesn't hold, or when an account would be left without an owner.
+    /// As [`Service::may_delete_user`], when the precondition doesn't hold, or when an account would be left without an
+    /// owner.
     pub async fn delete_user(&self, permit: Permit<DeleteUser>, precondition: &impl Precondition<User>) -> Result<()> {
         let id = permit.target.user;
         let (mut change, caller) = self.change(&permit.who, Some(id)).await?;
@@ -148,8 +154,8 @@ impl Service {
     }
 }
 
-/// Deletes a user with all that is its own, with an event for each in the log of its account. Very many tokens are refused at once, and
-/// deleted in the background.
+/// Deletes a user with all that is its own, with an event for each in the log of its account. Very many tokens are
+/// refused at once, and deleted in the background.
 pub(super) async fn delete(change: &mut Change, user: &User) -> Result<()> {
     change.delete_tokens_of(user.id, user.account_id).await?;
     for binding in change.writer.role_bindings_of(user.id).await? {
@@ -172,7 +178,9 @@ pub(super) async fn is_last_owner_anywhere(conn: &mut Conn, user: UserId) -> Res
 /// Whether the binding is what its account's last owner owns it by.
 pub(super) async fn is_last_owner(conn: &mut Conn, binding: &crate::domain::role_binding::RoleBinding) -> Result<bool> {
     let takes_part = conn.find_user(binding.user_id).await?.is_some_and(|user| user.takes_part());
-    Ok(takes_part && binding.makes_owner() && conn.count_owners(binding.account_id, Some(binding.user_id), None).await? == 0)
+    Ok(takes_part
+        && binding.makes_owner()
+        && conn.count_owners(binding.account_id, Some(binding.user_id), None).await? == 0)
 }
 
 /// No account of the user may have another one with its email.

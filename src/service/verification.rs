@@ -1,5 +1,5 @@
-//! Is this secret good, and whose is it? Asked by gateways, by other services, and by whoever holds it; and the ways to be rid of a token
-//! with nothing but its secret.
+//! Is this secret good, and whose is it? Asked by gateways, by other services, and by whoever holds it; and the ways to
+//! be rid of a token with nothing but its secret.
 
 use std::sync::Arc;
 
@@ -66,16 +66,21 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] when nobody may use it now; or when the store fails.
-    pub async fn verify(&self, secret: &str, account: Option<AccountId>, context: Arc<RequestContext>) -> Result<Verification> {
+    pub async fn verify(
+        &self,
+        secret: &str,
+        account: Option<AccountId>,
+        context: Arc<RequestContext>,
+    ) -> Result<Verification> {
         let choice = account.map_or(AccountChoice::Home, AccountChoice::Given);
         let (credential, _) = self.admit(secret, choice, None, &context).await?;
         let account = account.unwrap_or(credential.home);
         Ok(Verification::of(credential, account, context))
     }
 
-    /// What the caller may know of a secret that somebody has presented to it; `None` if that one is good for nothing where the caller
-    /// may ask. The account that is told of is the user's own if the caller may ask there, else the one whose role is the oldest. Who is
-    /// asked about hasn't done anything, so nothing is noted of it.
+    /// What the caller may know of a secret that somebody has presented to it; `None` if that one is good for nothing
+    /// where the caller may ask. The account that is told of is the user's own if the caller may ask there, else the
+    /// one whose role is the oldest. Who is asked about hasn't done anything, so nothing is noted of it.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] for a caller that is none any more: its question may have been long on its way;
@@ -139,7 +144,13 @@ impl Service {
     }
 
     /// Revokes a token, whether or not it may be used now.
-    async fn revoke(&self, credential: &Credential, kind: EventKind, by: UserId, context: &Arc<RequestContext>) -> Result<()> {
+    async fn revoke(
+        &self,
+        credential: &Credential,
+        kind: EventKind,
+        by: UserId,
+        context: &Arc<RequestContext>,
+    ) -> Result<()> {
         let Credential { token_id, user_id, home, .. } = *credential;
         let mut change = match self.change_in(home, Some(user_id), by, Arc::clone(context)).await {
             // The account is gone, and the token with it.

@@ -33,7 +33,8 @@ fn scope(user: UserId) -> Scope {
         columns: columns!(),
         table: "accounts",
         within: &["id IN (SELECT b.account_id FROM role_bindings b JOIN accounts a ON a.id = b.account_id \
-             WHERE b.user_id = $1 AND b.role_constraints <> '[]' AND NOT a.is_deleted AND (a.is_enabled OR b.role = 'owner'))"],
+             WHERE b.user_id = $1 AND b.role_constraints <> '[]' AND NOT a.is_deleted AND (a.is_enabled OR b.role = \
+             'owner'))"],
         keys: vec![user.to_string()],
     }
 }
@@ -53,7 +54,8 @@ impl Conn {
 
     /// The accounts that a user is in: its home, and those where it has a role.
     pub async fn accounts_of(&mut self, user: UserId) -> Result<BTreeSet<AccountId>, StoreError> {
-        const FIND: &str = "SELECT account_id FROM users WHERE id = $1 UNION SELECT account_id FROM role_bindings WHERE user_id = $1";
+        const FIND: &str =
+            "SELECT account_id FROM users WHERE id = $1 UNION SELECT account_id FROM role_bindings WHERE user_id = $1";
         let found: Vec<AccountId> = on!(self, c => sqlx::query_scalar(FIND).bind(user).fetch_all(c).await)?;
         Ok(found.into_iter().collect())
     }
@@ -72,7 +74,12 @@ impl Lister {
     ///
     /// # Errors
     /// [`StoreError::TooDear`], or when the store fails.
-    pub async fn list_accounts(&mut self, user: UserId, selection: &Selection, take: Take<'_, Account>) -> Result<Page, StoreError> {
+    pub async fn list_accounts(
+        &mut self,
+        user: UserId,
+        selection: &Selection,
+        take: Take<'_, Account>,
+    ) -> Result<Page, StoreError> {
         list(self, &scope(user), selection, take).await
     }
 }
@@ -88,15 +95,16 @@ impl Writer {
         update(self, account).await
     }
 
-    /// Deletes an account: from the commit on nobody is at home in it or has a role in it. What it contains is deleted by other statements.
+    /// Deletes an account: from the commit on nobody is at home in it or has a role in it. What it contains is deleted
+    /// by other statements.
     pub async fn delete_account(&mut self, account: AccountId) -> Result<(), StoreError> {
         const DELETE: &str = "UPDATE accounts SET is_deleted = TRUE WHERE id = $1";
         on!(self, c => sqlx::query(DELETE).bind(account).execute(c).await.map(drop))?;
         Ok(())
     }
 
-    /// Makes this transaction the only one that changes the account until it ends, and returns its time: that of the clock, or just
-    /// after the last change if the clock is behind that. `None` if there is no such account.
+    /// Makes this transaction the only one that changes the account until it ends, and returns its time: that of the
+    /// clock, or just after the last change if the clock is behind that. `None` if there is no such account.
     pub async fn lock_account(&mut self, account: AccountId, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         const LOCK: &str = "UPDATE accounts SET changed_at = CASE WHEN changed_at < $2 THEN $2 ELSE changed_at + 1 END \
              WHERE id = $1 AND NOT is_deleted RETURNING changed_at";

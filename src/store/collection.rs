@@ -1,8 +1,9 @@
 //! Pages of a collection, by keyset: a page costs what it holds, however deep it lies.
 //!
-//! An ordered collection is walked in *index ranges*, each of one index that is read from its start: the absent values first,
-//! then the items that tie with the last one returned, then all that follow. Rows come in *batches*, each resumed where the last one
-//! ended, and are handed on one by one: a page that is full before its limit has read little in vain.
+//! An ordered collection is walked in *index ranges*, each of one index that is read from its start: the absent values
+//! first, then the items that tie with the last one returned, then all that follow. Rows come in *batches*, each
+//! resumed where the last one ended, and are handed on one by one: a page that is full before its limit has read little
+//! in vain.
 
 use std::collections::BTreeSet;
 
@@ -27,13 +28,19 @@ pub(super) struct Scope {
     /// Every column that orders is among them.
     pub columns: &'static str,
     pub table: &'static str,
-    /// What says that a row belongs to the collection, with `$1` and so on for the keys. A row fits at most one of several.
+    /// What says that a row belongs to the collection, with `$1` and so on for the keys. A row fits at most one of
+    /// several.
     pub within: &'static [&'static str],
     pub keys: Vec<String>,
 }
 
 /// Reads a page.
-pub(super) async fn list<T>(lister: &mut Lister, scope: &Scope, selection: &Selection, take: Take<'_, T>) -> Result<Page, StoreError>
+pub(super) async fn list<T>(
+    lister: &mut Lister,
+    scope: &Scope,
+    selection: &Selection,
+    take: Take<'_, T>,
+) -> Result<Page, StoreError>
 where
     T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
@@ -118,7 +125,9 @@ fn cost(conditions: &[Condition]) -> u64 {
     for condition in conditions {
         match condition.field.kind {
             Kind::Label(_) if dear.insert("labels") => cost += COST_OF_LABELS,
-            Kind::Instant(column) | Kind::OptionalInstant(column) if condition.operator == Operator::In && dear.insert(column) => {
+            Kind::Instant(column) | Kind::OptionalInstant(column)
+                if condition.operator == Operator::In && dear.insert(column) =>
+            {
                 cost += COST_OF_INSTANT;
             }
             _ => {}
@@ -136,7 +145,8 @@ pub(super) struct IndexRange {
 
 fn index_ranges(order: Option<Order>, after: Option<&Position>) -> Vec<IndexRange> {
     const BY_CREATION: &str = "created_at, id";
-    let past = |position: &Position| vec![Value::Integer(position.created_at.as_micros()), Value::Text(position.id.clone())];
+    let past =
+        |position: &Position| vec![Value::Integer(position.created_at.as_micros()), Value::Text(position.id.clone())];
     let plain = |conditions: &str, mut values: Vec<Value>| {
         let mut conditions = conditions.to_owned();
         if let Some(position) = after {
@@ -147,7 +157,8 @@ fn index_ranges(order: Option<Order>, after: Option<&Position>) -> Vec<IndexRang
     };
 
     let Some(column) = order.and_then(|order| order.field.column()) else { return vec![plain("", vec![])] };
-    let optional = order.is_some_and(|order| matches!(order.field.kind, Kind::OptionalText(_) | Kind::OptionalInstant(_)));
+    let optional =
+        order.is_some_and(|order| matches!(order.field.kind, Kind::OptionalText(_) | Kind::OptionalInstant(_)));
     let (direction, beyond) = if order.is_some_and(|order| order.descending) { ("DESC", "<") } else { ("ASC", ">") };
     // What is said already is not said twice: that would keep SQLite from using its index.
     let ties = match column {
@@ -167,7 +178,11 @@ fn index_ranges(order: Option<Order>, after: Option<&Position>) -> Vec<IndexRang
         Some(Position { value: None, .. }) => vec![absent(), present()],
         Some(Position { value: Some(value), .. }) => vec![
             plain(&format!(" AND {column} = ?"), vec![value.clone()]),
-            IndexRange { conditions: format!(" AND {column} {beyond} ?"), values: vec![value.clone()], order: sorted.clone() },
+            IndexRange {
+                conditions: format!(" AND {column} {beyond} ?"),
+                values: vec![value.clone()],
+                order: sorted.clone(),
+            },
         ],
     }
 }
@@ -200,18 +215,22 @@ mod tests {
         assert_eq!(cost(&[created.clone(), created, name]), 3 + COST_OF_INSTANT + COST_OF_LABELS);
     }
 
-    /// Every range of every order reads a range of an index from its start: no table is scanned, and nothing is sorted but the items
-    /// that tie.
+    /// Every range of every order reads a range of an index from its start: no table is scanned, and nothing is sorted
+    /// but the items that tie.
     #[tokio::test]
     async fn every_page_is_a_range_of_an_index() {
         let folder = tempfile::TempDir::new().unwrap();
         let url = format!("sqlite:{}", folder.path().join("plan.db").display());
         let store = Store::open(&url.parse().unwrap()).await.unwrap();
         let mut conn = store.read().await.unwrap();
-        let position = |value: Option<Value>| Position { value, created_at: Timestamp::from_micros(0), id: "x".to_owned() };
+        let position =
+            |value: Option<Value>| Position { value, created_at: Timestamp::from_micros(0), id: "x".to_owned() };
         let (account, nobody) = (AccountId::nil(), UserId::nil());
-        let few = |names: &[&str], fields: &'static [Field]| fields.iter().filter(|field| names.contains(&field.path)).collect::<Vec<_>>();
-        let but = |name: &str, fields: &'static [Field]| fields.iter().filter(|field| field.path != name).collect::<Vec<_>>();
+        let few = |names: &[&str], fields: &'static [Field]| {
+            fields.iter().filter(|field| names.contains(&field.path)).collect::<Vec<_>>()
+        };
+        let but =
+            |name: &str, fields: &'static [Field]| fields.iter().filter(|field| field.path != name).collect::<Vec<_>>();
         let mut plans = 0;
         for (scope, fields) in [
             (token::scope(nobody), but("", token::FIELDS)),
@@ -219,10 +238,14 @@ mod tests {
             (user::scope(account), but("lastActTimestamp", user::FIELDS)),
             (role_binding::scope(account, None), but("", role_binding::FIELDS)),
             // Written with every change: one index for each order would cost more than it gives.
-            (event::scope(account, None), few(&["sequenceCount", "eventTime", "resourceID", "accountID"], event::FIELDS)),
+            (
+                event::scope(account, None),
+                few(&["sequenceCount", "eventTime", "resourceID", "accountID"], event::FIELDS),
+            ),
             (event::scope(account, Some(nobody)), few(&["eventTime", "userID", "accountID"], event::FIELDS)),
         ] {
-            let orders = fields.into_iter().flat_map(|field| [Order::new(field, false), Order::new(field, true)]).flatten();
+            let orders =
+                fields.into_iter().flat_map(|field| [Order::new(field, false), Order::new(field, true)]).flatten();
             for order in std::iter::once(None).chain(orders.map(Some)) {
                 let value = order.map(|_| Value::Text("x".to_owned()));
                 for after in [None, Some(position(value))] {

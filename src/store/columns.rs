@@ -67,8 +67,8 @@ columns! {
     SecretDigest as Vec<u8>: |digest| Ok(digest.0.to_vec()), |bytes| Ok(Self(bytes.as_slice().try_into()?));
 }
 
-/// `rows!(Deletion { id, user_id, context: RequestContext { uri, method } })`: reads a noun from a row, column names being
-/// its field names, or what stands behind `as`. A part of it is made of columns of its own.
+/// `rows!(Deletion { id, user_id, context: RequestContext { uri, method } })`: reads a noun from a row, column names
+/// being its field names, or what stands behind `as`. A part of it is made of columns of its own.
 macro_rules! rows {
     ($noun:ident $fields:tt) => {
         crate::store::columns::rows!(@impl sqlx::sqlite::SqliteRow, $noun $fields);
@@ -81,7 +81,8 @@ macro_rules! rows {
             fn from_row(row: &$row) -> sqlx::Result<Self> {
                 use sqlx::Row as _;
                 Ok(Self {
-                    $($field: crate::store::columns::rows!(@read row, $field $(as $named)? $(, $($part)::+ { $($column)* })?),)*
+                    $($field: crate::store::columns::rows!(@read row, $field $(as $named)? $(,
+                        $($part)::+ { $($column)* })?),)*
                 })
             }
         }

@@ -1,9 +1,9 @@
 //! Connections that are lent, and what becomes of them afterwards.
 //!
-//! A connection goes back to its pool only if it is known to be as good as before. One whose statement ended in an error that may leave it
-//! otherwise, or had no answer in time, is closed. One whose request went away in the middle is waited for and rolled back, in the
-//! background and with a deadline. Nothing here trusts what the driver believes of transactions: SQLite ends one by itself when its disk
-//! fails.
+//! A connection goes back to its pool only if it is known to be as good as before. One whose statement ended in an
+//! error that may leave it otherwise, or had no answer in time, is closed. One whose request went away in the middle is
+//! waited for and rolled back, in the background and with a deadline. Nothing here trusts what the driver believes of
+//! transactions: SQLite ends one by itself when its disk fails.
 
 use std::{
     mem,
@@ -66,7 +66,17 @@ impl Conn {
     pub(super) fn new(held: Held, access: Access, store: Arc<Parts>, timer: Timer) -> Self {
         let fitness = Fitness::Sound;
         let may_repeat = access != Access::Write && matches!(held, Held::Postgres(..));
-        Self { held, access, fitness, in_transaction: false, has_failed: false, limit: None, may_repeat, store, _timer: timer }
+        Self {
+            held,
+            access,
+            fitness,
+            in_transaction: false,
+            has_failed: false,
+            limit: None,
+            may_repeat,
+            store,
+            _timer: timer,
+        }
     }
 
     pub(super) fn raw(&mut self) -> Raw<'_> {
@@ -104,8 +114,8 @@ impl Conn {
         self.may_repeat = false;
     }
 
-    /// If a statement that only reads ended because its connection was cut, gets another connection for it, once: sessions are ended when
-    /// PostgreSQL fails over or stops, and a read need not know.
+    /// If a statement that only reads ended because its connection was cut, gets another connection for it, once:
+    /// sessions are ended when PostgreSQL fails over or stops, and a read need not know.
     pub(super) async fn is_renewed_after<T>(&mut self, outcome: &Result<Result<T, sqlx::Error>, Elapsed>) -> bool {
         match outcome {
             Ok(Err(error)) if self.may_repeat && is_cut(error) => {
@@ -203,8 +213,8 @@ fn give_back<DB>(
     let Ok(runtime) = Handle::try_current() else { return drop(conn.leak()) };
     match ending {
         Ending::Keep => {
-            // The pool asks each connection that comes back whether it is alive, and would wait for the answer for ever, a place in the
-            // pool with it. Given up, the future lets go of both.
+            // The pool asks each connection that comes back whether it is alive, and would wait for the answer for
+            // ever, a place in the pool with it. Given up, the future lets go of both.
             let back = conn.return_to_pool();
             runtime.spawn(async move {
                 if within(limit, back).await.is_none() {
@@ -236,8 +246,8 @@ fn give_back<DB>(
     }
 }
 
-/// Closes a connection. On SQLite the place in the pool is free when the thread has ended; PostgreSQL isn't taken leave of: over TLS that would
-/// wait for the peer, which may be silent.
+/// Closes a connection. On SQLite the place in the pool is free when the thread has ended; PostgreSQL isn't taken leave
+/// of: over TLS that would wait for the peer, which may be silent.
 async fn close<DB: Database>(conn: PoolConnection<DB>, limit: Option<Duration>) {
     match limit {
         Some(_) => drop(conn.detach()),
@@ -286,7 +296,9 @@ impl Writer {
         let conn = &mut self.0;
         if conn.has_failed {
             // PostgreSQL would answer such a COMMIT with a rollback, and call that a success.
-            return Err(StoreError::Failed(sqlx::Error::InvalidArgument("a statement of this transaction has failed".to_owned())));
+            return Err(StoreError::Failed(sqlx::Error::InvalidArgument(
+                "a statement of this transaction has failed".to_owned(),
+            )));
         }
         conn.limit = Some(conn.store.limits.commit);
         on!(conn, c => sqlx::raw_sql("COMMIT").execute(c).await.map(drop))?;

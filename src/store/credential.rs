@@ -64,8 +64,8 @@ pub struct Grant {
 
 rows!(Grant { account_id, role, role_constraints, account_is_enabled });
 
-/// The credential of some token `t`, with more columns from more joins; `$2` is the account, NULL for the user's home. A
-/// token whose user or home account is deleted has none.
+/// The credential of some token `t`, with more columns from more joins; `$2` is the account, NULL for the user's home.
+/// A token whose user or home account is deleted has none.
 macro_rules! find {
     ($tokens:expr) => {
         find!($tokens, "", "")
@@ -91,7 +91,8 @@ pub(super) use find;
 /// Of all tokens the one of the digest `$1`, or else the one whose digest comes next.
 macro_rules! nearest {
     () => {
-        "SELECT id, name, created_at, refused_at, user_id, digest FROM tokens WHERE digest >= $1 ORDER BY digest LIMIT 1"
+        "SELECT id, name, created_at, refused_at, user_id, digest FROM tokens WHERE digest >= $1 ORDER BY digest LIMIT \
+            1"
     };
 }
 pub(super) use nearest;

@@ -21,7 +21,13 @@ pub struct Deletion {
     pub context: RequestContext,
 }
 
-rows!(Deletion { id, user_id, account_id, deleted_by, context: RequestContext { correlation_id, uri, method, status, status_of_refusal } });
+rows!(Deletion {
+    id,
+    user_id,
+    account_id,
+    deleted_by,
+    context: RequestContext { correlation_id, uri, method, status, status_of_refusal }
+});
 
 impl Conn {
     /// Deletions that are not finished, from whichever server.
@@ -36,10 +42,12 @@ impl Conn {
 impl Writer {
     /// Keeps a deletion for the background.
     pub async fn insert_deletion(&mut self, deletion: &Deletion) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO deletions (id, user_id, account_id, deleted_by, correlation_id, uri, method, status) \
+        const INSERT: &str = "INSERT INTO deletions (id, user_id, account_id, deleted_by, correlation_id, uri, method, \
+            status) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         let o = &deletion.context;
-        on!(self, c => sqlx::query(INSERT).bind(&deletion.id).bind(deletion.user_id).bind(deletion.account_id).bind(deletion.deleted_by)
+        on!(self, c => sqlx::query(INSERT).bind(&deletion.id).bind(deletion.user_id).bind(deletion.account_id)
+            .bind(deletion.deleted_by)
             .bind(&o.correlation_id).bind(&o.uri).bind(&o.method).bind(&o.status).execute(c).await.map(drop))?;
         Ok(())
     }
@@ -47,34 +55,41 @@ impl Writer {
     /// Makes this transaction the only one that works on a deletion. False if that is finished.
     pub async fn lock_deletion(&mut self, deletion: &str) -> Result<bool, StoreError> {
         const LOCK: &str = "UPDATE deletions SET id = id WHERE id = $1";
-        let locked = on!(self, c => sqlx::query(LOCK).bind(deletion).execute(c).await.map(|done| done.rows_affected()))?;
+        let locked =
+            on!(self, c => sqlx::query(LOCK).bind(deletion).execute(c).await.map(|done| done.rows_affected()))?;
         Ok(locked > 0)
     }
 
     /// Deletes some of the tokens that a deletion is about, the oldest first, and returns them.
     pub async fn take_tokens(&mut self, deletion: &str, most: u32) -> Result<Vec<TokenId>, StoreError> {
         const FIND: &str = "SELECT id FROM tokens WHERE user_id = $1 ORDER BY created_at, id LIMIT $2";
-        const DELETE: &str = "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens WHERE user_id = $1 ORDER BY created_at, id LIMIT $2)";
+        const DELETE: &str = "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens WHERE user_id = $1 ORDER BY \
+            created_at, id LIMIT $2)";
         let most = i64::from(most);
-        let found: Vec<TokenId> = on!(self, c => sqlx::query_scalar(FIND).bind(deletion).bind(most).fetch_all(c).await)?;
+        let found: Vec<TokenId> =
+            on!(self, c => sqlx::query_scalar(FIND).bind(deletion).bind(most).fetch_all(c).await)?;
         on!(self, c => sqlx::query(DELETE).bind(deletion).bind(most).execute(c).await.map(drop))?;
         Ok(found)
     }
 
     /// Deletes some of what a deleted account contains, and at last the account. True if nothing is left.
     pub async fn take_contents(&mut self, account: &str, most: u32) -> Result<bool, StoreError> {
-        // In this order: tokens are found by their users, and users by their account. Each along an index, so that what is gone costs nothing.
+        // In this order: tokens are found by their users, and users by their account. Each along an index, so that what
+        // is gone costs nothing.
         const STEPS: [&str; 4] = [
             "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens \
              WHERE user_id IN (SELECT id FROM users WHERE account_id = $1 ORDER BY id LIMIT $2) LIMIT $2)",
             "DELETE FROM users WHERE id IN (SELECT id FROM users WHERE account_id = $1 ORDER BY id LIMIT $2)",
-            "DELETE FROM role_bindings WHERE id IN (SELECT id FROM role_bindings WHERE account_id = $1 ORDER BY id LIMIT $2)",
-            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE account_id = $1 ORDER BY sequence_count LIMIT $2)",
+            "DELETE FROM role_bindings WHERE id IN (SELECT id FROM role_bindings WHERE account_id = $1 ORDER BY id \
+                LIMIT $2)",
+            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE account_id = $1 ORDER BY sequence_count LIMIT \
+                $2)",
         ];
         const DELETE: &str = "DELETE FROM accounts WHERE id = $1 AND is_deleted";
         let most = i64::from(most);
         for step in STEPS {
-            let taken = on!(self, c => sqlx::query(step).bind(account).bind(most).execute(c).await.map(|done| done.rows_affected()))?;
+            let taken = on!(self, c => sqlx::query(step).bind(account).bind(most).execute(c)
+                .await.map(|done| done.rows_affected()))?;
             if taken > 0 {
                 return Ok(false);
             }

@@ -36,7 +36,10 @@ impl Dialect {
     pub(super) fn instant_text(self, column: &str) -> String {
         match self {
             Self::Sqlite => {
-                format!("(strftime('%Y-%m-%dT%H:%M:%S', {column} / 1000000, 'unixepoch') || printf('.%06dZ', {column} % 1000000))")
+                format!(
+                    "(strftime('%Y-%m-%dT%H:%M:%S', {column} / 1000000, 'unixepoch') || printf('.%06dZ', {column} % \
+                        1000000))"
+                )
             }
             Self::Postgres => format!(
                 "(to_char(to_timestamp({column} / 1000000) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS') \

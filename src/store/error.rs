@@ -7,7 +7,8 @@ use super::health::Place;
 /// Why the store didn't do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database can't be reached or can't take more work now; later it may. A commit that ends so may have happened or not.
+    /// The database can't be reached or can't take more work now; later it may. A commit that ends so may have happened
+    /// or not.
     #[error("the database can't be reached: {0}")]
     Unavailable(#[source] sqlx::Error),
     /// The database didn't answer in time. A commit that ends so may have happened or not.
@@ -59,7 +60,8 @@ pub(super) fn is_unavailability(error: &sqlx::Error) -> bool {
     }
 }
 
-/// SQLite's codes are numbers, whose low byte is the primary one; PostgreSQL's have five characters, whose first two are the class.
+/// SQLite's codes are numbers, whose low byte is the primary one; PostgreSQL's have five characters, whose first two
+/// are the class.
 enum Code<'c> {
     Sqlite(u32),
     Postgres(&'c str),
@@ -74,10 +76,11 @@ impl<'c> From<&'c str> for Code<'c> {
     }
 }
 
-/// SQLite: PERM, ABORT, BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, SCHEMA, NOLFS, NOTADB.
-/// PostgreSQL's classes: 08 connection; 0A a plan or feature that is gone since; 25 read-only and other states of transactions; 26 a
-/// prepared statement that is gone; 28 and 42501 access withdrawn; 3D the database is gone; 40 conflicts; 53 resources; 55 locks and
-/// states of objects; 57 shutdown, cancel and timeouts; 58 its system; XX its inside, and what poolers in front of it have to say.
+/// SQLite: PERM, ABORT, BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, SCHEMA,
+/// NOLFS, NOTADB. PostgreSQL's classes: 08 connection; 0A a plan or feature that is gone since; 25 read-only and other
+/// states of transactions; 26 a prepared statement that is gone; 28 and 42501 access withdrawn; 3D the database is
+/// gone; 40 conflicts; 53 resources; 55 locks and states of objects; 57 shutdown, cancel and timeouts; 58 its system;
+/// XX its inside, and what poolers in front of it have to say.
 fn is_temporary(code: &str) -> bool {
     const CLASSES: [&str; 13] = ["08", "0A", "25", "26", "28", "3D", "40", "42501", "53", "55", "57", "58", "XX"];
     match code.into() {
@@ -86,8 +89,9 @@ fn is_temporary(code: &str) -> bool {
     }
 }
 
-/// Whether a connection is as good as before once its transaction is rolled back. Only what is known to leave it so: on SQLite a constraint
-/// that doesn't hold, a lock that wasn't had; on PostgreSQL these, bad data, conflicts, and statements that took too long.
+/// Whether a connection is as good as before once its transaction is rolled back. Only what is known to leave it so: on
+/// SQLite a constraint that doesn't hold, a lock that wasn't had; on PostgreSQL these, bad data, conflicts, and
+/// statements that took too long.
 pub(super) fn leaves_connection_sound(error: &sqlx::Error) -> bool {
     match error {
         E::RowNotFound | E::ColumnDecode { .. } | E::Decode(_) | E::Encode(_) => true,
@@ -137,7 +141,9 @@ mod tests {
     #[test]
     fn what_may_be_tried_again_later() {
         let sqlite = ["5", "517", "13", "778", "1034", "3594", "11", "26", "7", "9", "15", "22"];
-        let postgres = ["08006", "25006", "25P03", "28P01", "3D000", "40001", "53100", "55P03", "57014", "57P01", "58030", "XX000"];
+        let postgres = [
+            "08006", "25006", "25P03", "28P01", "3D000", "40001", "53100", "55P03", "57014", "57P01", "58030", "XX000",
+        ];
         for code in sqlite.iter().chain(&postgres) {
             assert!(is_temporary(code), "{code}");
         }

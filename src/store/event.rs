@@ -82,17 +82,19 @@ impl Lister {
 }
 
 impl Writer {
-    /// Keeps events at the end of their account's log, whose lock this transaction holds. Gives them their places there, and their
-    /// times: after that of every earlier event.
+    /// Keeps events at the end of their account's log, whose lock this transaction holds. Gives them their places
+    /// there, and their times: after that of every earlier event.
     pub async fn insert_events(&mut self, account: AccountId, events: &mut [Event]) -> Result<(), StoreError> {
         // Once for all of them: PostgreSQL walks through every version that a transaction leaves of a row.
-        const NEXT: &str = "UPDATE accounts SET event_count = event_count + $2, changed_at = changed_at + $2 WHERE id = $1 \
+        const NEXT: &str = "UPDATE accounts SET event_count = event_count + $2, changed_at = changed_at + $2 WHERE id \
+            = $1 \
              RETURNING event_count - $2, changed_at - $2";
         if events.is_empty() {
             return Ok(());
         }
         let many = i64::try_from(events.len()).unwrap_or(i64::MAX);
-        let (mut count, mut at): (i64, Timestamp) = on!(self, c => sqlx::query_as(NEXT).bind(account).bind(many).fetch_one(c).await)?;
+        let (mut count, mut at): (i64, Timestamp) =
+            on!(self, c => sqlx::query_as(NEXT).bind(account).bind(many).fetch_one(c).await)?;
         for event in &mut *events {
             (count, at) = (count + 1, at.next());
             (event.sequence_count, event.created_at) = (count, at);
@@ -100,19 +102,22 @@ impl Writer {
         insert(self, events).await
     }
 
-    /// Notes that a token is being turned away, unless that was noted less than that many microseconds from `now`. True if it wasn't.
-    /// What was noted later than now, before the clock went back, counts as long ago.
+    /// Notes that a token is being turned away, unless that was noted less than that many microseconds from `now`. True
+    /// if it wasn't. What was noted later than now, before the clock went back, counts as long ago.
     pub async fn note_refusal(&mut self, token: TokenId, now: Timestamp, every: i64) -> Result<bool, StoreError> {
         const NOTE: &str = "UPDATE tokens SET refused_at = $2 \
              WHERE id = $1 AND (refused_at IS NULL OR refused_at <= $2 - $3 OR refused_at >= $2 + $3) RETURNING id";
-        let noted: Option<TokenId> = on!(self, c => sqlx::query_scalar(NOTE).bind(token).bind(now).bind(every).fetch_optional(c).await)?;
+        let noted: Option<TokenId> =
+            on!(self, c => sqlx::query_scalar(NOTE).bind(token).bind(now).bind(every).fetch_optional(c).await)?;
         Ok(noted.is_some())
     }
 
     /// Forgets some of the events that are older than that, the oldest first. Returns how many.
     pub async fn prune_events(&mut self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
-        const PRUNE: &str = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
+        const PRUNE: &str =
+            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
         self.next_is_bulk();
-        Ok(on!(self, c => sqlx::query(PRUNE).bind(before).bind(i64::from(most)).execute(c).await.map(|done| done.rows_affected()))?)
+        Ok(on!(self, c => sqlx::query(PRUNE).bind(before).bind(i64::from(most)).execute(c)
+                .await.map(|done| done.rows_affected()))?)
     }
 }

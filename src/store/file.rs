@@ -1,8 +1,8 @@
 //! The embedded database's file: whether it still has its name, whether it still holds what was opened, and its log.
 //!
-//! SQLite knows a file by its name when it opens it, and the log by the same name: a connection that is opened when another file has got
-//! the name would take the old log for that of the new one. So connections stay open, and each new one is looked at before its first
-//! statement, which is when it opens the log.
+//! SQLite knows a file by its name when it opens it, and the log by the same name: a connection that is opened when
+//! another file has got the name would take the old log for that of the new one. So connections stay open, and each new
+//! one is looked at before its first statement, which is when it opens the log.
 
 use std::{
     fs::{File, Metadata, OpenOptions},
@@ -48,10 +48,11 @@ pub(super) struct DatabaseFile {
     mark: Mutex<Option<u64>>,
     /// Whether the last look found another database in the file.
     was_strange: AtomicBool,
-    /// Whether something was copied over the file. That can't be mended: what is in the log belongs to what was there before.
+    /// Whether something was copied over the file. That can't be mended: what is in the log belongs to what was there
+    /// before.
     is_overwritten: AtomicBool,
-    /// Reads the file below its log, and keeps its identity from being given to another. Closed with the process only: closing it drops
-    /// SQLite's own locks.
+    /// Reads the file below its log, and keeps its identity from being given to another. Closed with the process only:
+    /// closing it drops SQLite's own locks.
     handle: File,
     /// Keeps a second process out.
     _lock: File,
@@ -77,7 +78,16 @@ impl DatabaseFile {
     pub fn new(path: PathBuf, handle: File, lock: File) -> io::Result<Self> {
         let identity = identity(&handle.metadata()?);
         let (was_strange, is_overwritten) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self { path, identity, beside: Mutex::new(None), mark: Mutex::new(None), was_strange, is_overwritten, handle, _lock: lock })
+        Ok(Self {
+            path,
+            identity,
+            beside: Mutex::new(None),
+            mark: Mutex::new(None),
+            was_strange,
+            is_overwritten,
+            handle,
+            _lock: lock,
+        })
     }
 
     fn beside(&self, ending: &str) -> PathBuf {
@@ -103,7 +113,8 @@ impl DatabaseFile {
         }
     }
 
-    /// Whether a connection that was opened just now, and has read nothing yet, has opened this file, and will find its log.
+    /// Whether a connection that was opened just now, and has read nothing yet, has opened this file, and will find its
+    /// log.
     ///
     /// # Errors
     /// It may have opened another. As long as it reads nothing, closing it does no harm.
@@ -128,8 +139,10 @@ impl DatabaseFile {
         if !self.is_overwritten.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 file = %self.path.display(),
-                "something was written over the database's file. What was in its log isn't written into that: before the next start, put \
-                 the right file in its place, and remove the files beside it that end in -wal and -shm if they aren't of that file"
+                "something was written over the database's file. What was in its log isn't written into that: before \
+                    the next start, put \
+                 the right file in its place, and remove the files beside it that end in -wal and -shm if they aren't \
+                 of that file"
             );
         }
     }
@@ -139,9 +152,9 @@ impl DatabaseFile {
         *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Called by a writing connection within a transaction. The first time after it was opened, writes the log again and waits until it is
-    /// on the disk: the connection may have read commits from it that only the system's memory holds, because their fsync failed. Nobody
-    /// may go by these before they last.
+    /// Called by a writing connection within a transaction. The first time after it was opened, writes the log again
+    /// and waits until it is on the disk: the connection may have read commits from it that only the system's memory
+    /// holds, because their fsync failed. Nobody may go by these before they last.
     pub async fn settle(self: Arc<Self>) -> Result<(), sqlx::Error> {
         if self.beside.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
             return Ok(());
@@ -154,7 +167,8 @@ impl DatabaseFile {
         settled.await.unwrap_or_else(|_| Err(io::ErrorKind::Other.into())).map_err(sqlx::Error::Io)
     }
 
-    /// Whether the disk has room for a write of any size that is usual: where there is hardly any, some succeed and some don't.
+    /// Whether the disk has room for a write of any size that is usual: where there is hardly any, some succeed and
+    /// some don't.
     ///
     /// # Errors
     /// It hasn't, or can't be written to.
@@ -168,7 +182,8 @@ impl DatabaseFile {
         tried.await.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
     }
 
-    /// Whether the file itself, below its log, holds the key of this database; `None` as long as that was in the log only.
+    /// Whether the file itself, below its log, holds the key of this database; `None` as long as that was in the log
+    /// only.
     async fn holds(self: &Arc<Self>, key: &[u8]) -> io::Result<Option<bool>> {
         let (file, key) = (Arc::clone(self), key.to_vec());
         let read = tokio::task::spawn_blocking(move || {
@@ -218,7 +233,8 @@ impl DatabaseFile {
             return Ok(false);
         }
         let mut conn = log.acquire().await?;
-        let key: Option<Vec<u8>> = sqlx::query_scalar("SELECT continue_key FROM instance WHERE id = 1").fetch_optional(&mut *conn).await?;
+        let key: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT continue_key FROM instance WHERE id = 1").fetch_optional(&mut *conn).await?;
         let Some(key) = key else { return Ok(!health.knows_one()) };
         if !health.knows(&key) {
             return Ok(false);
@@ -235,15 +251,16 @@ impl DatabaseFile {
         Ok(true)
     }
 
-    /// Writes the log back through a connection that is open, whatever the file is called now, and cuts it: it would be taken for that of
-    /// another file of the same name. Not where something was copied over the file that is open.
+    /// Writes the log back through a connection that is open, whatever the file is called now, and cuts it: it would be
+    /// taken for that of another file of the same name. Not where something was copied over the file that is open.
     async fn save_log(&self, log: &SqlitePool) {
         if self.is_overwritten.load(Ordering::Relaxed) {
             return;
         }
         let Ok(mut conn) = log.acquire().await else { return };
         for _ in 0..ATTEMPTS {
-            let saved: Result<(i64, i64, i64), _> = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *conn).await;
+            let saved: Result<(i64, i64, i64), _> =
+                sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *conn).await;
             match saved {
                 // Somebody still reads or writes.
                 Ok((1, ..)) => tokio::time::sleep(CUT_PATIENCE).await,
@@ -265,10 +282,12 @@ impl DatabaseFile {
     }
 }
 
-/// Writes the log back into the database while others read and write, and then, if hardly anything is left to do, cuts it.
+/// Writes the log back into the database while others read and write, and then, if hardly anything is left to do, cuts
+/// it.
 async fn cut_log(conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     for _ in 0..3 {
-        let (_, pages, done): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut *conn).await?;
+        let (_, pages, done): (i64, i64, i64) =
+            sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut *conn).await?;
         // Else somebody still reads what was there before, or much was written meanwhile.
         if pages - done <= FEW_PAGES {
             sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *conn).await?;

@@ -1,5 +1,5 @@
-//! What the store knows of its database's state: whether writes work, whether it still is the database that was opened, and which of its
-//! connections may be dead.
+//! What the store knows of its database's state: whether writes work, whether it still is the database that was opened,
+//! and which of its connections may be dead.
 
 use std::{
     fmt,
@@ -96,7 +96,12 @@ const LIFETIME: Duration = Duration::from_mins(30);
 impl Health {
     pub fn new() -> Self {
         let state = State { place: Place::Here, writes: Writes::Work, closed: false };
-        Self { opened: Instant::now(), state: watch::Sender::new(state), key: OnceLock::new(), pools: Default::default() }
+        Self {
+            opened: Instant::now(),
+            state: watch::Sender::new(state),
+            key: OnceLock::new(),
+            pools: Default::default(),
+        }
     }
 
     pub fn place(&self) -> Place {
@@ -152,8 +157,9 @@ impl Health {
         }
     }
 
-    /// Notes that a statement had no answer in time. Where one connection is silent, the others may be as well. One that reads is silent
-    /// for longer than the server lets it read: then the others are dead, and asking each would take time once more.
+    /// Notes that a statement had no answer in time. Where one connection is silent, the others may be as well. One
+    /// that reads is silent for longer than the server lets it read: then the others are dead, and asking each would
+    /// take time once more.
     pub fn note_silence(&self, access: Access) {
         if access == Access::Read {
             self.bury(&[Access::Read, Access::List, Access::Write]);

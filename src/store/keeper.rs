@@ -1,5 +1,6 @@
-//! Looks after the database while it is served, in the background: whether it still is the one that was opened, whether it takes writes
-//! again after one has failed, and on SQLite how long its log has grown. No request waits for any of it.
+//! Looks after the database while it is served, in the background: whether it still is the one that was opened, whether
+//! it takes writes again after one has failed, and on SQLite how long its log has grown. No request waits for any of
+//! it.
 
 use std::{
     sync::{Arc, Weak},
@@ -8,7 +9,8 @@ use std::{
 
 use super::{Parts, Pools, Store, StoreError, postgres};
 
-/// How often it is looked whether the database is where it was. A place is noted as lost at the second look at the latest.
+/// How often it is looked whether the database is where it was. A place is noted as lost at the second look at the
+/// latest.
 const EVERY: Duration = Duration::from_secs(2);
 /// The least time between two attempts to write.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -58,7 +58,8 @@ impl Places {
         Self(Arc::new(Parts { all: Arc::new(Semaphore::new(all)), each: all.div_ceil(2), users: Mutex::default() }))
     }
 
-    /// First the user's own turn, then one of all: who asks for many pages at once waits for itself, and not before others.
+    /// First the user's own turn, then one of all: who asks for many pages at once waits for itself, and not before
+    /// others.
     async fn take(&self, user: UserId) -> Result<Place, StoreError> {
         let own = wait(OWN_TURN, self.turns_of(user)).await?;
         let shared = wait(SHARED_TURN, Arc::clone(&self.0.all)).await?;
@@ -91,8 +92,8 @@ pub struct Lister {
 }
 
 impl Store {
-    /// A connection to read a page of a collection on, for that user. Lists have connections of their own, so that authentication never
-    /// waits for them, and nobody can hold all of these.
+    /// A connection to read a page of a collection on, for that user. Lists have connections of their own, so that
+    /// authentication never waits for them, and nobody can hold all of these.
     ///
     /// # Errors
     /// When none can be had in time.

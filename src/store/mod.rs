@@ -1,9 +1,9 @@
 //! The two databases behind one set of SQL texts.
 //!
-//! A [`Conn`] reads; a [`Writer`] is a transaction that also writes. Every query stands in the file of its noun as a method of one
-//! of the two, written once: [`on!`] runs it on whichever database is behind. What stores a noun or reads one whole follows from
-//! the list of its columns, which is a [`table!`](table) there. What differs between the databases is in
-//! [`sqlite`], [`postgres`] and [`Dialect`], nowhere else.
+//! A [`Conn`] reads; a [`Writer`] is a transaction that also writes. Every query stands in the file of its noun as a
+//! method of one of the two, written once: [`on!`] runs it on whichever database is behind. What stores a noun or reads
+//! one whole follows from the list of its columns, which is a [`table!`](table) there. What differs between the
+//! databases is in [`sqlite`], [`postgres`] and [`Dialect`], nowhere else.
 
 pub mod account;
 pub mod collection;
@@ -50,8 +50,9 @@ use crate::config::DatabaseUrl;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations");
 
-/// Runs the same query on either database: `on!(conn, c => sqlx::query(SQL).bind(x).execute(c).await)`. Every statement has a deadline, and
-/// how it ended decides what becomes of the connection. What only reads is repeated once on another connection if its own was cut.
+/// Runs the same query on either database: `on!(conn, c => sqlx::query(SQL).bind(x).execute(c).await)`. Every statement
+/// has a deadline, and how it ended decides what becomes of the connection. What only reads is repeated once on another
+/// connection if its own was cut.
 macro_rules! on {
     ($conn:expr, $c:ident => $body:expr) => {
         loop {
@@ -114,7 +115,13 @@ impl Deref for Store {
 enum Pools {
     /// SQLite has one writer; giving it one connection queues writers here, in order, instead of in its busy handler.
     /// The log is written back on a connection of its own.
-    Sqlite { read: SqlitePool, list: SqlitePool, write: SqlitePool, log: SqlitePool, file: Option<Arc<file::DatabaseFile>> },
+    Sqlite {
+        read: SqlitePool,
+        list: SqlitePool,
+        write: SqlitePool,
+        log: SqlitePool,
+        file: Option<Arc<file::DatabaseFile>>,
+    },
     /// Writers that queue for one account must not keep readers from their connections.
     /// `turns` are as many for each of them as there can be connections now.
     Postgres {
@@ -148,8 +155,8 @@ struct Limits {
     bulk: Duration,
     /// A commit, which may wait for disks and standbys.
     commit: Duration,
-    /// Whether giving a connection back has the deadline of its statements, too. Not on SQLite: what keeps a connection of that busy is
-    /// its thread, and that one can't be left behind.
+    /// Whether giving a connection back has the deadline of its statements, too. Not on SQLite: what keeps a connection
+    /// of that busy is its thread, and that one can't be left behind.
     returns_in_time: bool,
     /// Whether a connection that failed is closed. Not in memory, where the database ends with its only connection.
     closes: bool,
@@ -203,8 +210,8 @@ impl Store {
         self.acquire(Access::Read).await
     }
 
-    /// A connection for an operator to read everything on, however long that takes: PostgreSQL sets no bound to statements of those that
-    /// write.
+    /// A connection for an operator to read everything on, however long that takes: PostgreSQL sets no bound to
+    /// statements of those that write.
     ///
     /// # Errors
     /// When none can be had in time.
@@ -241,8 +248,8 @@ impl Store {
         }
     }
 
-    /// Whether the database takes writes and still is the one that was opened: what the last writes have shown. Where one has failed, the
-    /// answer waits for another attempt.
+    /// Whether the database takes writes and still is the one that was opened: what the last writes have shown. Where
+    /// one has failed, the answer waits for another attempt.
     ///
     /// # Errors
     /// What it can't do.
@@ -264,12 +271,14 @@ impl Store {
                 if let Some(file) = file
                     && !file.tidy_up(&self.health, log).await
                 {
-                    // Closing would write into what is another's now. They end with the process, and must not be dropped before.
+                    // Closing would write into what is another's now. They end with the process, and must not be
+                    // dropped before.
                     return std::mem::forget([read, list, write, log].map(Clone::clone));
                 }
                 // What only reads leaves the log and its index lying: the others go last.
                 tokio::join!(read.close(), list.close());
-                // One after the other: two that end at once each find the other still there, and neither removes the log.
+                // One after the other: two that end at once each find the other still there, and neither removes the
+                // log.
                 write.close().await;
                 log.close().await;
             }

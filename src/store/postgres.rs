@@ -1,7 +1,8 @@
 //! Opens a PostgreSQL database.
 //!
-//! The driver has no socket options, so nothing on this side keeps connections alive or ends them: statements have deadlines instead, and
-//! connections that were idle are asked whether they are alive. The server is told to do its part.
+//! The driver has no socket options, so nothing on this side keeps connections alive or ends them: statements have
+//! deadlines instead, and connections that were idle are asked whether they are alive. The server is told to do its
+//! part.
 
 use std::{
     cell::Cell,
@@ -28,12 +29,14 @@ use super::{
 const TOO_MANY_CONNECTIONS: &str = "53300";
 /// How long a start waits for the server.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a request waits for a connection before it is told to come back. This and what follows hold where the network takes no time:
-/// where it does, [`Distance`] is added.
+/// How long a request waits for a connection before it is told to come back. This and what follows hold where the
+/// network takes no time: where it does, [`Distance`] is added.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long one attempt at that may take: a connection that is being made while the network is away keeps its place in the pool as long.
+/// How long one attempt at that may take: a connection that is being made while the network is away keeps its place in
+/// the pool as long.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
-/// How long it isn't tried to open one more connection than there are when that has failed. Those who wait take turns on these meanwhile.
+/// How long it isn't tried to open one more connection than there are when that has failed. Those who wait take turns
+/// on these meanwhile.
 const OPEN_AGAIN: Duration = Duration::from_secs(1);
 /// How long a connection may take to say that it is alive.
 const PING_TIMEOUT: Duration = Duration::from_millis(400);
@@ -49,8 +52,8 @@ const LIMITS: Limits = Limits {
     closes: true,
 };
 
-/// What the server is told on every connection. A session that was left within a transaction holds locks that others wait for: it ends
-/// before long.
+/// What the server is told on every connection. A session that was left within a transaction holds locks that others
+/// wait for: it ends before long.
 const ALWAYS: [(&str, &str); 5] = [
     ("idle_in_transaction_session_timeout", "1500ms"),
     ("tcp_keepalives_idle", "5"),
@@ -58,20 +61,22 @@ const ALWAYS: [(&str, &str); 5] = [
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "10s"),
 ];
-/// Every page is a range of an index, read from its start until it is full. A bitmap would read the whole range first, and until a
-/// table's first ANALYZE the planner takes it: 36 ms instead of 0.3 among 100,000 users.
+/// Every page is a range of an index, read from its start until it is full. A bitmap would read the whole range first,
+/// and until a table's first ANALYZE the planner takes it: 36 ms instead of 0.3 among 100,000 users.
 const READING: [(&str, &str); 2] = [("enable_bitmapscan", "off"), ("statement_timeout", "1s")];
 /// A page is read once, from plans that are made for it: to compile them would take longer than most of them run.
-const LISTING: [(&str, &str); 3] = [("enable_bitmapscan", "off"), ("jit", "off"), ("statement_timeout", STATEMENT_TIMEOUT)];
-/// Makes PostgreSQL end queries whose client has gone. Before version 14, and on systems that can't tell, it has no such setting: there
-/// they end by their timeout.
+const LISTING: [(&str, &str); 3] =
+    [("enable_bitmapscan", "off"), ("jit", "off"), ("statement_timeout", STATEMENT_TIMEOUT)];
+/// Makes PostgreSQL end queries whose client has gone. Before version 14, and on systems that can't tell, it has no
+/// such setting: there they end by their timeout.
 const WATCHING: (&str, u64) = ("client_connection_check_interval", CLIENT_CHECK);
-/// How long a write waits for its turn in an account before the client is told to come back: less than a session that was left may hold
-/// the turn, so that those who wait end together, not one after the other. No statement timeout, whatever is set for role or database: a
-/// commit that is cancelled while it waits for a standby reports success.
+/// How long a write waits for its turn in an account before the client is told to come back: less than a session that
+/// was left may hold the turn, so that those who wait end together, not one after the other. No statement timeout,
+/// whatever is set for role or database: a commit that is cancelled while it waits for a standby reports success.
 const WRITING: [(&str, &str); 2] = [("lock_timeout", "1300ms"), ("statement_timeout", "0")];
 
-/// Text that collates by code point, as the contract compares it and as SQLite does by itself. Two servers may start at once.
+/// Text that collates by code point, as the contract compares it and as SQLite does by itself. Two servers may start at
+/// once.
 const DOMAIN: &str = r#"
 DO $$ BEGIN
     CREATE DOMAIN bytewise_text AS text COLLATE "C";
@@ -79,8 +84,8 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$"#;
 
 const KEY: &str = "SELECT continue_key FROM instance WHERE id = 1";
-/// The same, on a connection that writes: a commit is on the server's disk before it is acknowledged, whatever is set for role or database;
-/// who asks for more gets it. Both are one round trip.
+/// The same, on a connection that writes: a commit is on the server's disk before it is acknowledged, whatever is set
+/// for role or database; who asks for more gets it. Both are one round trip.
 const DURABLE_AND_KEY: &str = "DO $$ BEGIN PERFORM set_config('synchronous_commit', \
     CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false); END $$; \
     SELECT continue_key FROM instance WHERE id = 1";
@@ -105,11 +110,13 @@ impl Distance {
 
     /// With the time for two: a statement that is new to a connection is prepared first.
     fn limits(self) -> Limits {
-        let [read, list, write, commit] = [LIMITS.read, LIMITS.list, LIMITS.write, LIMITS.commit].map(|limit| limit + 2 * self.0);
+        let [read, list, write, commit] =
+            [LIMITS.read, LIMITS.list, LIMITS.write, LIMITS.commit].map(|limit| limit + 2 * self.0);
         Limits { read, list, write, commit, ..LIMITS }
     }
 
-    /// With the time for what a new connection takes at most: TCP, the question whether there is TLS, TLS, a password's proof, and ours.
+    /// With the time for what a new connection takes at most: TCP, the question whether there is TLS, TLS, a password's
+    /// proof, and ours.
     pub fn connecting(self, timeout: Duration) -> Duration {
         timeout + 8 * self.0
     }
@@ -132,11 +139,16 @@ pub(super) async fn open(options: &PgConnectOptions, connections: u32) -> Result
     let mut distance = Distance(START_TIMEOUT);
     let fsync = distance.of(sqlx::raw_sql("SELECT current_setting('fsync', true)").fetch_one(&mut conn)).await;
     if fsync.and_then(|row| row.try_get::<Option<String>, _>(0)).map_err(unreachable)?.as_deref() == Some("off") {
-        return Err(OpenError("runs with fsync = off: a power cut would undo revocations. Turn it on, and restart PostgreSQL".to_owned()));
+        return Err(OpenError(
+            "runs with fsync = off: a power cut would undo revocations. Turn it on, and restart PostgreSQL".to_owned(),
+        ));
     }
     if !distance.of(is_up_to_date(&mut conn)).await {
         // Servers that start together wait here for the one that migrates; no lock timeout yet.
-        sqlx::raw_sql(DOMAIN).execute(&mut conn).await.map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
+        sqlx::raw_sql(DOMAIN)
+            .execute(&mut conn)
+            .await
+            .map_err(|error| OpenError(format!("can't be prepared: {error}")))?;
         MIGRATIONS.run(&mut conn).await?;
     }
     let sizes = distance.of(sizes::allowed(&mut conn, connections)).await?;
@@ -152,7 +164,8 @@ pub(super) async fn open(options: &PgConnectOptions, connections: u32) -> Result
     let read = pool(Access::Read, sizes.read, options.clone().options(READING));
     let list = pool(Access::List, sizes.list, listing);
     let write = pool(Access::Write, sizes.write, options.clone().options(WRITING));
-    let turns = [sizes.read, sizes.list, sizes.write].map(|size| Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(usize::MAX))));
+    let turns = [sizes.read, sizes.list, sizes.write]
+        .map(|size| Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(usize::MAX))));
     let pools = Pools::Postgres { read, list, write, turns, options: Box::new(options), distance };
     Ok(Store::new(pools, distance.limits(), health))
 }
@@ -165,12 +178,22 @@ async fn refusal(options: &PgConnectOptions) -> sqlx::Error {
 
 /// Whether all migrations are done, and no others: one question, where to bring a database up to date takes many.
 async fn is_up_to_date(conn: &mut PgConnection) -> bool {
-    let done = sqlx::raw_sql("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all(conn).await;
+    let done = sqlx::raw_sql("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
+        .fetch_all(conn)
+        .await;
     let done: Result<Vec<(i64, Vec<u8>)>, _> = done.and_then(|rows| rows.iter().map(FromRow::from_row).collect());
-    done.is_ok_and(|done| done.iter().map(|(version, sum)| (*version, &**sum)).eq(MIGRATIONS.iter().map(|m| (m.version, &*m.checksum))))
+    done.is_ok_and(|done| {
+        done.iter().map(|(version, sum)| (*version, &**sum)).eq(MIGRATIONS.iter().map(|m| (m.version, &*m.checksum)))
+    })
 }
 
-fn pool(access: Access, connections: u32, options: PgConnectOptions, distance: Distance, health: &Arc<Health>) -> PgPool {
+fn pool(
+    access: Access,
+    connections: u32,
+    options: PgConnectOptions,
+    distance: Distance,
+    health: &Arc<Health>,
+) -> PgPool {
     let (new, idle) = (Arc::clone(health), Arc::clone(health));
     PgPoolOptions::new()
         .max_connections(connections)
@@ -183,7 +206,8 @@ fn pool(access: Access, connections: u32, options: PgConnectOptions, distance: D
                 recognise(&health, row.and_then(|row| row.map(|row| row.try_get(0)).transpose()))
             })
         })
-        // Asking before each use would be a round trip for every request; and the pool closes in a way that waits for the peer.
+        // Asking before each use would be a round trip for every request; and the pool closes in a way that waits for
+        // the peer.
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
@@ -195,14 +219,15 @@ fn pool(access: Access, connections: u32, options: PgConnectOptions, distance: D
 }
 
 tokio::task_local! {
-    /// What is to be done with the connection that the pool hands out: only the pool knows how old it is, only its user can drop it.
+    /// What is to be done with the connection that the pool hands out: only the pool knows how old it is, only its user
+    /// can drop it.
     static TRUST: Cell<Trust>;
 }
 
 /// A connection that is alive, as far as can be told, and the turn of whoever has it.
 ///
-/// Whoever gets a turn takes a connection that is free, or opens one. Where no more can be opened the pool would go on trying, while others
-/// are given back: so that turn rests, and there are no more turns than connections.
+/// Whoever gets a turn takes a connection that is free, or opens one. Where no more can be opened the pool would go on
+/// trying, while others are given back: so that turn rests, and there are no more turns than connections.
 pub(super) async fn acquire(
     pool: &PgPool,
     turns: &Arc<Semaphore>,
@@ -256,8 +281,8 @@ fn recognise(health: &Health, key: Result<Option<Vec<u8>>, sqlx::Error>) -> Resu
 /// Looks whether the database still is the one that was opened.
 pub(super) async fn look(store: &Store, options: &PgConnectOptions, distance: Distance) {
     let key = if store.health.place() == Place::Here {
-        // Through a connection that is there: tables may be replaced below it. Not through one that authenticates: it would be taken to be
-        // alive for a while after.
+        // Through a connection that is there: tables may be replaced below it. Not through one that authenticates: it
+        // would be taken to be alive for a while after.
         let asked = async { store.acquire(Access::List).await?.find_continue_key().await };
         match asked.await {
             Ok(key) => Ok(key),

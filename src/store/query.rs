@@ -35,7 +35,9 @@ macro_rules! position {
     ($row:expr, $order:expr) => {
         Position {
             value: match $order.map(|order: Order| order.field.kind) {
-                Some(Kind::Text(column) | Kind::OptionalText(column)) => $row.try_get::<Option<_>, _>(column)?.map(Value::Text),
+                Some(Kind::Text(column) | Kind::OptionalText(column)) => {
+                    $row.try_get::<Option<_>, _>(column)?.map(Value::Text)
+                }
                 Some(Kind::Number(column) | Kind::Instant(column) | Kind::OptionalInstant(column)) => {
                     $row.try_get::<Option<_>, _>(column)?.map(Value::Integer)
                 }
@@ -70,7 +72,8 @@ impl Query {
     /// Adds a value, and returns the placeholder that stands for it.
     fn bind(&mut self, value: Value) -> String {
         self.values.push(match value {
-            // PostgreSQL's text can't hold a NUL. No text of ours holds a control character, so its neighbour compares alike.
+            // PostgreSQL's text can't hold a NUL. No text of ours holds a control character, so its neighbour compares
+            // alike.
             Value::Text(text) => Value::Text(text.replace('\0', "\u{1}")),
             other => other,
         });
@@ -79,7 +82,8 @@ impl Query {
 
     /// Of that, what meets all conditions.
     pub fn filtered(mut self, conditions: &[Condition]) -> Self {
-        let (labels, others): (Vec<_>, Vec<_>) = conditions.iter().partition(|c| matches!(c.field.kind, Kind::Label(_)));
+        let (labels, others): (Vec<_>, Vec<_>) =
+            conditions.iter().partition(|c| matches!(c.field.kind, Kind::Label(_)));
         let (mut texts, mut wanted) = (BTreeMap::<_, Vec<_>>::new(), vec![]);
         for condition in others {
             match condition.field.kind {
@@ -89,10 +93,15 @@ impl Query {
                 _ => wanted.push(self.condition(condition)),
             }
         }
-        // What is dear is done once for each row, however many conditions look at it. LIMIT keeps a database from doing it anew for each.
+        // What is dear is done once for each row, however many conditions look at it. LIMIT keeps a database from doing
+        // it anew for each.
         for (column, conditions) in texts {
             let text = self.dialect.instant_text(column);
-            let held = conditions.into_iter().map(|condition| self.comparison("t", condition)).collect::<Vec<_>>().join(" AND ");
+            let held = conditions
+                .into_iter()
+                .map(|condition| self.comparison("t", condition))
+                .collect::<Vec<_>>()
+                .join(" AND ");
             wanted.push(format!("EXISTS (SELECT 1 FROM (SELECT {text} AS t LIMIT 1) AS instant WHERE {held})"));
         }
         if !labels.is_empty() {
@@ -126,7 +135,8 @@ impl Query {
             Kind::Number(column) if condition.operator == Operator::In => format!("CAST({column} AS text)"),
             Kind::Flag(column) => format!("CAST(CASE WHEN {column} THEN 'true' ELSE 'false' END AS bytewise_text)"),
             Kind::Constant(text) => {
-                let holds = matches!(&condition.value, Some(Value::Text(value)) if condition.operator.holds(text, value));
+                let holds =
+                    matches!(&condition.value, Some(Value::Text(value)) if condition.operator.holds(text, value));
                 return if holds { "1 = 1" } else { "1 = 0" }.to_owned();
             }
             Kind::Text(column)
@@ -172,8 +182,10 @@ impl Query {
     pub async fn count(&self, conn: &mut Conn, order: Option<Order>) -> Result<[u64; 2], StoreError> {
         let column = order.and_then(|order| order.field.column()).unwrap_or("id");
         let part = |within| format!("SELECT {column} AS k FROM {} WHERE {within}{}", self.table, self.conditions);
-        let sql =
-            format!("SELECT count(*), count(k) FROM ({}) AS matches", self.within.iter().map(part).collect::<Vec<_>>().join(" UNION ALL "));
+        let sql = format!(
+            "SELECT count(*), count(k) FROM ({}) AS matches",
+            self.within.iter().map(part).collect::<Vec<_>>().join(" UNION ALL ")
+        );
         let (all, present): (i64, i64) = on!(conn, c => {
             bound!(sqlx::query_as(AssertSqlSafe(sql.clone())).persistent(false), &self.values).fetch_one(c).await
         })?;
@@ -183,17 +195,24 @@ impl Query {
     /// Whether there are more rows than that.
     pub async fn exceeds(&self, conn: &mut Conn, most: u64) -> Result<bool, StoreError> {
         let enough = most.saturating_add(1);
-        let part =
-            |within| format!("SELECT * FROM (SELECT id FROM {} WHERE {within}{} LIMIT {enough}) AS part", self.table, self.conditions);
-        let sql = format!("SELECT count(*) FROM ({}) AS parts", self.within.iter().map(part).collect::<Vec<_>>().join(" UNION ALL "));
+        let part = |within| {
+            format!(
+                "SELECT * FROM (SELECT id FROM {} WHERE {within}{} LIMIT {enough}) AS part",
+                self.table, self.conditions
+            )
+        };
+        let sql = format!(
+            "SELECT count(*) FROM ({}) AS parts",
+            self.within.iter().map(part).collect::<Vec<_>>().join(" UNION ALL ")
+        );
         let count: i64 = on!(conn, c => {
             bound!(sqlx::query_scalar(AssertSqlSafe(sql.clone())).persistent(false), &self.values).fetch_one(c).await
         })?;
         Ok(u64::try_from(count).unwrap_or_default() > most)
     }
 
-    /// Where several conditions make up the collection, each gives what it has of the page, and the page is chosen among that: so every
-    /// one of them reads a range of its own index.
+    /// Where several conditions make up the collection, each gives what it has of the page, and the page is chosen
+    /// among that: so every one of them reads a range of its own index.
     pub fn select(&self, order: &str, skip: u64, limit: u64) -> String {
         let Self { columns, table, conditions, .. } = self;
         // Both databases take 2^63 - 1 at most, which the contract allows.
@@ -207,7 +226,8 @@ impl Query {
         match self.within {
             [within] => part(within),
             several => {
-                let parts: Vec<String> = several.iter().map(|within| format!("SELECT * FROM ({}) AS part", part(within))).collect();
+                let parts: Vec<String> =
+                    several.iter().map(|within| format!("SELECT * FROM ({}) AS part", part(within))).collect();
                 let parts = parts.join(" UNION ALL ");
                 format!("SELECT {columns} FROM ({parts}) AS parts ORDER BY {order} LIMIT {limit}{}", offset(skip))
             }

@@ -34,7 +34,11 @@ pub(super) fn scope(account: AccountId, user: Option<UserId>) -> Scope {
 
 impl Conn {
     /// The binding, if it is in that account.
-    pub async fn find_role_binding(&mut self, account: AccountId, id: RoleBindingId) -> Result<Option<RoleBinding>, StoreError> {
+    pub async fn find_role_binding(
+        &mut self,
+        account: AccountId,
+        id: RoleBindingId,
+    ) -> Result<Option<RoleBinding>, StoreError> {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM role_bindings WHERE id = $1 AND account_id = $2");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(id).bind(account).fetch_optional(c).await)?)
     }
@@ -55,13 +59,14 @@ impl Conn {
         const FIND: &str = concat!(
             "SELECT ",
             columns!(),
-            " FROM role_bindings WHERE account_id <> $1 AND user_id IN (SELECT id FROM users WHERE account_id = $1) ORDER BY created_at, id"
+            " FROM role_bindings WHERE account_id <> $1 AND user_id IN (SELECT id FROM users WHERE account_id = $1) \
+                ORDER BY created_at, id"
         );
         Ok(on!(self, c => sqlx::query_as(FIND).bind(home).fetch_all(c).await)?)
     }
 
-    /// How many owners the account would have without that user, and without those who are at home in that account. Whoever is suspended,
-    /// disabled or without scope is none (spec/contract/CONTRACT.md §9).
+    /// How many owners the account would have without that user, and without those who are at home in that account.
+    /// Whoever is suspended, disabled or without scope is none (spec/contract/CONTRACT.md §9).
     pub async fn count_owners(
         &mut self,
         account: AccountId,
@@ -69,9 +74,11 @@ impl Conn {
         without_residents_of: Option<AccountId>,
     ) -> Result<i64, StoreError> {
         const COUNT: &str = "SELECT count(*) FROM role_bindings b JOIN users u ON u.id = b.user_id \
-             WHERE b.account_id = $1 AND b.role = 'owner' AND b.role_constraints <> '[]' AND u.state = 'active' AND u.is_enabled \
+             WHERE b.account_id = $1 AND b.role = 'owner' AND b.role_constraints <> '[]' AND u.state = 'active' AND \
+             u.is_enabled \
              AND ($2 IS NULL OR u.id <> $2) AND ($3 IS NULL OR u.account_id <> $3)";
-        Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(account).bind(without).bind(without_residents_of).fetch_one(c).await)?)
+        Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(account).bind(without).bind(without_residents_of)
+                .fetch_one(c).await)?)
     }
 
     /// Whether the user owns any account.
@@ -114,7 +121,8 @@ impl Writer {
 
     /// Forgets the bindings in other accounts of the users who are at home in this one.
     pub async fn delete_role_bindings_abroad(&mut self, home: AccountId) -> Result<(), StoreError> {
-        const DELETE: &str = "DELETE FROM role_bindings WHERE account_id <> $1 AND user_id IN (SELECT id FROM users WHERE account_id = $1)";
+        const DELETE: &str = "DELETE FROM role_bindings WHERE account_id <> $1 AND user_id IN (SELECT id FROM users \
+            WHERE account_id = $1)";
         on!(self, c => sqlx::query(DELETE).bind(home).execute(c).await.map(drop))?;
         Ok(())
     }

@@ -25,8 +25,9 @@ impl Sizes {
     }
 }
 
-/// How many more connections PostgreSQL allows, beside the one that asks: the least that the limits of the role, of the database and of the
-/// server leave. The first two don't hold for superusers, and for everyone else the server keeps a few back.
+/// How many more connections PostgreSQL allows, beside the one that asks: the least that the limits of the role, of the
+/// database and of the server leave. The first two don't hold for superusers, and for everyone else the server keeps a
+/// few back.
 const ALLOWED: &str = "SELECT CAST(least( \
          CASE WHEN r.rolconnlimit >= 0 AND NOT r.rolsuper THEN r.rolconnlimit \
              - (SELECT count(*) FROM pg_stat_activity a WHERE a.usesysid = r.oid AND a.pid <> pg_backend_pid()) END, \
@@ -51,7 +52,11 @@ pub(super) async fn allowed(conn: &mut PgConnection, wanted: u32) -> Result<Size
         return Err(too_few(allowed));
     }
     if allowed < wanted {
-        tracing::warn!(wanted, allowed, "PostgreSQL allows fewer connections than are wanted: there will be no more until the next start");
+        tracing::warn!(
+            wanted,
+            allowed,
+            "PostgreSQL allows fewer connections than are wanted: there will be no more until the next start"
+        );
     }
     Ok(Sizes::of(wanted.min(allowed)))
 }
@@ -59,7 +64,8 @@ pub(super) async fn allowed(conn: &mut PgConnection, wanted: u32) -> Result<Size
 /// What to tell an operator whose database allows so few more connections.
 pub(super) fn too_few(allowed: u32) -> OpenError {
     OpenError(format!(
-        "allows {allowed} more connections, and {FEWEST} are needed: raise the CONNECTION LIMIT of the role or the database, or \
+        "allows {allowed} more connections, and {FEWEST} are needed: raise the CONNECTION LIMIT of the role or the \
+            database, or \
          max_connections, or end other clients"
     ))
 }

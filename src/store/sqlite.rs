@@ -21,7 +21,8 @@ use super::{
 
 /// Marks a SQLite file as ours: "tkwd" in ASCII.
 const APPLICATION_ID: i32 = 0x746b_7764;
-/// Versions before this one can corrupt a log that is written while it is checkpointed (<https://sqlite.org/wal.html#walresetbug>).
+/// Versions before this one can corrupt a log that is written while it is checkpointed
+/// (<https://sqlite.org/wal.html#walresetbug>).
 const LEAST_VERSION: [u32; 3] = [3, 51, 3];
 /// How long a request waits for a connection before it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -42,7 +43,8 @@ pub(super) async fn open(path: &Path, sizes: Sizes) -> Result<Store, OpenError> 
     let path = path.canonicalize().map_err(|error| OpenError(format!("can't be found: {error}")))?;
     let lock = lock(&path)?;
 
-    let file = DatabaseFile::new(path.clone(), handle, lock).map_err(|error| OpenError(format!("can't be looked at: {error}")))?;
+    let file = DatabaseFile::new(path.clone(), handle, lock)
+        .map_err(|error| OpenError(format!("can't be looked at: {error}")))?;
     let file = Arc::new(file);
     // None of these settings makes SQLite look into the file.
     let options = options().filename(&path).create_if_missing(false);
@@ -110,7 +112,9 @@ fn lock(database: &Path) -> Result<File, OpenError> {
     let file = owner_only(&PathBuf::from(name)).map_err(|error| OpenError(format!("can't be locked: {error}")))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError("is in use by another tokenward process; stop that one first".to_owned())),
+        Err(TryLockError::WouldBlock) => {
+            Err(OpenError("is in use by another tokenward process; stop that one first".to_owned()))
+        }
         Err(TryLockError::Error(error)) => Err(OpenError(format!("can't be locked: {error}"))),
     }
 }
@@ -118,7 +122,9 @@ fn lock(database: &Path) -> Result<File, OpenError> {
 /// Refuses a file that is something else's; marks an empty one as ours.
 async fn claim(pool: &SqlitePool) -> Result<(), OpenError> {
     let cannot = |error: sqlx::Error| match &error {
-        sqlx::Error::Database(database) if database.code().as_deref() == Some("26") => OpenError("is not a SQLite database".to_owned()),
+        sqlx::Error::Database(database) if database.code().as_deref() == Some("26") => {
+            OpenError("is not a SQLite database".to_owned())
+        }
         _ => OpenError(format!("can't be opened: {error}")),
     };
     let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(pool).await.map_err(cannot)?;
@@ -138,12 +144,13 @@ async fn claim(pool: &SqlitePool) -> Result<(), OpenError> {
     if journal != "wal" {
         return Err(OpenError(format!("can't have a write-ahead log where it lies (its journal is {journal:?})")));
     }
-    // What each connection begins with is built in. NORMAL, which is 1, loses acknowledged commits in a power cut; a revocation that comes
-    // undone is a breach.
+    // What each connection begins with is built in. NORMAL, which is 1, loses acknowledged commits in a power cut; a
+    // revocation that comes undone is a breach.
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(pool).await.map_err(cannot)?;
     if synchronous < 2 {
         return Err(OpenError(
-            "would lose commits in a power cut: this program was built with a SQLite that isn't fully synchronous".to_owned(),
+            "would lose commits in a power cut: this program was built with a SQLite that isn't fully synchronous"
+                .to_owned(),
         ));
     }
     Ok(())
@@ -163,7 +170,9 @@ mod tests {
     async fn a_closed_database_is_one_file() {
         for _ in 0..50 {
             let folder = tempfile::TempDir::new().unwrap();
-            let store = Store::open(&format!("sqlite:{}", folder.path().join("test.db").display()).parse().unwrap()).await.unwrap();
+            let store = Store::open(&format!("sqlite:{}", folder.path().join("test.db").display()).parse().unwrap())
+                .await
+                .unwrap();
             store.read().await.unwrap().find_continue_key().await.unwrap();
             let mut writer = store.write().await.unwrap();
             writer.offer_continue_key(b"kept").await.unwrap();

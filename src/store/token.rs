@@ -130,8 +130,13 @@ impl Conn {
         Ok(found.into_iter().collect())
     }
 
-    /// Who may know the secret of some token of that user, with the role in the account, if it gives any. Whoever was deleted has none.
-    pub async fn knowers_of_tokens_of(&mut self, user: UserId, account: AccountId) -> Result<Vec<(UserId, Option<Role>)>, StoreError> {
+    /// Who may know the secret of some token of that user, with the role in the account, if it gives any. Whoever was
+    /// deleted has none.
+    pub async fn knowers_of_tokens_of(
+        &mut self,
+        user: UserId,
+        account: AccountId,
+    ) -> Result<Vec<(UserId, Option<Role>)>, StoreError> {
         const FIND: &str = "SELECT DISTINCT k.user_id, b.role FROM tokens t JOIN token_knowers k ON k.token_id = t.id \
              LEFT JOIN role_bindings b ON b.user_id = k.user_id AND b.account_id = $2 AND b.role_constraints <> '[]' \
              WHERE t.user_id = $1 AND k.user_id <> $1 ORDER BY k.user_id";
@@ -144,17 +149,23 @@ impl Lister {
     ///
     /// # Errors
     /// [`StoreError::TooDear`], or when the store fails.
-    pub async fn list_tokens(&mut self, user: UserId, selection: &Selection, take: Take<'_, Token>) -> Result<Page, StoreError> {
+    pub async fn list_tokens(
+        &mut self,
+        user: UserId,
+        selection: &Selection,
+        take: Take<'_, Token>,
+    ) -> Result<Page, StoreError> {
         list(self, &scope(user), selection, take).await
     }
 }
 
 impl Writer {
-    /// Keeps a new token, the digest of its secret, and who may know that beside the user. Returns the user's home account, and how many
-    /// tokens the user has now at most, as far as that is known.
+    /// Keeps a new token, the digest of its secret, and who may know that beside the user. Returns the user's home
+    /// account, and how many tokens the user has now at most, as far as that is known.
     ///
     /// # Errors
-    /// [`StoreError::Duplicate`] when the secret is another token's; when there is no such user; or when the store fails.
+    /// [`StoreError::Duplicate`] when the secret is another token's; when there is no such user; or when the store
+    /// fails.
     pub async fn insert_token(
         &mut self,
         token: &Token,
@@ -162,7 +173,8 @@ impl Writer {
         knowers: &BTreeSet<UserId>,
     ) -> Result<(AccountId, Option<i64>), StoreError> {
         // No reference says that the user exists, so this does.
-        const COUNT: &str = "UPDATE users SET tokens_at_most = tokens_at_most + 1 WHERE id = $1 RETURNING account_id, tokens_at_most";
+        const COUNT: &str =
+            "UPDATE users SET tokens_at_most = tokens_at_most + 1 WHERE id = $1 RETURNING account_id, tokens_at_most";
         const KNOWER: &str = "INSERT INTO token_knowers (token_id, user_id) VALUES ($1, $2)";
         let user = on!(self, c => sqlx::query_as(COUNT).bind(token.user_id).fetch_one(c).await)?;
         insert(self, token, digest).await?;
@@ -179,12 +191,18 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes from a user the tokens whose secret somebody may know, and gives them to a deletion. Returns how many. They are nobody's from
-    /// the commit on.
-    pub async fn detach_tokens_known_by(&mut self, knower: UserId, user: UserId, deletion: &str) -> Result<u64, StoreError> {
-        const DETACH: &str =
-            "UPDATE tokens SET user_id = $3 WHERE user_id = $2 AND id IN (SELECT token_id FROM token_knowers WHERE user_id = $1)";
-        Ok(on!(self, c => sqlx::query(DETACH).bind(knower).bind(user).bind(deletion).execute(c).await.map(|done| done.rows_affected()))?)
+    /// Takes from a user the tokens whose secret somebody may know, and gives them to a deletion. Returns how many.
+    /// They are nobody's from the commit on.
+    pub async fn detach_tokens_known_by(
+        &mut self,
+        knower: UserId,
+        user: UserId,
+        deletion: &str,
+    ) -> Result<u64, StoreError> {
+        const DETACH: &str = "UPDATE tokens SET user_id = $3 WHERE user_id = $2 AND id IN (SELECT token_id FROM \
+            token_knowers WHERE user_id = $1)";
+        Ok(on!(self, c => sqlx::query(DETACH).bind(knower).bind(user).bind(deletion).execute(c)
+                .await.map(|done| done.rows_affected()))?)
     }
 
     /// Forgets the token of that secret, if it is left of a deleted user.

@@ -56,7 +56,10 @@ pub(super) fn scope(account: AccountId) -> Scope {
     Scope {
         columns: columns!(),
         table: "users",
-        within: &["account_id = $1", "account_id <> $1 AND id IN (SELECT user_id FROM role_bindings WHERE account_id = $1)"],
+        within: &[
+            "account_id = $1",
+            "account_id <> $1 AND id IN (SELECT user_id FROM role_bindings WHERE account_id = $1)",
+        ],
         keys: vec![account.to_string()],
     }
 }
@@ -83,11 +86,18 @@ impl Conn {
     }
 
     /// Whether somebody else in the account has that email, however it is spelled.
-    pub async fn email_is_taken(&mut self, account: AccountId, email: &Email, by_other_than: UserId) -> Result<bool, StoreError> {
-        const TAKEN: &str = "SELECT EXISTS (SELECT 1 FROM users u WHERE u.account_id = $1 AND u.email_key = $2 AND u.id <> $3) \
+    pub async fn email_is_taken(
+        &mut self,
+        account: AccountId,
+        email: &Email,
+        by_other_than: UserId,
+    ) -> Result<bool, StoreError> {
+        const TAKEN: &str = "SELECT EXISTS (SELECT 1 FROM users u WHERE u.account_id = $1 AND u.email_key = $2 AND \
+            u.id <> $3) \
              OR EXISTS (SELECT 1 FROM role_bindings b JOIN users u ON u.id = b.user_id \
                         WHERE b.account_id = $1 AND u.account_id <> $1 AND u.email_key = $2 AND u.id <> $3)";
-        Ok(on!(self, c => sqlx::query_scalar(TAKEN).bind(account).bind(email.key()).bind(by_other_than).fetch_one(c).await)?)
+        Ok(on!(self, c => sqlx::query_scalar(TAKEN).bind(account).bind(email.key()).bind(by_other_than).fetch_one(c)
+                .await)?)
     }
 
     /// The users of that email, in whichever account, however it is spelled.
@@ -95,7 +105,8 @@ impl Conn {
         const FIND: &str = concat!(
             "SELECT ",
             columns!(),
-            " FROM users WHERE email_key = $1 AND account_id IN (SELECT id FROM accounts WHERE NOT is_deleted) ORDER BY created_at, id"
+            " FROM users WHERE email_key = $1 AND account_id IN (SELECT id FROM accounts WHERE NOT is_deleted) ORDER \
+                BY created_at, id"
         );
         Ok(on!(self, c => sqlx::query_as(FIND).bind(email.key()).fetch_all(c).await)?)
     }
@@ -117,7 +128,12 @@ impl Lister {
     ///
     /// # Errors
     /// [`StoreError::TooDear`], or when the store fails.
-    pub async fn list_users(&mut self, account: AccountId, selection: &Selection, take: Take<'_, User>) -> Result<Page, StoreError> {
+    pub async fn list_users(
+        &mut self,
+        account: AccountId,
+        selection: &Selection,
+        take: Take<'_, User>,
+    ) -> Result<Page, StoreError> {
         list(self, &scope(account), selection, take).await
     }
 }
@@ -128,7 +144,8 @@ impl Writer {
     /// # Errors
     /// [`StoreError::Duplicate`] when its email is taken in its account; or when the store fails.
     pub async fn insert_user(&mut self, user: &User) -> Result<Option<i64>, StoreError> {
-        const COUNT: &str = "UPDATE accounts SET users_at_most = users_at_most + 1 WHERE id = $1 RETURNING users_at_most";
+        const COUNT: &str =
+            "UPDATE accounts SET users_at_most = users_at_most + 1 WHERE id = $1 RETURNING users_at_most";
         insert(self, user).await?;
         Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(user.account_id).fetch_one(c).await)?)
     }
@@ -148,7 +165,8 @@ impl Writer {
         update(self, user).await
     }
 
-    /// Forgets a user and its role bindings. Its tokens are nobody's from the commit on, and deleted by another statement.
+    /// Forgets a user and its role bindings. Its tokens are nobody's from the commit on, and deleted by another
+    /// statement.
     pub async fn delete_user(&mut self, user: UserId) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM users WHERE id = $1";
         self.next_is_bulk();
@@ -156,8 +174,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Notes when a user has authenticated, unless that was noted less than that many microseconds from then. What was noted later, before
-    /// the clock went back, counts as long ago.
+    /// Notes when a user has authenticated, unless that was noted less than that many microseconds from then. What was
+    /// noted later, before the clock went back, counts as long ago.
     pub async fn note_act(&mut self, user: UserId, at: Timestamp, every: i64) -> Result<(), StoreError> {
         const NOTE: &str = "UPDATE users SET last_act_at = $2 \
              WHERE id = $1 AND (last_act_at IS NULL OR last_act_at <= $2 - $3 OR last_act_at >= $2 + $3)";

@@ -153,7 +153,8 @@ pub async fn on_every_database(test: impl AsyncFn(&App)) {
 
 impl App {
     async fn new(database: Database) -> Self {
-        let url: DatabaseUrl = if let Database::Memory = database { DatabaseUrl::Memory } else { database.url().parse().unwrap() };
+        let url: DatabaseUrl =
+            if let Database::Memory = database { DatabaseUrl::Memory } else { database.url().parse().unwrap() };
         let store = Store::open(&url).await.unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(BEGIN * 1_000_000)));
         let service = Service::new(store.clone(), clock.clone(), Arc::new(Seeded(AtomicU64::new(0)))).await.unwrap();
@@ -166,7 +167,11 @@ impl App {
             secret: None,
         };
         let demo = matches!(database, Database::Memory);
-        let bootstrapped = if demo { service.seed_demo().await.unwrap() } else { service.bootstrap(bootstrap).await.unwrap().unwrap() };
+        let bootstrapped = if demo {
+            service.seed_demo().await.unwrap()
+        } else {
+            service.bootstrap(bootstrap).await.unwrap().unwrap()
+        };
         let Bootstrapped { account_id, user_id, token_id, secret } = bootstrapped;
         let settings = Settings {
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
@@ -249,8 +254,14 @@ impl App {
 
     /// A request by the owner.
     pub fn call(&self, method: &str, path: impl Into<String>) -> Call<'_> {
-        let mut call =
-            Call { app: self, method: method.parse().unwrap(), path: path.into(), headers: HeaderMap::new(), body: vec![], from: None };
+        let mut call = Call {
+            app: self,
+            method: method.parse().unwrap(),
+            path: path.into(),
+            headers: HeaderMap::new(),
+            body: vec![],
+            from: None,
+        };
         call.headers.insert(header::HOST, "tokens.example".parse().unwrap());
         call.secret(&self.secret)
     }
@@ -278,7 +289,14 @@ impl App {
     }
 
     /// A new user of an account.
-    pub async fn user_in(&self, account: AccountId, email: &str, role: Option<Role>, state: UserState, is_enabled: bool) -> UserId {
+    pub async fn user_in(
+        &self,
+        account: AccountId,
+        email: &str,
+        role: Option<Role>,
+        state: UserState,
+        is_enabled: bool,
+    ) -> UserId {
         let id = UserId::random(self.service_entropy()).unwrap();
         let metadata = Metadata::new(Labels::default(), self.clock.now(), self.owner);
         let name = |text| FreeText::parse(text).unwrap();
@@ -287,7 +305,13 @@ impl App {
             id,
             account_id: account,
             email: Email::parse(email).unwrap(),
-            profile: Profile { first_name: name(""), last_name: name(""), company_name: None, phone: None, postal_address: None },
+            profile: Profile {
+                first_name: name(""),
+                last_name: name(""),
+                company_name: None,
+                phone: None,
+                postal_address: None,
+            },
             auth_provider: AuthProvider::Local,
             auth_id: name(email),
             state,
@@ -312,7 +336,8 @@ impl App {
     pub async fn bind_in(&self, account_id: AccountId, user_id: UserId, role: Role) {
         let metadata = Metadata::new(Labels::default(), self.clock.now(), self.owner);
         let id = RoleBindingId::random(self.service_entropy()).unwrap();
-        let binding = RoleBinding { id, account_id, user_id, role, role_constraints: RoleConstraints::default(), metadata };
+        let binding =
+            RoleBinding { id, account_id, user_id, role, role_constraints: RoleConstraints::default(), metadata };
         let mut writer = self.store.write().await.unwrap();
         writer.insert_role_binding(&binding).await.unwrap();
         writer.commit().await.unwrap();
@@ -334,7 +359,14 @@ impl App {
         let id = AccountId::random(self.service_entropy()).unwrap();
         let metadata = Metadata::new(Labels::default(), self.clock.now(), self.owner);
         let name = ResourceName::parse("other").unwrap();
-        let account = tokenward::domain::account::Account { id, name, is_enabled: true, enabled_at: None, contact: None, metadata };
+        let account = tokenward::domain::account::Account {
+            id,
+            name,
+            is_enabled: true,
+            enabled_at: None,
+            contact: None,
+            metadata,
+        };
         let mut writer = self.store.write().await.unwrap();
         writer.insert_account(&account).await.unwrap();
         writer.commit().await.unwrap();
@@ -423,7 +455,8 @@ impl Call<'_> {
     async fn send_with(self, body: poem::Body) -> Reply {
         let mut shown = format!("{} {}\n", self.method, self.path);
         for (name, value) in &self.headers {
-            // A secret belongs into no file, not even one that is made from a seed; and every request here has the same host.
+            // A secret belongs into no file, not even one that is made from a seed; and every request here has the same
+            // host.
             if name != "host" {
                 writeln!(shown, "{name}: {}", without_secrets(&String::from_utf8_lossy(value.as_bytes()))).unwrap();
             }
@@ -550,7 +583,8 @@ pub static DOCUMENT_3_0: LazyLock<String> = LazyLock::new(|| {
 /// Validates an instance against a part of the document.
 pub fn valid(pointer: &str, instance: &Value) -> Result<(), String> {
     static COMPILED: LazyLock<Mutex<HashMap<String, Arc<jsonschema::Validator>>>> = LazyLock::new(Mutex::default);
-    let validator = Arc::clone(COMPILED.lock().unwrap().entry(pointer.to_owned()).or_insert_with(|| Arc::new(compiled(pointer))));
+    let validator =
+        Arc::clone(COMPILED.lock().unwrap().entry(pointer.to_owned()).or_insert_with(|| Arc::new(compiled(pointer))));
     validator.validate(instance).map_err(|error| format!("{error} at {}", error.instance_path()))
 }
 
@@ -567,7 +601,8 @@ fn operation(method: &Method, path: &str) -> Option<(String, String)> {
     let method = if *method == Method::HEAD { "get".to_owned() } else { method.as_str().to_lowercase() };
     let template = DOCUMENT["paths"].as_object().unwrap().keys().find(|template| {
         let (wanted, given): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
-        wanted.len() == given.len() && wanted.iter().zip(given).all(|(wanted, given)| wanted.starts_with('{') || *wanted == given)
+        wanted.len() == given.len()
+            && wanted.iter().zip(given).all(|(wanted, given)| wanted.starts_with('{') || *wanted == given)
     })?;
     DOCUMENT["paths"][template].get(&method)?;
     Some((template.clone(), method))
@@ -591,14 +626,21 @@ fn conforms(method: &Method, path: &str, reply: &Reply) {
             let media_type = reply.header("content-type");
             assert!(content.contains_key(media_type), "{shown} is answered as {media_type}");
             let escape = |text: &str| text.replace('~', "~0").replace('/', "~1");
-            let pointer = format!("/paths/{}/{method_name}/responses/{status}/content/{}/schema", escape(&template), escape(media_type));
+            let pointer = format!(
+                "/paths/{}/{method_name}/responses/{status}/content/{}/schema",
+                escape(&template),
+                escape(media_type)
+            );
             let body = if media_type.ends_with("json") { reply.json() } else { reply.text().into() };
             if let Err(error) = valid(&pointer, &body) {
                 panic!("{shown} is answered with what the document doesn't allow: {error}");
             }
             if let Some(number) = reply.problem() {
                 let example = &content["application/problem+json"]["examples"][format!("problem_{number}")];
-                assert!(example.is_object(), "{shown} is answered with problem {number}, which the document doesn't declare");
+                assert!(
+                    example.is_object(),
+                    "{shown} is answered with problem {number}, which the document doesn't declare"
+                );
             }
         }
     }

@@ -16,8 +16,8 @@ async fn seven(app: &App) -> (UserId, Vec<Value>) {
     let mut made = vec![];
     for n in 0..7 {
         let labels = json!([{ "name": "n", "value": n.to_string() }]);
-        let body =
-            json!({ "type": "application/astra-token", "version": "1.0", "name": format!("t{n:02}"), "metadata": { "labels": labels } });
+        let body = json!({ "type": "application/astra-token", "version": "1.0", "name": format!("t{n:02}"),
+            "metadata": { "labels": labels } });
         made.push(app.call("POST", app.tokens(user)).json(&body).expect(201).await.json());
     }
     (user, made)
@@ -37,7 +37,10 @@ async fn list_tokens() {
     on_every_database(async |app| {
         let (user, made) = seven(app).await;
         app.get(format!("{}?limit=2&count=true", app.tokens(user))).expect(200).await.snapshot("list_tokens__200");
-        app.get(format!("{}?include=name,id,metadata&skip=6", app.tokens(user))).expect(200).await.snapshot("list_tokens__200_include");
+        app.get(format!("{}?include=name,id,metadata&skip=6", app.tokens(user)))
+            .expect(200)
+            .await
+            .snapshot("list_tokens__200_include");
         let empty = app.user("empty@example.com", Some(Role::Viewer)).await;
         app.get(app.tokens(empty)).expect(200).await.snapshot("list_tokens__200_empty");
         let all = page(app, user, "").await;
@@ -80,7 +83,10 @@ async fn filters() {
             ("metadata.modifiedBy gt '0'".to_owned(), &[]),
             ("name eq 'a\0b'".to_owned(), &[]),
             ("name gt '\0',name lt 't01'".to_owned(), &["t00"]),
-            (format!("metadata.creationTimestamp in '{}',metadata.creationTimestamp in 'Z'", &created(3)[11..19]), &["t03"]),
+            (
+                format!("metadata.creationTimestamp in '{}',metadata.creationTimestamp in 'Z'", &created(3)[11..19]),
+                &["t03"],
+            ),
             ("metadata.creationTimestamp in 'T',metadata.creationTimestamp in 't'".to_owned(), &[]),
             ("metadata.labels[*].name eq 'n',metadata.labels[*].name eq 'm'".to_owned(), &[]),
             ("type in 'token',version gte '1.0',name eq 't06'".to_owned(), &["t06"]),
@@ -135,7 +141,17 @@ async fn orders() {
         for constant in ["type", "version desc", "userID"] {
             assert_eq!(names(app, user, &format!("orderBy={}", quoted(constant))).await, by_creation, "{constant}");
         }
-        for bad in ["", "nope", "name,id", "name asc", "name  desc", "name desc desc", "metadata", "metadata.creationTimestamp", "token"] {
+        for bad in [
+            "",
+            "nope",
+            "name,id",
+            "name asc",
+            "name  desc",
+            "name desc desc",
+            "metadata",
+            "metadata.creationTimestamp",
+            "token",
+        ] {
             app.get(format!("{}?orderBy={}", app.tokens(user), quoted(bad))).problem(5).await;
         }
         app.get(format!("{}?orderBy=name&orderBy=id", app.tokens(user))).problem(5).await;
@@ -300,8 +316,10 @@ async fn pages_are_capped() {
         let capped = tokenward::api::endpoint(app.service.clone(), settings).unwrap();
         for query in ["", "?limit=5"] {
             let path = format!("{}{query}", app.tokens(user));
-            let request =
-                poem::Request::builder().uri(path.parse().unwrap()).header("authorization", format!("Bearer {}", app.secret)).finish();
+            let request = poem::Request::builder()
+                .uri(path.parse().unwrap())
+                .header("authorization", format!("Bearer {}", app.secret))
+                .finish();
             let reply = poem::Endpoint::get_response(&capped, request).await;
             let page: Value = reply.into_body().into_json().await.unwrap();
             assert_eq!(page["items"].as_array().unwrap().len(), 3);
@@ -309,9 +327,16 @@ async fn pages_are_capped() {
         }
         let body = json!({ "type": "application/astra-token", "version": "1.0", "name": "x" }).to_string();
         let request = poem::Request::builder().method(poem::http::Method::POST).uri(app.tokens(user).parse().unwrap());
-        let reply =
-            poem::Endpoint::get_response(&capped, request.header("authorization", format!("Bearer {}", app.secret)).body(body)).await;
-        assert!(reply.header("location").unwrap().starts_with("https://example.com/tokens/accounts/"), "{:?}", reply.header("location"));
+        let reply = poem::Endpoint::get_response(
+            &capped,
+            request.header("authorization", format!("Bearer {}", app.secret)).body(body),
+        )
+        .await;
+        assert!(
+            reply.header("location").unwrap().starts_with("https://example.com/tokens/accounts/"),
+            "{:?}",
+            reply.header("location")
+        );
     })
     .await;
 }
@@ -323,17 +348,21 @@ const MEBIBYTE: usize = 1024 * 1024;
 async fn pages_end_at_a_mebibyte() {
     on_every_database(async |app| {
         let user = app.user("large@example.com", Some(Role::Viewer)).await;
-        let labels: Vec<Value> = (0..58).map(|n| json!({ "name": format!("n{n}"), "value": "x".repeat(1_000) })).collect();
+        let labels: Vec<Value> =
+            (0..58).map(|n| json!({ "name": format!("n{n}"), "value": "x".repeat(1_000) })).collect();
         let mut made = vec![];
         for n in 0..40 {
             // One more than the first batch of rows holds altogether, most of them small.
             let labels = if n % 10 == 9 { vec![] } else { labels.clone() };
             let name = format!("t{n:02}");
-            let body = json!({ "type": "application/astra-token", "version": "1.0", "name": name, "metadata": { "labels": labels } });
+            let body = json!({ "type": "application/astra-token", "version": "1.0", "name": name,
+                "metadata": { "labels": labels } });
             app.call("POST", app.tokens(user)).json(&body).expect(201).await;
             made.push(name);
         }
-        for query in ["", "&limit=1000", "&orderBy=name", "&include=metadata,name", "&filter=name%20gte%20%27t%27&count=true"] {
+        for query in
+            ["", "&limit=1000", "&orderBy=name", "&include=metadata,name", "&filter=name%20gte%20%27t%27&count=true"]
+        {
             let (mut seen, mut next, mut pages) = (vec![], String::new(), 0);
             loop {
                 let reply = app.get(format!("{}?{}{next}", app.tokens(user), &query)).expect(200).await;
@@ -380,8 +409,14 @@ async fn pages_are_read_in_batches() {
         let users = format!("/accounts/{}/core/v1/users", app.account);
         let company = json!({ "type": "application/astra-user", "version": "1.2", "companyName": "Acme" });
         app.call("PUT", format!("{users}/{user}")).json(&company).expect(204).await;
-        for (query, wanted, last) in [("", 152, "many"), ("&skip=151", 1, "many"), ("&skip=152", 0, ""), ("&skip=100", 52, "many")] {
-            let page = app.get(format!("{users}?orderBy=companyName&include=email&count=true{query}")).expect(200).await.json();
+        for (query, wanted, last) in
+            [("", 152, "many"), ("&skip=151", 1, "many"), ("&skip=152", 0, ""), ("&skip=100", 52, "many")]
+        {
+            let page = app
+                .get(format!("{users}?orderBy=companyName&include=email&count=true{query}"))
+                .expect(200)
+                .await
+                .json();
             let items = page["items"].as_array().unwrap();
             assert_eq!((items.len(), &page["metadata"]["count"]), (wanted, &json!(152)), "{query}");
             assert!(items.last().is_none_or(|item| item[0].as_str().unwrap().starts_with(last)), "{query}: {items:?}");
@@ -425,9 +460,14 @@ async fn pages_agree_with_a_model() {
             let mut known = vec![];
             for (name, label) in &tokens {
                 let labels = json!([{ "name": "l", "value": label }]);
-                let body = json!({ "type": "application/astra-token", "version": "1.0", "name": name, "metadata": { "labels": labels } });
+                let body = json!({ "type": "application/astra-token", "version": "1.0", "name": name,
+                    "metadata": { "labels": labels } });
                 let made = app.call("POST", app.tokens(user)).json(&body).expect(201).await.json();
-                known.push(Known { name: (*name).to_owned(), label: (*label).to_owned(), id: made["id"].as_str().unwrap().to_owned() });
+                known.push(Known {
+                    name: (*name).to_owned(),
+                    label: (*label).to_owned(),
+                    id: made["id"].as_str().unwrap().to_owned(),
+                });
             }
             let holds = |token: &Known| {
                 conditions.iter().all(|(by_name, operator, value)| {
@@ -467,7 +507,9 @@ async fn pages_agree_with_a_model() {
             loop {
                 let page = page(app, user, &format!("{query}{next}")).await;
                 assert_eq!(page["metadata"]["count"], wanted.len(), "{query}");
-                seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+                seen.extend(
+                    page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()),
+                );
                 match page["metadata"]["continue"].as_str() {
                     Some(token) => next = format!("&continue={}", quoted(token)),
                     None => break,
@@ -484,18 +526,23 @@ async fn pages_agree_with_a_model() {
 async fn the_documents_examples_are_taken() {
     on_every_database(async |app| {
         let mut lists = 0;
-        for (path, item) in DOCUMENT["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/accounts")) {
+        for (path, item) in
+            DOCUMENT["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/accounts"))
+        {
             let parameters = item["get"]["parameters"].as_array().unwrap();
             let examples: Vec<String> = parameters
                 .iter()
                 .filter(|parameter| parameter["in"] == "query")
-                .filter_map(|parameter| Some((parameter["name"].as_str()?, parameter["schema"]["examples"][0].as_str()?)))
+                .filter_map(|parameter| {
+                    Some((parameter["name"].as_str()?, parameter["schema"]["examples"][0].as_str()?))
+                })
                 .map(|(name, example)| format!("{name}={}", quoted(example)))
                 .collect();
             if examples.is_empty() {
                 continue;
             }
-            let path = path.replace("{account_id}", &app.account.to_string()).replace("{user_id}", &app.owner.to_string());
+            let path =
+                path.replace("{account_id}", &app.account.to_string()).replace("{user_id}", &app.owner.to_string());
             app.get(format!("{path}?{}", examples.join("&"))).expect(200).await;
             lists += 1;
         }

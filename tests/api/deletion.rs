@@ -62,7 +62,8 @@ async fn a_user_with_many_tokens_is_gone_at_once() {
         let page = app.get(below(app, "events?orderBy=sequenceCount%20desc&limit=1000")).expect(200).await.json();
         let events = page["items"].as_array().unwrap();
         assert_eq!(page["items"][0]["sequenceCount"].as_u64().unwrap(), events.len() as u64, "no place is missing");
-        let [told, user_told] = ["token.deleted", "user.deleted"].map(|name| events.iter().find(|event| event["name"] == name).unwrap());
+        let [told, user_told] =
+            ["token.deleted", "user.deleted"].map(|name| events.iter().find(|event| event["name"] == name).unwrap());
         for field in ["userID", "correlationID", "resourceURI", "resourceMethod", "resourceMethodResult"] {
             assert_eq!(told[field], user_told[field], "{field}");
         }
@@ -77,10 +78,15 @@ async fn many_outgrown_tokens_are_refused_at_once() {
         let member = app.user("member@example.com", None).await;
         let body = json!({ "type": "application/astra-roleBinding", "version": "1.1", "role": "member",
             "accountID": app.account.to_string(), "userID": member.to_string() });
-        let binding = app.call("POST", below(app, "roleBindings")).json(&body).expect(201).await.json()["id"].as_str().unwrap().to_owned();
+        let binding = app.call("POST", below(app, "roleBindings")).json(&body).expect(201).await.json()["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let secrets = many_tokens(app, member).await;
-        app.sabotage(&format!("INSERT INTO token_knowers (token_id, user_id) SELECT id, '{admin}' FROM tokens WHERE user_id = '{member}'"))
-            .await;
+        app.sabotage(&format!(
+            "INSERT INTO token_knowers (token_id, user_id) SELECT id, '{admin}' FROM tokens WHERE user_id = '{member}'"
+        ))
+        .await;
         let (_, own) = app.token_of(member, "own").await;
         app.pause_background(true);
         let rise = json!({ "type": "application/astra-roleBinding", "version": "1.1", "role": "owner" });
@@ -115,7 +121,11 @@ async fn of_a_deleted_account_nothing_is_left() {
         app.bind(abroad, Role::Viewer).await;
         let tokens = app.count("tokens", "TRUE").await;
         let body = json!({ "type": "application/astra-token", "version": "1.0", "name": "x" });
-        app.call("POST", format!("/accounts/{other}/core/v1/users/{viewer}/tokens")).json(&body).secret(&secret).expect(201).await;
+        app.call("POST", format!("/accounts/{other}/core/v1/users/{viewer}/tokens"))
+            .json(&body)
+            .secret(&secret)
+            .expect(201)
+            .await;
         app.pause_background(true);
         app.call("DELETE", format!("/accounts/{other}")).secret(&secret).expect(204).await;
         for secret in [&secret, &of_viewer] {
@@ -127,7 +137,10 @@ async fn of_a_deleted_account_nothing_is_left() {
         app.get(format!("/accounts/{other}")).secret(&of_guest).problem(11).await;
         app.get(format!("/accounts/{other}/core/v1/users")).secret(&of_guest).problem(11).await;
         app.get(format!("/verify?account={other}")).secret(&of_guest).expect(403).await;
-        assert_eq!(app.get("/accounts").secret(&of_guest).expect(200).await.json()["items"].as_array().unwrap().len(), 1);
+        assert_eq!(
+            app.get("/accounts").secret(&of_guest).expect(200).await.json()["items"].as_array().unwrap().len(),
+            1
+        );
         let account = json!({ "type": "application/astra-account", "version": "1.0", "name": "x" });
         app.call("POST", "/accounts").secret(&of_guest).json(&account).problem(11).await;
         // What was given to it there is no obstacle at home.
@@ -171,7 +184,8 @@ async fn a_jump_of_the_clock_forgets_no_events() {
         }
         assert_eq!(app.count("events", "TRUE").await, events);
         // A day at a time, and as fast as time passes.
-        app.sabotage("UPDATE instance SET pruned_before = (SELECT min(created_at) FROM events) - 86400000000 * 3").await;
+        app.sabotage("UPDATE instance SET pruned_before = (SELECT min(created_at) FROM events) - 86400000000 * 3")
+            .await;
         app.clock.turn_back(-2 * YEAR);
         assert_eq!(prune(carefully(0)).await, 0);
         assert_eq!(prune(carefully(23)).await, 0);

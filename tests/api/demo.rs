@@ -13,7 +13,10 @@ fn call<'a>(app: &'a App, path: &str, method: &str, operation: &Value) -> Call<'
         match parameter["in"].as_str().unwrap() {
             "path" => {
                 let example = &parameter["example"];
-                url = url.replace(&format!("{{{name}}}"), example.as_str().map_or_else(|| example.to_string(), ToOwned::to_owned).as_str());
+                url = url.replace(
+                    &format!("{{{name}}}"),
+                    example.as_str().map_or_else(|| example.to_string(), ToOwned::to_owned).as_str(),
+                );
             }
             "header" if name == "If-Match" => call = parameter["schema"]["examples"][0].as_str(),
             _ => {}
@@ -27,9 +30,9 @@ fn call<'a>(app: &'a App, path: &str, method: &str, operation: &Value) -> Call<'
     let content = &operation["requestBody"]["content"];
     match (&content["application/json"]["example"], &content["application/x-www-form-urlencoded"]["example"]) {
         (Value::Null, Value::Null) => made,
-        (Value::Null, form) => {
-            made.body(format!("token={}", form["token"].as_str().unwrap())).header("content-type", "application/x-www-form-urlencoded")
-        }
+        (Value::Null, form) => made
+            .body(format!("token={}", form["token"].as_str().unwrap()))
+            .header("content-type", "application/x-www-form-urlencoded"),
         (body, _) => made.json(body),
     }
 }
@@ -57,7 +60,8 @@ async fn every_example_works_in_the_demonstration() {
             continue;
         };
         for item in items {
-            let found = got["items"].as_array().unwrap().iter().find(|found| found["id"] == item["id"]).expect("it is there");
+            let found =
+                got["items"].as_array().unwrap().iter().find(|found| found["id"] == item["id"]).expect("it is there");
             for (name, value) in item.as_object().unwrap() {
                 assert_eq!(found[name], *value, "{path}: {name}");
             }

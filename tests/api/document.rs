@@ -19,15 +19,22 @@ fn operations() -> Vec<(String, &'static Value)> {
     let paths = DOCUMENT["paths"].as_object().unwrap();
     let operations = paths.iter().flat_map(|(path, item)| {
         let escaped = path.replace('/', "~1");
-        item.as_object().unwrap().iter().map(move |(method, operation)| (format!("/paths/{escaped}/{method}"), operation))
+        item.as_object()
+            .unwrap()
+            .iter()
+            .map(move |(method, operation)| (format!("/paths/{escaped}/{method}"), operation))
     });
     operations.collect()
 }
 
 #[test]
 fn the_committed_document_is_what_the_code_makes() {
-    let committed: Value = std::fs::read_to_string(COMMITTED).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    assert!(committed == *DOCUMENT, "spec/openapi.json differs from the code; if that is meant: cargo run -- openapi > spec/openapi.json");
+    let committed: Value =
+        std::fs::read_to_string(COMMITTED).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    assert!(
+        committed == *DOCUMENT,
+        "spec/openapi.json differs from the code; if that is meant: cargo run -- openapi > spec/openapi.json"
+    );
 }
 
 #[test]
@@ -37,7 +44,8 @@ fn the_committed_3_0_document_is_what_the_code_makes() {
     assert!(committed == *DOCUMENT_3_0, "spec/openapi-3.0.json differs from the code; if that is meant: {again}");
 }
 
-/// The table of operations has a row for each operation that there is, and each says what the route and the document say.
+/// The table of operations has a row for each operation that there is, and each says what the route and the document
+/// say.
 #[test]
 fn the_table_of_operations_says_what_the_routes_do() {
     let mut ids = vec![];
@@ -87,7 +95,8 @@ fn the_table_of_operations_says_what_the_routes_do() {
         let responses = operation["responses"].as_object().unwrap();
         let failures = responses.iter().filter(|(status, _)| status.as_str() >= "400" && noun != Noun::Process);
         for (status, response) in failures {
-            let media_types: Vec<&String> = response["content"].as_object().into_iter().flat_map(serde_json::Map::keys).collect();
+            let media_types: Vec<&String> =
+                response["content"].as_object().into_iter().flat_map(serde_json::Map::keys).collect();
             let wanted: &[&str] = match row.errors {
                 Errors::Problem => &["application/problem+json"],
                 Errors::OAuth => &["application/json"],
@@ -95,7 +104,8 @@ fn the_table_of_operations_says_what_the_routes_do() {
             };
             assert_eq!(media_types, wanted, "{id}: {status}");
         }
-        let heeded = operation["parameters"].as_array().into_iter().flatten().filter(|parameter| parameter["in"] == "header");
+        let heeded =
+            operation["parameters"].as_array().into_iter().flatten().filter(|parameter| parameter["in"] == "header");
         let heeded: Vec<&str> = heeded.map(|parameter| parameter["name"].as_str().unwrap()).collect();
         assert_eq!(heeded, row.conditions(), "{id}");
     }
@@ -120,10 +130,15 @@ fn every_operation_is_described() {
             .filter(|p| p["in"] == "path")
             .map(|p| p["name"].as_str().unwrap())
             .collect();
-        let wanted: Vec<&str> = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).collect();
+        let wanted: Vec<&str> =
+            path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).collect();
         assert_eq!(named, wanted, "{pointer}: path parameters bind by position");
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
-            assert!(parameter["description"].as_str().is_some_and(|text| !text.is_empty()), "{pointer}: {}", parameter["name"]);
+            assert!(
+                parameter["description"].as_str().is_some_and(|text| !text.is_empty()),
+                "{pointer}: {}",
+                parameter["name"]
+            );
         }
         for (status, response) in operation["responses"].as_object().unwrap() {
             assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{pointer}: {status}");
@@ -146,8 +161,11 @@ fn every_body_has_an_example_that_fits_its_schema() {
             for (media_type, content) in body["content"].as_object().into_iter().flatten() {
                 let schema = format!("{pointer}/content/{}/schema", media_type.replace('/', "~1"));
                 let one = content.get("example").into_iter();
-                let several =
-                    content["examples"].as_object().into_iter().flat_map(|examples| examples.values()).map(|example| &example["value"]);
+                let several = content["examples"]
+                    .as_object()
+                    .into_iter()
+                    .flat_map(|examples| examples.values())
+                    .map(|example| &example["value"]);
                 let all: Vec<&Value> = one.chain(several).collect();
                 assert!(!all.is_empty(), "{schema} has no example");
                 for example in all {
@@ -184,7 +202,8 @@ fn every_field_is_described_and_has_an_example() {
         assert!(schema["description"].as_str().is_some_and(|text| !text.is_empty()), "{name} has no description");
         for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
             let target = schema["$ref"].as_str().map(|reference| &schemas[reference.rsplit('/').next().unwrap()]);
-            let described = [Some(schema), target].into_iter().flatten().any(|schema| schema["description"].is_string());
+            let described =
+                [Some(schema), target].into_iter().flatten().any(|schema| schema["description"].is_string());
             assert!(described, "{name}.{field} has no description");
             let has_example = |schema: &Value| schema["examples"].is_array() || schema["properties"].is_object();
             let shown = target.map_or_else(|| has_example(schema), has_example);
@@ -235,8 +254,11 @@ fn forms_and_demands_are_documented_as_they_are_read() {
 fn values_that_are_no_words_have_names() {
     fn check(pointer: &str, value: &Value) {
         if let Some(values) = value["enum"].as_array() {
-            let words = values.iter().all(|value| value.as_str().is_some_and(|text| text.bytes().all(|b| b.is_ascii_alphabetic())));
-            let names: BTreeSet<&str> = value["x-enum-varnames"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let words = values
+                .iter()
+                .all(|value| value.as_str().is_some_and(|text| text.bytes().all(|b| b.is_ascii_alphabetic())));
+            let names: BTreeSet<&str> =
+                value["x-enum-varnames"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             assert!(words || names.len() == values.len(), "{pointer} has values without a name of their own");
         }
         for (name, member) in value.as_object().into_iter().flatten() {
@@ -263,27 +285,39 @@ fn every_answer_has_a_snapshot() {
     let names: BTreeSet<String> = files.filter_map(|file| Some(file.strip_suffix(".snap")?.to_owned())).collect();
     let missing: Vec<&String> = declared.iter().filter(|answer| !names.contains(*answer)).collect();
     assert!(missing.is_empty(), "without a snapshot: {missing:?}");
-    let ids: Vec<&str> = operations().into_iter().map(|(_, operation)| operation["operationId"].as_str().unwrap()).collect();
+    let ids: Vec<&str> =
+        operations().into_iter().map(|(_, operation)| operation["operationId"].as_str().unwrap()).collect();
     for name in &names {
         let Some((id, _)) = name.split_once("__").filter(|(id, _)| ids.contains(id)) else { continue };
         assert!(declared.iter().any(|answer| name.starts_with(answer.as_str())), "{id} declares no {name}");
     }
 }
 
-/// Whoever creates something is led to all that can be done with it; and each link fills in the whole path of where it leads.
+/// Whoever creates something is led to all that can be done with it; and each link fills in the whole path of where it
+/// leads.
 #[test]
 fn links_lead_to_operations_and_fill_their_paths() {
     let mut links = 0;
     for (pointer, operation) in operations() {
         for (status, response) in operation["responses"].as_object().unwrap() {
             let given = response["links"].as_object();
-            assert!(status != "201" || given.is_some_and(|given| given.len() >= 3), "{pointer}: {status} leads nowhere");
+            assert!(
+                status != "201" || given.is_some_and(|given| given.len() >= 3),
+                "{pointer}: {status} leads nowhere"
+            );
             for (name, link) in given.into_iter().flatten() {
-                let (target, _) = operations().into_iter().find(|(_, target)| target["operationId"] == link["operationId"]).unwrap();
+                let (target, _) =
+                    operations().into_iter().find(|(_, target)| target["operationId"] == link["operationId"]).unwrap();
                 let path = target.replace("~1", "/");
-                let taken: BTreeSet<&str> = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).collect();
-                let filled: BTreeSet<&str> =
-                    link["parameters"].as_object().unwrap().keys().map(String::as_str).filter(|name| *name != "If-Match").collect();
+                let taken: BTreeSet<&str> =
+                    path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).collect();
+                let filled: BTreeSet<&str> = link["parameters"]
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .map(String::as_str)
+                    .filter(|name| *name != "If-Match")
+                    .collect();
                 assert_eq!(filled, taken, "{pointer}: {name}");
                 links += 1;
             }

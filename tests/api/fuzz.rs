@@ -1,5 +1,5 @@
-//! Nonsense, for as many seconds as `FUZZ_SECONDS` says (1 unless told): whatever comes in a header, a query, a path or a body, the
-//! answer is one that the document declares, and never 500.
+//! Nonsense, for as many seconds as `FUZZ_SECONDS` says (1 unless told): whatever comes in a header, a query, a path or
+//! a body, the answer is one that the document declares, and never 500.
 
 use std::{
     collections::BTreeMap,
@@ -131,7 +131,8 @@ const HEADERS: [&str; 14] = [
 ];
 /// The method that the path has, whichever that is.
 const FITTING: &str = "";
-const METHODS: [&str; 12] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", FITTING, FITTING, FITTING, FITTING, FITTING, FITTING];
+const METHODS: [&str; 12] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", FITTING, FITTING, FITTING, FITTING, FITTING, FITTING];
 
 /// Bytes: fragments in any order, with a few bytes that are none.
 fn nonsense() -> impl Strategy<Value = Vec<u8>> {
@@ -145,8 +146,9 @@ fn nonsense() -> impl Strategy<Value = Vec<u8>> {
 
 /// Almost a filter.
 fn filter() -> impl Strategy<Value = Vec<u8>> {
-    let field =
-        prop::sample::select(&["name", "id", "userID", "metadata.labels[*].value", "metadata.creationTimestamp", "metadata", "x"][..]);
+    let field = prop::sample::select(
+        &["name", "id", "userID", "metadata.labels[*].value", "metadata.creationTimestamp", "metadata", "x"][..],
+    );
     let operator = prop::sample::select(&["eq", "lt", "gt", "lte", "gte", "in", "like", "EQ"][..]);
     let condition = (field, operator, nonsense()).prop_map(|(field, operator, value)| {
         let value: Vec<u8> = value.into_iter().filter(|byte| *byte != b'\'').collect();
@@ -185,14 +187,24 @@ struct Input {
 }
 
 fn input() -> impl Strategy<Value = Input> {
-    let names = prop::sample::select(&["filter", "orderBy", "include", "limit", "skip", "count", "role", "account", "token", "x"][..]);
+    let names = prop::sample::select(
+        &["filter", "orderBy", "include", "limit", "skip", "count", "role", "account", "token", "x"][..],
+    );
     let name = prop_oneof![6 => names.prop_map(|name| name.as_bytes().to_vec()), 1 => nonsense()];
     let headers = prop::collection::vec((prop::sample::select(&HEADERS[..]), nonsense().prop_map(in_header)), 0..4);
     let parameter = prop_oneof![
         (name, nonsense()),
         filter().prop_map(|filter| (b"filter".to_vec(), filter)),
         prop::sample::select(
-            &["orderBy=name desc", "orderBy=userID", "include=name,id", "limit=3", "skip=1", "count=true", "role=member"][..]
+            &[
+                "orderBy=name desc",
+                "orderBy=userID",
+                "include=name,id",
+                "limit=3",
+                "skip=1",
+                "count=true",
+                "role=member"
+            ][..]
         )
         .prop_map(|known| known.split_once('=').map(|(name, value)| (name.into(), value.into())).unwrap()),
     ];
@@ -200,7 +212,15 @@ fn input() -> impl Strategy<Value = Input> {
     let body = prop_oneof![nonsense(), nonsense().prop_map(|bytes| [b"token=", &bytes[..]].concat()), json()];
     let damage = (any::<usize>(), any::<u8>(), any::<bool>());
     (prop::sample::select(&METHODS[..]), 0..8_usize, nonsense(), parameters, headers, body, damage).prop_map(
-        |(method, target, path, parameters, headers, body, damage)| Input { method, target, path, parameters, headers, body, damage },
+        |(method, target, path, parameters, headers, body, damage)| Input {
+            method,
+            target,
+            path,
+            parameters,
+            headers,
+            body,
+            damage,
+        },
     )
 }
 
@@ -215,8 +235,10 @@ fn json() -> impl Strategy<Value = Vec<u8>> {
         Just("\"\\ud800\"".to_owned())
     ];
     let key = prop_oneof![
-        prop::sample::select(&["\"type\"", "\"version\"", "\"name\"", "\"metadata\"", "\"labels\"", "\"secrets\"", "\"id\""][..])
-            .prop_map(str::to_owned),
+        prop::sample::select(
+            &["\"type\"", "\"version\"", "\"name\"", "\"metadata\"", "\"labels\"", "\"secrets\"", "\"id\""][..]
+        )
+        .prop_map(str::to_owned),
         text,
     ]
     .boxed();
@@ -245,7 +267,8 @@ fn request<'a>(app: &'a App, token: &str, input: &Input, position: &str) -> Call
         6 => format!("{account}/core/v1/users"),
         _ => format!("/{}", in_target(&input.path)),
     };
-    let mut query: Vec<String> = input.parameters.iter().map(|(name, value)| format!("{}={}", in_target(name), in_target(value))).collect();
+    let mut query: Vec<String> =
+        input.parameters.iter().map(|(name, value)| format!("{}={}", in_target(name), in_target(value))).collect();
     if input.target == 0 && input.damage.2 {
         let (at, with, _) = input.damage;
         let mut bytes = position.as_bytes().to_vec();

@@ -1,5 +1,5 @@
-//! What Traefik and Envoy ask, who can't be installed for a test, as their documentation and our examples have it. nginx, HAProxy and
-//! Caddy ask for real in `tests/gateways.py`.
+//! What Traefik and Envoy ask, who can't be installed for a test, as their documentation and our examples have it.
+//! nginx, HAProxy and Caddy ask for real in `tests/gateways.py`.
 
 use tokenward::domain::role::Role;
 
@@ -28,8 +28,11 @@ fn examples_know_every_header_of_an_identity() {
     let headers = DOCUMENT["paths"]["/verify"]["get"]["responses"]["200"]["headers"].as_object().unwrap();
     let identity: Vec<&str> = headers.keys().map(String::as_str).filter(|name| name.starts_with("X-Auth-")).collect();
     assert_eq!(identity.len(), 6);
-    for (file, times) in [("nginx.conf", 1), ("haproxy.lua", 1), ("Caddyfile", 1), ("traefik.yaml", 2), ("envoy.yaml", 1)] {
-        let text = std::fs::read_to_string(format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap().to_lowercase();
+    for (file, times) in
+        [("nginx.conf", 1), ("haproxy.lua", 1), ("Caddyfile", 1), ("traefik.yaml", 2), ("envoy.yaml", 1)]
+    {
+        let text =
+            std::fs::read_to_string(format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap().to_lowercase();
         let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').collect();
         for name in &identity {
             let count = words.iter().filter(|word| **word == name.to_lowercase()).count();
@@ -44,7 +47,8 @@ async fn secrets(app: &App) -> (String, String) {
     (app.token_of(member, "x").await.1, app.token_of(nobody, "x").await.1)
 }
 
-/// <https://doc.traefik.io/traefik/middlewares/http/forwardauth/>: GET, the client's headers, and where the client wanted to go.
+/// <https://doc.traefik.io/traefik/middlewares/http/forwardauth/>: GET, the client's headers, and where the client
+/// wanted to go.
 #[tokio::test]
 async fn traefik() {
     let address = example("traefik.yaml", "address");
@@ -71,8 +75,8 @@ async fn traefik() {
     .await;
 }
 
-/// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/ext_authz_filter>: the client's method, the prefix with
-/// the client's path and query behind it, `Authorization`, and no body.
+/// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/ext_authz_filter>: the client's method,
+/// the prefix with the client's path and query behind it, `Authorization`, and no body.
 #[tokio::test]
 async fn envoy() {
     let prefix = path_prefix();
@@ -90,11 +94,18 @@ async fn envoy() {
                 .header("x-envoy-internal", "true")
                 .header("x-envoy-expected-rq-timeout-ms", "2000")
         };
-        ask("POST", "/orders/7?role=owner&account=x&x=%2F").secret(&member).expect(200).await.snapshot("verify_token__200_envoy");
+        ask("POST", "/orders/7?role=owner&account=x&x=%2F")
+            .secret(&member)
+            .expect(200)
+            .await
+            .snapshot("verify_token__200_envoy");
         // What a client writes behind the bare slash is no demand: it can't choose the account, and with that the role.
-        for query in
-            [format!("account={other}"), "role=owner".to_owned(), "role=nonsense".to_owned(), format!("account={other}&role=admin")]
-        {
+        for query in [
+            format!("account={other}"),
+            "role=owner".to_owned(),
+            "role=nonsense".to_owned(),
+            format!("account={other}&role=admin"),
+        ] {
             for path in ["/", "//", "/../", "/..", ""] {
                 let passed = ask("GET", &format!("{path}?{query}")).secret(&guest).expect(200).await;
                 assert_eq!(passed.header("x-auth-account"), app.account.to_string(), "{path}?{query}");
@@ -102,7 +113,9 @@ async fn envoy() {
             }
         }
         for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"] {
-            for path in ["/", "/x", "/whoami", "/accounts", "/verify", "/a//b/../%2e%2e/%ff", "/?q=1", "/x?role=nonsense&role"] {
+            for path in
+                ["/", "/x", "/whoami", "/accounts", "/verify", "/a//b/../%2e%2e/%ff", "/?q=1", "/x?role=nonsense&role"]
+            {
                 ask(method, path).secret(&member).expect(200).await;
                 ask(method, path).secret(&nobody).expect(403).await;
                 ask(method, path).secret("nonsense").expect(401).await;

@@ -1,4 +1,5 @@
-//! Nobody keeps the secret of a token that outranks them (spec/contract/CONTRACT.md §9): chains of tokens of any length, while everybody rises and falls.
+//! Nobody keeps the secret of a token that outranks them (spec/contract/CONTRACT.md §9): chains of tokens of any
+//! length, while everybody rises and falls.
 
 use std::collections::BTreeSet;
 
@@ -25,8 +26,10 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let role = || prop::sample::select(Role::ALL.to_vec());
     prop_oneof![
-        8 => (any::<prop::sample::Index>(), 0..PEOPLE).prop_map(|(with, of)| Step::Make { with: with.index(1_000), of }),
-        6 => (0..PEOPLE, role(), prop::bool::weighted(0.9)).prop_map(|(who, role, scoped)| Step::Rank { who, account: 0, role, scoped }),
+        8 => (any::<prop::sample::Index>(), 0..PEOPLE).prop_map(|(with, of)| Step::Make { with: with.index(1_000),
+            of }),
+        6 => (0..PEOPLE, role(), prop::bool::weighted(0.9)).prop_map(|(who, role, scoped)| Step::Rank { who,
+            account: 0, role, scoped }),
         1 => (0..PEOPLE, role()).prop_map(|(who, role)| Step::Rank { who, account: 1, role, scoped: true }),
         1 => (0..PEOPLE).prop_map(|who| Step::Expel { who }),
         1 => (0..PEOPLE).prop_map(|who| Step::Delete { who }),
@@ -93,8 +96,13 @@ impl World {
             body["userID"] = json!(self.people[who].id);
             // At home in the first account, whoever isn't in the second can't be given a role there by way of the API.
             if account == 1 {
-                app.bind_in(self.accounts[1].parse().unwrap(), self.people[who].id.parse().unwrap(), Role::Viewer).await;
-                let page = app.get(format!("{there}?filter=userID%20eq%20'{}'&include=id", self.people[who].id)).expect(200).await.json();
+                app.bind_in(self.accounts[1].parse().unwrap(), self.people[who].id.parse().unwrap(), Role::Viewer)
+                    .await;
+                let page = app
+                    .get(format!("{there}?filter=userID%20eq%20'{}'&include=id", self.people[who].id))
+                    .expect(200)
+                    .await
+                    .json();
                 let binding = page["items"][0][0].as_str().unwrap().to_owned();
                 self.people[who].roles[1] = Some((binding.clone(), Role::Viewer, false));
                 app.sabotage(&format!("UPDATE role_bindings SET role_constraints = '[]' WHERE id = '{binding}'")).await;
@@ -115,20 +123,31 @@ impl World {
             Step::Make { with, of } => {
                 let with = with % self.tokens.len();
                 let body = json!({ "type": "application/astra-token", "version": "1.0", "name": "x" });
-                let made = app.call("POST", app.tokens(&self.people[of].id)).json(&body).secret(&self.tokens[with].secret).send().await;
+                let made = app
+                    .call("POST", app.tokens(&self.people[of].id))
+                    .json(&body)
+                    .secret(&self.tokens[with].secret)
+                    .send()
+                    .await;
                 if made.status == 201 {
                     let secret = made.json()["token"].as_str().unwrap().to_owned();
                     self.tokens.push(Token { secret, of, parent: Some(with), good: true });
                 }
             }
-            Step::Rank { who, account, role, scoped } if self.people[who].exists => self.rank(app, who, account, role, scoped).await,
+            Step::Rank { who, account, role, scoped } if self.people[who].exists => {
+                self.rank(app, who, account, role, scoped).await;
+            }
             Step::Expel { who } if self.people[who].exists => {
                 if let Some((binding, ..)) = self.people[who].roles[1].take() {
-                    app.call("DELETE", format!("/accounts/{}/core/v1/roleBindings/{binding}", self.accounts[1])).expect(204).await;
+                    app.call("DELETE", format!("/accounts/{}/core/v1/roleBindings/{binding}", self.accounts[1]))
+                        .expect(204)
+                        .await;
                 }
             }
             Step::Delete { who } if self.people[who].exists => {
-                app.call("DELETE", format!("/accounts/{}/core/v1/users/{}", self.accounts[0], self.people[who].id)).expect(204).await;
+                app.call("DELETE", format!("/accounts/{}/core/v1/users/{}", self.accounts[0], self.people[who].id))
+                    .expect(204)
+                    .await;
                 self.people[who].exists = false;
                 self.people[who].roles = [None, None];
                 self.tokens.iter_mut().filter(|token| token.of == who).for_each(|token| token.good = false);
@@ -142,9 +161,12 @@ impl World {
     }
 }
 
-/// Five people, an owner, an admin and so on, each with a token that nobody else knows; a founder who owns both accounts.
+/// Five people, an owner, an admin and so on, each with a token that nobody else knows; a founder who owns both
+/// accounts.
 async fn world(app: &App) -> World {
-    let made = app.call("POST", "/accounts").json(&json!({ "type": "application/astra-account", "version": "1.0", "name": "two" }));
+    let made = app
+        .call("POST", "/accounts")
+        .json(&json!({ "type": "application/astra-account", "version": "1.0", "name": "two" }));
     let second = made.expect(201).await.json()["id"].as_str().unwrap().to_owned();
     let mut world = World { accounts: [app.account.to_string(), second], people: vec![], tokens: vec![] };
     let roles = Role::ALL.iter().rev().copied().chain([Role::Viewer]);
@@ -205,7 +227,8 @@ async fn a_role_without_scope_is_no_rank() {
     on_every_database(async |app| story(app, &steps).await).await;
 }
 
-/// Whoever has made a token for somebody has no role in the account that this one creates with it: there it would speak as an owner.
+/// Whoever has made a token for somebody has no role in the account that this one creates with it: there it would speak
+/// as an owner.
 #[tokio::test]
 async fn a_further_account_is_not_shared_with_whoever_knows_a_token() {
     on_every_database(async |app| {
@@ -215,7 +238,10 @@ async fn a_further_account_is_not_shared_with_whoever_knows_a_token() {
         let known = made["token"].as_str().unwrap();
         app.sabotage(&format!("UPDATE role_bindings SET role = 'owner' WHERE user_id = '{grace}'")).await;
         let body = json!({ "type": "application/astra-account", "version": "1.0", "name": "second" });
-        let second = app.call("POST", "/accounts").secret(known).json(&body).expect(201).await.json()["id"].as_str().unwrap().to_owned();
+        let second = app.call("POST", "/accounts").secret(known).json(&body).expect(201).await.json()["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         app.get(format!("/accounts/{second}")).secret(known).problem(4).await;
         app.get(format!("/accounts/{second}")).secret(&own).expect(200).await;
         app.get(app.item(grace, &own_id)).secret(&own).expect(200).await;

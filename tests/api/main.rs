@@ -1,8 +1,15 @@
-//! Every operation, called as a client would, on every database, each answer held against the document and its snapshot.
+//! Every operation, called as a client would, on every database, each answer held against the document and its
+//! snapshot.
 //!
 //! SQLite always; PostgreSQL when `TEST_DATABASE_URL` names a server where schemas can be made.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod app;
 mod collection;

@@ -56,13 +56,23 @@ fn targets(operation: &Operation) -> Vec<(&'static str, Whose)> {
         Noun::RoleBinding if row.shape == Shape::Create => others.skip(1).collect(),
         Noun::RoleBinding if row.is_on_one() => own.chain(others.skip(1)).collect(),
         // What takes a secret in its body is on whichever token that is.
-        _ if operation.path.contains("{user_id}") || (row.noun == Noun::Token && operation.method == "POST") => own.chain(others).collect(),
+        _ if operation.path.contains("{user_id}") || (row.noun == Noun::Token && operation.method == "POST") => {
+            own.chain(others).collect()
+        }
         _ => vec![("", Whose::Of(Some(Role::Viewer)))],
     }
 }
 
 /// The status of the answer. Caller and target are new each time, for many an operation can be done once.
-async fn status(app: &App, operation: &Operation, who: Who, whose: Whose, stranger: UserId, change: Option<&str>, number: &mut u32) -> u16 {
+async fn status(
+    app: &App,
+    operation: &Operation,
+    who: Who,
+    whose: Whose,
+    stranger: UserId,
+    change: Option<&str>,
+    number: &mut u32,
+) -> u16 {
     *number += 1;
     let caller = match who {
         Who::User(role) => Some(app.user(&format!("caller{number}@example.com"), role).await),
@@ -121,11 +131,12 @@ fn table(rows: &[(String, Vec<u16>)], operation: &str) -> String {
     table
 }
 
-/// What the table of operations names as the action is what the policy was asked: who may do something with somebody else's, or with its own, is
-/// as the policy says.
+/// What the table of operations names as the action is what the policy was asked: who may do something with somebody
+/// else's, or with its own, is as the policy says.
 fn check_against_policy(operation: &Operation, rows: &[(String, Vec<u16>)]) {
     let Some(action) = operation.row.action else { return };
-    // These are checked by rules of their own beside the action: what belongs to the account as a whole, and whose binding is granted.
+    // These are checked by rules of their own beside the action: what belongs to the account as a whole, and whose
+    // binding is granted.
     let (noun, shape) = (operation.row.noun, operation.row.shape);
     for (whose, row) in rows {
         let role = ROLES.iter().find(|(name, _)| name == whose).map(|(_, role)| *role);
@@ -136,14 +147,20 @@ fn check_against_policy(operation: &Operation, rows: &[(String, Vec<u16>)]) {
                 // Anybody's or nobody's.
                 _ if shape == Shape::Ask => reach.is_everything(),
                 ("own", _) => reach.own(),
-                ("", _) if matches!(shape, Shape::List | Shape::Retrieve) => !(reach.is_confined() && shape == Shape::Retrieve),
+                ("", _) if matches!(shape, Shape::List | Shape::Retrieve) => {
+                    !(reach.is_confined() && shape == Shape::Retrieve)
+                }
                 ("", _) if shape == Shape::Create => reach.covers(caller_role, None),
                 ("", _) => reach.is_everything(),
                 (_, Some(role)) => reach.covers(caller_role, role),
                 (_, None) => continue,
             };
             let own_binding = noun == Noun::RoleBinding && whose == "own";
-            let may = if own_binding && shape != Shape::Retrieve { reach.covers(caller_role, Some(caller_role)) } else { may };
+            let may = if own_binding && shape != Shape::Retrieve {
+                reach.covers(caller_role, Some(caller_role))
+            } else {
+                may
+            };
             assert_eq!(*status < 300, may, "{} on what is of {whose:?} by {caller}: {status}", operation.id);
         }
     }
@@ -205,7 +222,8 @@ async fn the_matrix_of_roles() {
                 // Else the accounts that were created here would be left without their owners.
                 app.sabotage(&format!("DELETE FROM accounts WHERE name = 'x' AND id <> '{}'", app.account)).await;
             }
-            let variants: &[Option<&str>] = if operation.id == "modify_user" { &[None, Some("state")] } else { &[None] };
+            let variants: &[Option<&str>] =
+                if operation.id == "modify_user" { &[None, Some("state")] } else { &[None] };
             for change in variants {
                 let mut rows = vec![];
                 for (name, whose) in targets(&operation) {
@@ -218,7 +236,8 @@ async fn the_matrix_of_roles() {
                 if change.is_none() {
                     check_against_policy(&operation, &rows);
                 }
-                let label = change.map_or_else(|| operation.id.to_owned(), |change| format!("{} ({change})", operation.id));
+                let label =
+                    change.map_or_else(|| operation.id.to_owned(), |change| format!("{} ({change})", operation.id));
                 shown += &table(&rows, &label);
                 let told: &mut String = who.entry(operation.id.to_owned()).or_default();
                 *told += &change.map_or_else(String::new, |change| format!("; its {change}: "));

@@ -1,5 +1,5 @@
-//! Random operations by random callers in two accounts, held against a model of the contract's rules (spec/contract/CONTRACT.md §9): any disagreement
-//! fails, and shrinks to the shortest story that shows it.
+//! Random operations by random callers in two accounts, held against a model of the contract's rules
+//! (spec/contract/CONTRACT.md §9): any disagreement fails, and shrinks to the shortest story that shows it.
 
 use std::collections::BTreeSet;
 
@@ -56,12 +56,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(EventKind::ListAccounts),
     ];
     // Callers are drawn from the first few, so that they come to power.
-    (prop_oneof![3 => 0..3usize, 1 => 0..8usize], 0..2usize, 0..8usize, kind).prop_map(|(caller, account, target, kind)| Step {
-        caller,
-        account,
-        target,
-        kind,
-    })
+    (prop_oneof![3 => 0..3usize, 1 => 0..8usize], 0..2usize, 0..8usize, kind)
+        .prop_map(|(caller, account, target, kind)| Step { caller, account, target, kind })
 }
 
 struct User {
@@ -103,7 +99,8 @@ impl World {
         (0..2).any(|account| self.is_last_owner(user, account))
     }
 
-    /// Whether the caller rules over another's things: an owner over everyone's, an admin over those of lower roles; of guests nobody.
+    /// Whether the caller rules over another's things: an owner over everyone's, an admin over those of lower roles; of
+    /// guests nobody.
     fn rules(&self, caller: usize, target: usize, account: usize) -> bool {
         let at_home = self.users[target].home == account;
         at_home
@@ -128,13 +125,16 @@ impl World {
         let (own, is_in) = (caller == target, self.is_in(target, account));
         let powerful = role >= Role::Admin;
         let administer = |changes: bool| {
-            let may = if changes { self.rules(caller, target, account) } else { own || self.rules(caller, target, account) };
+            let may =
+                if changes { self.rules(caller, target, account) } else { own || self.rules(caller, target, account) };
             if is_in { if may { 204 } else { 403 } } else { 404 }
         };
         match kind {
             EventKind::ListTokens | EventKind::CreateToken | EventKind::DeleteToken(_) if !own && !powerful => 403,
             EventKind::ListTokens | EventKind::CreateToken | EventKind::DeleteToken(_) if !is_in => 404,
-            EventKind::DeleteToken(of) if of % self.users.len() != target || self.users[target].tokens.is_empty() => 404,
+            EventKind::DeleteToken(of) if of % self.users.len() != target || self.users[target].tokens.is_empty() => {
+                404
+            }
             EventKind::ListTokens if own || self.rules(caller, target, account) => 200,
             EventKind::DeleteToken(_) if own || self.rules(caller, target, account) => 204,
             EventKind::CreateToken if own => 201,
@@ -200,19 +200,25 @@ impl World {
         let user = |fields: Value| body("user", "1.2", fields);
         let call = match kind {
             EventKind::ListTokens => app.get(there(format!("users/{id}/tokens"))),
-            EventKind::CreateToken => {
-                app.call("POST", there(format!("users/{id}/tokens"))).json(&body("token", "1.0", json!({ "name": "x" })))
-            }
+            EventKind::CreateToken => app.call("POST", there(format!("users/{id}/tokens"))).json(&body(
+                "token",
+                "1.0",
+                json!({ "name": "x" }),
+            )),
             EventKind::DeleteToken(of) => {
                 let token = self.users[of % self.users.len()].tokens.last().map_or(NOBODY, |(token, _)| token);
                 app.call("DELETE", there(format!("users/{id}/tokens/{token}")))
             }
-            EventKind::CreateUser => {
-                app.call("POST", there("users".to_owned())).json(&user(json!({ "email": format!("made{}@example.com", self.made) })))
-            }
+            EventKind::CreateUser => app
+                .call("POST", there("users".to_owned()))
+                .json(&user(json!({ "email": format!("made{}@example.com", self.made) }))),
             EventKind::Rename => app.call("PUT", there(format!("users/{id}"))).json(&user(json!({ "lastName": "x" }))),
-            EventKind::Suspend => app.call("PUT", there(format!("users/{id}"))).json(&user(json!({ "state": "suspended" }))),
-            EventKind::Activate => app.call("PUT", there(format!("users/{id}"))).json(&user(json!({ "state": "active" }))),
+            EventKind::Suspend => {
+                app.call("PUT", there(format!("users/{id}"))).json(&user(json!({ "state": "suspended" })))
+            }
+            EventKind::Activate => {
+                app.call("PUT", there(format!("users/{id}"))).json(&user(json!({ "state": "active" })))
+            }
             EventKind::DeleteUser => app.call("DELETE", there(format!("users/{id}"))),
             EventKind::Grant(role) => {
                 let fields = json!({ "accountID": self.accounts[account], "userID": id, "role": role.as_str() });
@@ -234,13 +240,23 @@ impl World {
     async fn apply(&mut self, app: &App, step: Step, answer: &Value) {
         let Step { caller, account, target, kind } = step;
         match kind {
-            EventKind::CreateToken => self.users[target].tokens.push((answer["id"].as_str().unwrap().to_owned(), caller)),
+            EventKind::CreateToken => {
+                self.users[target].tokens.push((answer["id"].as_str().unwrap().to_owned(), caller));
+            }
             EventKind::DeleteToken(_) => drop(self.users[target].tokens.pop()),
             EventKind::CreateUser => {
                 self.made += 1;
                 let id = answer["id"].as_str().unwrap().to_owned();
                 let (_, secret) = app.token_of(id.parse().unwrap(), "speaks").await;
-                self.users.push(User { id, secret, home: account, roles: [None, None], active: true, exists: true, tokens: vec![] });
+                self.users.push(User {
+                    id,
+                    secret,
+                    home: account,
+                    roles: [None, None],
+                    active: true,
+                    exists: true,
+                    tokens: vec![],
+                });
             }
             EventKind::Suspend => self.users[target].active = false,
             EventKind::Activate => self.users[target].active = true,
@@ -262,11 +278,15 @@ impl World {
                 }
             }
             EventKind::ListUsers => {
-                let wanted = (0..self.users.len()).filter(|user| self.is_in(*user, account)).map(|user| self.users[user].id.clone());
+                let wanted = (0..self.users.len())
+                    .filter(|user| self.is_in(*user, account))
+                    .map(|user| self.users[user].id.clone());
                 assert_eq!(ids(answer), wanted.collect::<BTreeSet<_>>(), "the users of account {account}");
             }
             EventKind::ListAccounts => {
-                let wanted = (0..2).filter(|account| self.role(caller, *account).is_some()).map(|account| self.accounts[account].clone());
+                let wanted = (0..2)
+                    .filter(|account| self.role(caller, *account).is_some())
+                    .map(|account| self.accounts[account].clone());
                 assert_eq!(ids(answer), wanted.collect::<BTreeSet<_>>(), "the accounts of {caller}");
             }
             EventKind::ListTokens | EventKind::Rename => {}
@@ -294,7 +314,9 @@ fn ids(answer: &Value) -> BTreeSet<String> {
 
 /// Two accounts: an owner of the first has made the second, and owns it as a guest beside one who is at home there.
 async fn world(app: &App) -> World {
-    let made = app.call("POST", "/accounts").json(&json!({ "type": "application/astra-account", "version": "1.0", "name": "two" }));
+    let made = app
+        .call("POST", "/accounts")
+        .json(&json!({ "type": "application/astra-account", "version": "1.0", "name": "two" }));
     let second = made.expect(201).await.json()["id"].as_str().unwrap().to_owned();
     let accounts = [app.account.to_string(), second];
     let mut world = World { accounts, users: vec![], made: 0 };

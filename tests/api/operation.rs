@@ -25,7 +25,14 @@ impl Target {
     /// What isn't there, in an account that is.
     pub fn nobody(app: &App) -> Self {
         let nobody = || NOBODY.to_owned();
-        Self { account: app.account.to_string(), user: nobody(), token: nobody(), secret: nobody(), binding: nobody(), event: nobody() }
+        Self {
+            account: app.account.to_string(),
+            user: nobody(),
+            token: nobody(),
+            secret: nobody(),
+            binding: nobody(),
+            event: nobody(),
+        }
     }
 }
 
@@ -39,7 +46,8 @@ impl App {
     /// What a user has.
     pub async fn target_of(&self, user: UserId) -> Target {
         let account = self.account.to_string();
-        let bindings = self.get(format!("/accounts/{account}/core/v1/users/{user}/roleBindings")).expect(200).await.json();
+        let bindings =
+            self.get(format!("/accounts/{account}/core/v1/users/{user}/roleBindings")).expect(200).await.json();
         let binding = bindings["items"][0]["id"].as_str().unwrap_or(NOBODY).to_owned();
         let events = self.get(format!("/accounts/{account}/core/v1/events?limit=1")).expect(200).await.json();
         let event = events["items"][0]["id"].as_str().unwrap().to_owned();

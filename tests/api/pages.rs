@@ -52,14 +52,23 @@ async fn swagger_ui_comes_from_the_binary_alone() {
         }
         let page = app.get("/swagger-ui/").anonymous().expect(200).await;
         assert!(page.header("content-security-policy").starts_with("default-src 'self';"));
-        for asset in ["index.css", "swagger-ui.css", "swagger-ui-bundle.js", "swagger-initializer.js", "swagger-ui-standalone-preset.js"] {
+        for asset in [
+            "index.css",
+            "swagger-ui.css",
+            "swagger-ui-bundle.js",
+            "swagger-initializer.js",
+            "swagger-ui-standalone-preset.js",
+        ] {
             let asset = app.get(format!("/swagger-ui/{asset}")).anonymous().expect(200).await;
             assert!(!asset.body.is_empty());
         }
         let settings = app.get("/swagger-ui/swagger-initializer.js").anonymous().expect(200).await.text();
         assert!(settings.contains("\"../openapi.json\""), "{settings}");
         assert!(!settings.contains("authorize"), "no link signs anybody in");
-        assert!(page.text().contains("<noscript>") && page.text().contains("href=\"../openapi.json\""), "the document without a script");
+        assert!(
+            page.text().contains("<noscript>") && page.text().contains("href=\"../openapi.json\""),
+            "the document without a script"
+        );
         app.get("/swagger-ui/nothing.js").anonymous().problem(2).await;
         app.get("/swagger-ui/../../etc/passwd").anonymous().problem(2).await;
     })

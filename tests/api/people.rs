@@ -1,4 +1,5 @@
-//! The life of users, role bindings and accounts, the events that it leaves, and the rules that refuse (spec/contract/CONTRACT.md §9).
+//! The life of users, role bindings and accounts, the events that it leaves, and the rules that refuse
+//! (spec/contract/CONTRACT.md §9).
 
 use serde_json::{Value, json};
 use tokenward::{domain::role::Role, service::event::Cutoff};
@@ -73,9 +74,11 @@ async fn every_success() {
 #[tokio::test]
 async fn users_are_who_they_say() {
     on_every_database(async |app| {
-        let address = json!({ "addressCountry": "PL", "addressLocality": "Łódź", "addressRegion": "Łódzkie", "postalCode": "90-001",
+        let address = json!({ "addressCountry": "PL", "addressLocality": "Łódź", "addressRegion": "Łódzkie",
+            "postalCode": "90-001",
             "streetAddress1": "Piotrkowska 1", "streetAddress2": "m. 2" });
-        let all = json!({ "email": "Jan@Example.com", "firstName": "Jan", "lastName": "O'Brien-Łukasz", "companyName": "Zakład & Syn",
+        let all = json!({ "email": "Jan@Example.com", "firstName": "Jan", "lastName": "O'Brien-Łukasz",
+            "companyName": "Zakład & Syn",
             "phone": "+48 1", "postalAddress": address, "sendWelcomeEmail": "true" });
         let made = app.call("POST", below(app, "users")).json(&user(&all)).expect(201).await;
         made.snapshot("create_user__201_in_full");
@@ -87,7 +90,8 @@ async fn users_are_who_they_say() {
             "postalAddress": with(address.clone(), &json!({ "postalCode": "<" })) });
         refused("free_text_is_harmless", app.call("PUT", &path).json(&user(&bad)), 9).await;
         refused("the_provider_stays", app.call("PUT", &path).json(&user(&json!({ "authProvider": "ldap" }))), 10).await;
-        refused("emails_are_unique", app.call("PUT", &path).json(&user(&json!({ "email": "ADA@EXAMPLE.COM" }))), 10).await;
+        refused("emails_are_unique", app.call("PUT", &path).json(&user(&json!({ "email": "ADA@EXAMPLE.COM" }))), 10)
+            .await;
         app.call("PUT", &path).json(&user(&json!({ "email": "jan2@example.com" }))).expect(204).await;
         let got = app.get(&path).expect(200).await.json();
         assert_eq!(
@@ -97,12 +101,18 @@ async fn users_are_who_they_say() {
         let ldap = user(&json!({ "email": "l@example.com", "authProvider": "ldap", "authID": "cn=l" }));
         let made = app.call("POST", below(app, "users")).json(&ldap).expect(201).await.json();
         assert_eq!((&made["authProvider"], &made["authID"]), (&json!("ldap"), &json!("cn=l")));
-        let list = app
-            .get(below(app, "users?include=email,isEnabled,lastActTimestamp&orderBy=email%20desc&filter=isEnabled%20eq%20'true'&limit=2"));
+        let list = app.get(below(
+            app,
+            "users?include=email,isEnabled,lastActTimestamp&orderBy=email%20desc&limit=2\
+                &filter=isEnabled%20eq%20'true'",
+        ));
         let page = list.expect(200).await.json();
         assert_eq!(page["items"][0][0], "l@example.com");
         let next = page["metadata"]["continue"].as_str().unwrap().replace('+', "%2B").replace('=', "%3D");
-        assert_eq!(app.get(below(app, &format!("users?continue={next}"))).expect(200).await.json()["items"][0]["email"], "ada@example.com");
+        assert_eq!(
+            app.get(below(app, &format!("users?continue={next}"))).expect(200).await.json()["items"][0]["email"],
+            "ada@example.com"
+        );
     })
     .await;
 }
@@ -130,12 +140,15 @@ async fn who_rises_loses_the_tokens_that_lower_ones_may_know() {
             assert!(works(&by_owner).await && works(&by_admin).await && works(&own).await, "as {role}");
         }
         app.call("PUT", &path).json(&binding(&json!({ "role": "admin" }))).expect(204).await;
-        assert!(works(&by_owner).await && works(&own).await && works(&by_admin).await && works(&by_admin_in_turn).await);
+        assert!(
+            works(&by_owner).await && works(&own).await && works(&by_admin).await && works(&by_admin_in_turn).await
+        );
         app.call("PUT", &path).json(&binding(&json!({ "role": "owner" }))).expect(204).await;
         assert!(works(&own).await && works(&by_itself).await && works(&by_owner).await);
         app.get(app.tokens(member)).secret(&by_admin).problem(4).await;
         app.get(app.tokens(member)).secret(&by_admin_in_turn).problem(4).await;
-        let revoked = app.get(below(app, "events?filter=name%20eq%20'token.deleted'&count=true")).expect(200).await.json();
+        let revoked =
+            app.get(below(app, "events?filter=name%20eq%20'token.deleted'&count=true")).expect(200).await.json();
         assert_eq!(revoked["metadata"]["count"], 2);
     })
     .await;
@@ -148,7 +161,12 @@ async fn a_user_has_a_role_in_a_hundred_accounts_at_most() {
         for number in 1..100 {
             app.call("POST", "/accounts").json(&account(&json!({ "name": format!("n{number}") }))).expect(201).await;
         }
-        refused("accounts_have_a_limit", app.call("POST", "/accounts").json(&account(&json!({ "name": "one too many" }))), 11).await;
+        refused(
+            "accounts_have_a_limit",
+            app.call("POST", "/accounts").json(&account(&json!({ "name": "one too many" }))),
+            11,
+        )
+        .await;
     })
     .await;
 }
@@ -158,7 +176,8 @@ async fn every_order_of_every_collection_continues() {
     on_every_database(async |app| {
         for (index, role) in Role::ALL.iter().cycle().take(7).enumerate() {
             let target = app.target(&format!("u{index}@example.com"), Some(*role)).await;
-            let phone = user(&json!({ "phone": format!("{}", index % 3), "isEnabled": if index % 2 == 0 { "false" } else { "true" } }));
+            let phone = user(&json!({ "phone": format!("{}", index % 3),
+                "isEnabled": if index % 2 == 0 { "false" } else { "true" } }));
             app.call("PUT", below(app, &format!("users/{}", target.user))).json(&phone).expect(204).await;
         }
         // A guest: whoever made the account is in it, and at home elsewhere.
@@ -174,9 +193,12 @@ async fn every_order_of_every_collection_continues() {
                 let all = app.get(format!("{url}?count=true")).expect(200).await.json();
                 let first = all["items"][0].as_object().unwrap();
                 let total = all["metadata"]["count"].as_u64().unwrap();
-                for field in first.iter().filter(|(_, value)| value.is_string() || value.is_number()).map(|(name, _)| name) {
+                for field in
+                    first.iter().filter(|(_, value)| value.is_string() || value.is_number()).map(|(name, _)| name)
+                {
                     for direction in ["", "%20desc"] {
-                        let sorted = app.get(format!("{url}?orderBy={field}{direction}&include=id")).expect(200).await.json();
+                        let sorted =
+                            app.get(format!("{url}?orderBy={field}{direction}&include=id")).expect(200).await.json();
                         let mut paged = vec![];
                         let mut query = format!("{url}?orderBy={field}{direction}&include=id&limit=3");
                         loop {
@@ -242,7 +264,8 @@ async fn suspended_and_disabled_users_hold_dead_tokens() {
         // One event in a minute tells of it, from the background.
         let mut found = json!([]);
         for _ in 0..200 {
-            found = app.get(below(app, "events?filter=class%20eq%20'security'")).expect(200).await.json()["items"].clone();
+            found =
+                app.get(below(app, "events?filter=class%20eq%20'security'")).expect(200).await.json()["items"].clone();
             if found != json!([]) {
                 break;
             }
@@ -251,7 +274,13 @@ async fn suspended_and_disabled_users_hold_dead_tokens() {
         assert_eq!(found.as_array().unwrap().len(), 1);
         let event = &found[0];
         assert_eq!(
-            (&event["name"], &event["resourceID"], &event["userID"], &event["resourceMethodResult"], &event["resourceMethod"]),
+            (
+                &event["name"],
+                &event["resourceID"],
+                &event["userID"],
+                &event["resourceMethodResult"],
+                &event["resourceMethod"]
+            ),
             (&json!("token.refused"), &json!(token), &json!(target.user), &json!("401"), &json!("get"))
         );
     })
@@ -268,7 +297,8 @@ async fn role_bindings_keep_to_the_rules() {
         let nil = "00000000-0000-0000-0000-000000000000";
         let here = app.account.to_string();
         let post = |fields: Value| {
-            app.call("POST", below(app, "roleBindings")).json(&binding(&with(json!({ "accountID": here, "role": "member" }), &fields)))
+            app.call("POST", below(app, "roleBindings"))
+                .json(&binding(&with(json!({ "accountID": here, "role": "member" }), &fields)))
         };
         refused("groups_are_not_offered", post(json!({ "groupID": group })), 9).await;
         refused("a_user_or_a_group", post(json!({ "groupID": group, "userID": target.user })), 9).await;
@@ -278,12 +308,22 @@ async fn role_bindings_keep_to_the_rules() {
         let nobody = post(json!({ "userID": group })).problem(9).await;
         assert_eq!(stranger.json()["invalidFields"], nobody.json()["invalidFields"]);
         refused("one_role_in_an_account", post(json!({ "userID": roled.user })), 10).await;
-        refused("constraints_are_short_texts", post(json!({ "userID": target.user, "roleConstraints": ["", "x\u{7}"] })), 9).await;
+        refused(
+            "constraints_are_short_texts",
+            post(json!({ "userID": target.user, "roleConstraints": ["", "x\u{7}"] })),
+            9,
+        )
+        .await;
         let under = below(app, &format!("users/{}/roleBindings", target.user));
         let body = |fields: Value| binding(&with(json!({ "accountID": here, "role": "member" }), &fields));
-        refused("the_user_of_the_path", app.call("POST", &under).json(&body(json!({ "userID": roled.user }))), 10).await;
-        let made =
-            app.call("POST", &under).json(&body(json!({ "roleConstraints": ["namespaces:x"], "groupID": nil }))).expect(201).await.json();
+        refused("the_user_of_the_path", app.call("POST", &under).json(&body(json!({ "userID": roled.user }))), 10)
+            .await;
+        let made = app
+            .call("POST", &under)
+            .json(&body(json!({ "roleConstraints": ["namespaces:x"], "groupID": nil })))
+            .expect(201)
+            .await
+            .json();
         assert_eq!((&made["roleConstraints"], &made["userID"]), (&json!(["namespaces:x"]), &json!(target.user)));
         let path = below(app, &format!("roleBindings/{}", made["id"].as_str().unwrap()));
         // What was answered can be sent back, but for the principal's type, which the schema of requests doesn't have.
@@ -294,7 +334,9 @@ async fn role_bindings_keep_to_the_rules() {
             app.call("PUT", &path).json(&binding(&json!({ "role": "member", name: value }))).problem(10).await;
         }
         // Below another user it isn't there.
-        app.get(below(app, &format!("users/{}/roleBindings/{}", roled.user, made["id"].as_str().unwrap()))).problem(2).await;
+        app.get(below(app, &format!("users/{}/roleBindings/{}", roled.user, made["id"].as_str().unwrap())))
+            .problem(2)
+            .await;
         // The last binding takes the user along; that of a user of a directory doesn't.
         app.call("DELETE", &path).expect(204).await;
         app.get(below(app, &format!("users/{}", target.user))).problem(2).await;
@@ -314,7 +356,9 @@ async fn admins_grant_up_to_member() {
         let (_, secret) = app.token_of(admin.user.parse().unwrap(), "own").await;
         let low = app.target("low@example.com", Some(Role::Viewer)).await;
         let put = |id: &str, role: &str| {
-            app.call("PUT", below(app, &format!("roleBindings/{id}"))).secret(&secret).json(&binding(&json!({ "role": role })))
+            app.call("PUT", below(app, &format!("roleBindings/{id}")))
+                .secret(&secret)
+                .json(&binding(&json!({ "role": role })))
         };
         put(&low.binding, "member").expect(204).await;
         refused("admins_grant_up_to_member", put(&low.binding, "admin"), 11).await;
@@ -339,15 +383,32 @@ async fn the_last_owner_stays() {
         let mine = below(app, &format!("roleBindings/{}", binding_of(app, app.owner).await));
         let me = below(app, &format!("users/{}", app.owner));
         // Neither is one who doesn't count.
-        for (email, change) in [("s@example.com", json!({ "state": "suspended" })), ("d@example.com", json!({ "isEnabled": "false" }))] {
+        for (email, change) in
+            [("s@example.com", json!({ "state": "suspended" })), ("d@example.com", json!({ "isEnabled": "false" }))]
+        {
             let other = app.target(email, Some(Role::Owner)).await;
             app.call("PUT", below(app, &format!("users/{}", other.user))).json(&user(&change)).expect(204).await;
         }
-        refused("the_last_owner_is_not_demoted", app.call("PUT", &mine).json(&binding(&json!({ "role": "admin" }))), 10).await;
+        refused(
+            "the_last_owner_is_not_demoted",
+            app.call("PUT", &mine).json(&binding(&json!({ "role": "admin" }))),
+            10,
+        )
+        .await;
         let none = binding(&json!({ "role": "owner", "roleConstraints": [] }));
         refused("the_last_owner_keeps_a_scope", app.call("PUT", &mine).json(&none), 10).await;
-        refused("the_last_owner_is_not_suspended", app.call("PUT", &me).json(&user(&json!({ "state": "suspended" }))), 10).await;
-        refused("the_last_owner_is_not_disabled", app.call("PUT", &me).json(&user(&json!({ "isEnabled": "false" }))), 10).await;
+        refused(
+            "the_last_owner_is_not_suspended",
+            app.call("PUT", &me).json(&user(&json!({ "state": "suspended" }))),
+            10,
+        )
+        .await;
+        refused(
+            "the_last_owner_is_not_disabled",
+            app.call("PUT", &me).json(&user(&json!({ "isEnabled": "false" }))),
+            10,
+        )
+        .await;
         refused("the_last_owner_is_not_deleted", app.call("DELETE", &me), 11).await;
         refused("the_last_owner_is_not_unbound", app.call("DELETE", &mine), 11).await;
         app.get(&me).expect(200).await;
@@ -370,7 +431,8 @@ async fn accounts_keep_to_the_rules() {
         let partial = json!({ "accountContact": { "firstName": "A", "postalAddress": { "postalCode": "1" } } });
         refused("contacts_are_complete", put(partial), 9).await;
         let contact = json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@example.com", "postalAddress": {
-            "addressCountry": "GB", "addressLocality": "London", "addressRegion": "London", "postalCode": "SW1", "streetAddress1": "1" } });
+            "addressCountry": "GB", "addressLocality": "London", "addressRegion": "London", "postalCode": "SW1",
+                "streetAddress1": "1" } });
         put(json!({ "accountContact": contact, "state": "active" })).expect(204).await;
         let got = app.get(&mine).expect(200).await;
         got.snapshot("retrieve_account__200_with_contact");
@@ -379,7 +441,10 @@ async fn accounts_keep_to_the_rules() {
         app.get(&mine).secret(&secret).problem(11).await;
         assert_eq!(app.get("/accounts").secret(&secret).expect(200).await.json()["items"], json!([]));
         put(json!({ "isEnabled": "true" })).expect(204).await;
-        assert_eq!(app.get("/accounts?include=id").secret(&secret).expect(200).await.json()["items"], json!([[app.account.to_string()]]));
+        assert_eq!(
+            app.get("/accounts?include=id").secret(&secret).expect(200).await.json()["items"],
+            json!([[app.account.to_string()]])
+        );
         // Whose user is the last owner of another account isn't deleted.
         let made = app.call("POST", "/accounts").json(&account(&json!({ "name": "second" }))).expect(201).await.json();
         refused("accounts_whose_users_are_needed_stay", app.call("DELETE", &mine), 11).await;
@@ -400,36 +465,52 @@ async fn guests_belong_to_their_home() {
         let second = made["id"].as_str().unwrap().to_owned();
         let there = |path: &str| format!("/accounts/{second}/core/v1/{path}");
         let body = user(&json!({ "email": "victor@example.com" }));
-        let victor = app.call("POST", there("users")).json(&body).expect(201).await.json()["id"].as_str().unwrap().to_owned();
+        let victor =
+            app.call("POST", there("users")).json(&body).expect(201).await.json()["id"].as_str().unwrap().to_owned();
         let role = |role: &str| binding(&json!({ "accountID": second, "userID": victor, "role": role }));
         app.call("POST", there("roleBindings")).json(&role("owner")).expect(201).await;
         let (_, secret) = app.token_of(victor.parse().unwrap(), "own").await;
         // Victor sees the guest, whose role is the account's affair; nothing else of it is.
         let ada = app.owner.to_string();
         app.get(there(&format!("users/{ada}"))).secret(&secret).expect(200).await;
-        let listed = app.get(there("users?include=email&count=true&orderBy=email")).secret(&secret).expect(200).await.json();
-        assert_eq!((&listed["items"], &listed["metadata"]["count"]), (&json!([["ada@example.com"], ["victor@example.com"]]), &json!(2)));
+        let listed =
+            app.get(there("users?include=email&count=true&orderBy=email")).secret(&secret).expect(200).await.json();
+        assert_eq!(
+            (&listed["items"], &listed["metadata"]["count"]),
+            (&json!([["ada@example.com"], ["victor@example.com"]]), &json!(2))
+        );
         let token = json!({ "type": "application/astra-token", "version": "1.0", "name": "x" });
         let tokens = there(&format!("users/{ada}/tokens"));
         app.get(&tokens).secret(&secret).problem(11).await;
         app.call("POST", &tokens).secret(&secret).json(&token).problem(11).await;
         app.call("DELETE", format!("{tokens}/{}", app.token)).secret(&secret).problem(11).await;
-        for change in [json!({ "state": "suspended" }), json!({ "lastName": "x" }), json!({ "email": "x@example.com" })] {
+        for change in [json!({ "state": "suspended" }), json!({ "lastName": "x" }), json!({ "email": "x@example.com" })]
+        {
             app.call("PUT", there(&format!("users/{ada}"))).secret(&secret).json(&user(&change)).problem(11).await;
         }
         app.call("DELETE", there(&format!("users/{ada}"))).secret(&secret).problem(11).await;
-        app.call("POST", there("users")).secret(&secret).json(&user(&json!({ "email": "Ada@example.com" }))).problem(10).await;
+        app.call("POST", there("users"))
+            .secret(&secret)
+            .json(&user(&json!({ "email": "Ada@example.com" })))
+            .problem(10)
+            .await;
         // The guest minds its own, there as at home; and at home it is told.
         app.get(&tokens).expect(200).await;
         let issued = app.call("POST", &tokens).json(&token).expect(201).await.json();
         let told = |account: &str| {
-            format!("/accounts/{account}/core/v1/events?filter=resourceID%20eq%20'{}'&count=true", issued["id"].as_str().unwrap())
+            format!(
+                "/accounts/{account}/core/v1/events?filter=resourceID%20eq%20'{}'&count=true",
+                issued["id"].as_str().unwrap()
+            )
         };
         let home = app.account.to_string();
         for (account, events) in [(home.as_str(), 1), (second.as_str(), 0)] {
             assert_eq!(app.get(told(account)).expect(200).await.json()["metadata"]["count"], events, "{account}");
         }
-        app.call("PUT", there(&format!("users/{ada}"))).json(&user(&json!({ "lastName": "Lovelace" }))).expect(204).await;
+        app.call("PUT", there(&format!("users/{ada}")))
+            .json(&user(&json!({ "lastName": "Lovelace" })))
+            .expect(204)
+            .await;
         // A home admin makes no token for one who has a role elsewhere: it would open that account, too.
         let bindings = app.get(there(&format!("users/{ada}/roleBindings"))).secret(&secret).expect(200).await.json();
         let guest = bindings["items"][0]["id"].as_str().unwrap();
@@ -469,16 +550,24 @@ async fn a_guest_is_not_deleted_abroad() {
     .await;
 }
 
-/// Whoever names somebody else's user waits for none of that user's accounts: neither does it hold them up, nor learn that they are.
+/// Whoever names somebody else's user waits for none of that user's accounts: neither does it hold them up, nor learn
+/// that they are.
 #[tokio::test]
 async fn a_strangers_account_is_not_even_locked() {
     on_every_database(async |app| {
         let (second, _, secret) = app.another_account().await;
-        let Some(hold) = app.hold(&format!("UPDATE accounts SET changed_at = changed_at WHERE id = '{}'", app.account)).await else {
+        let Some(hold) =
+            app.hold(&format!("UPDATE accounts SET changed_at = changed_at WHERE id = '{}'", app.account)).await
+        else {
             return;
         };
-        let body = binding(&json!({ "accountID": second.to_string(), "userID": app.owner.to_string(), "role": "viewer" }));
-        app.call("POST", format!("/accounts/{second}/core/v1/roleBindings")).secret(&secret).json(&body).problem(9).await;
+        let body =
+            binding(&json!({ "accountID": second.to_string(), "userID": app.owner.to_string(), "role": "viewer" }));
+        app.call("POST", format!("/accounts/{second}/core/v1/roleBindings"))
+            .secret(&secret)
+            .json(&body)
+            .problem(9)
+            .await;
         hold.close().await;
     })
     .await;
@@ -498,7 +587,11 @@ async fn every_change_leaves_an_event() {
         let target = app.target("m@example.com", Some(Role::Member)).await;
         app.call("DELETE", below(app, &format!("users/{}", target.user))).expect(204).await;
         let page = app
-            .get(below(app, "events?include=sequenceCount,name,resourceMethod,resourceMethodResult,resourceID&orderBy=sequenceCount"))
+            .get(below(
+                app,
+                "events?orderBy=sequenceCount\
+                &include=sequenceCount,name,resourceMethod,resourceMethodResult,resourceID",
+            ))
             .expect(200)
             .await;
         page.snapshot("list_events__200_story");
@@ -513,8 +606,12 @@ async fn every_change_leaves_an_event() {
 #[tokio::test]
 async fn old_events_are_forgotten() {
     on_every_database(async |app| {
-        let before = app.get(below(app, "events?count=true")).expect(200).await.json()["metadata"]["count"].as_u64().unwrap();
-        assert_eq!(app.service.prune_events(std::time::Duration::from_hours(24), Cutoff::AsTheClockSays).await.unwrap(), 0);
+        let before =
+            app.get(below(app, "events?count=true")).expect(200).await.json()["metadata"]["count"].as_u64().unwrap();
+        assert_eq!(
+            app.service.prune_events(std::time::Duration::from_hours(24), Cutoff::AsTheClockSays).await.unwrap(),
+            0
+        );
         assert_eq!(app.service.prune_events(std::time::Duration::ZERO, Cutoff::AsTheClockSays).await.unwrap(), before);
         app.issue(app.owner, "x").await;
         let page = app.get(below(app, "events")).expect(200).await.json();

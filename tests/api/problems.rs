@@ -96,7 +96,9 @@ async fn queries() {
         let target = app.target("target@example.com", Some(Role::Viewer)).await;
         for operation in operation::all() {
             let url = operation.url(&target);
-            let call = app.call(&operation.method, format!("{url}?sort=name&foo=1&foo=2&limit=x")).header("x-case", "unknown names");
+            let call = app
+                .call(&operation.method, format!("{url}?sort=name&foo=1&foo=2&limit=x"))
+                .header("x-case", "unknown names");
             answered(operation.id, call, 6).await;
             if operation.is_list() {
                 let query = "limit=x&skip=0&count=yes&include=token&orderBy=metadata&filter=name&continue=nonsense";
@@ -125,8 +127,16 @@ async fn many_faults() {
                 let reply = app.get(format!("{path}?{}", names(given).join("&"))).problem(6).await;
                 let (problem, wanted) = (reply.json(), names(given));
                 let params = problem["invalidParams"].as_array().unwrap();
-                assert_eq!(params.iter().map(|param| param["name"].as_str().unwrap()).collect::<Vec<_>>(), wanted[..listed], "{path}");
-                assert_eq!(params[listed - 1]["reason"].as_str().unwrap().contains("more"), given > listed, "{path}: {problem}");
+                assert_eq!(
+                    params.iter().map(|param| param["name"].as_str().unwrap()).collect::<Vec<_>>(),
+                    wanted[..listed],
+                    "{path}"
+                );
+                assert_eq!(
+                    params[listed - 1]["reason"].as_str().unwrap().contains("more"),
+                    given > listed,
+                    "{path}: {problem}"
+                );
             }
         }
     })
@@ -156,7 +166,12 @@ async fn small_answers_without_credentials() {
         ] {
             let reply = app.call(method, &path).anonymous().body(format!("token={long}")).send().await;
             let headers: usize = reply.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-            assert!(reply.body.len() + headers < 8 * 1024, "{method} {}: {} and {headers} bytes", &path[..20], reply.body.len());
+            assert!(
+                reply.body.len() + headers < 8 * 1024,
+                "{method} {}: {} and {headers} bytes",
+                &path[..20],
+                reply.body.len()
+            );
         }
     })
     .await;
@@ -166,11 +181,17 @@ async fn small_answers_without_credentials() {
 async fn negotiation() {
     on_every_database(async |app| {
         let target = app.target("target@example.com", None).await;
-        for operation in operation::all().iter().filter(|operation| ["GET", "POST"].contains(&operation.method.as_str())) {
+        for operation in
+            operation::all().iter().filter(|operation| ["GET", "POST"].contains(&operation.method.as_str()))
+        {
             let call = operation.call(app, &target).header("accept", "text/html, application/json;q=0");
             answered(operation.id, call, 32).await;
         }
-        assert_eq!(app.get(app.tokens(app.owner)).expect(200).await.json()["items"].as_array().unwrap().len(), 1, "a 406 created a token");
+        assert_eq!(
+            app.get(app.tokens(app.owner)).expect(200).await.json()["items"].as_array().unwrap().len(),
+            1,
+            "a 406 created a token"
+        );
         app.get(app.tokens(app.owner)).header("accept", "application/astra-tokens+json").problem(32).await;
         app.call("PUT", app.mine()).json(&good()).header("accept", "text/html").expect(204).await;
         app.call("DELETE", app.mine()).header("accept", "text/html").expect(204).await;
@@ -182,7 +203,12 @@ async fn negotiation() {
 #[tokio::test]
 async fn negotiation_about_nothing() {
     on_every_database(async |app| {
-        let without_body = [("POST", "/leaks", 204), ("POST", "/oauth2/revoke", 200), ("DELETE", "/whoami", 204), ("GET", "/verify", 200)];
+        let without_body = [
+            ("POST", "/leaks", 204),
+            ("POST", "/oauth2/revoke", 200),
+            ("DELETE", "/whoami", 204),
+            ("GET", "/verify", 200),
+        ];
         for (method, path, status) in without_body {
             let success = &DOCUMENT["paths"][path][method.to_lowercase()]["responses"][status.to_string()];
             assert!(success.is_object() && success.get("content").is_none(), "{method} {path}");
@@ -211,9 +237,11 @@ async fn headers() {
             let call = match operation.method.as_str() {
                 "GET" if operation.is_list() => continue,
                 "POST" => call.body("{}").header("content-type", "text/xml"),
-                "PUT" => {
-                    call.body("{}").header("content-type", "text/plain").header("if-match", "unquoted").header("if-none-match", "\"open")
-                }
+                "PUT" => call
+                    .body("{}")
+                    .header("content-type", "text/plain")
+                    .header("if-match", "unquoted")
+                    .header("if-none-match", "\"open"),
                 _ => call.header("if-match", "unquoted"),
             };
             answered(operation.id, call, 12).await;
@@ -227,11 +255,21 @@ async fn headers() {
             "application/x-www-form-urlencoded",
             "application/vnd.x+json",
         ] {
-            app.call("POST", app.tokens(app.owner)).body(good().to_string()).header("content-type", accepted).expect(201).await;
+            app.call("POST", app.tokens(app.owner))
+                .body(good().to_string())
+                .header("content-type", accepted)
+                .expect(201)
+                .await;
         }
         app.call("POST", app.tokens(app.owner)).body(good().to_string()).expect(201).await;
-        for refused in ["", "json", "text/json", "application/", "/json", "+json", "application/+json", "multipart/form-data"] {
-            app.call("POST", app.tokens(app.owner)).body(good().to_string()).header("content-type", refused).problem(12).await;
+        for refused in
+            ["", "json", "text/json", "application/", "/json", "+json", "application/+json", "multipart/form-data"]
+        {
+            app.call("POST", app.tokens(app.owner))
+                .body(good().to_string())
+                .header("content-type", refused)
+                .problem(12)
+                .await;
         }
         app.call("POST", app.tokens(app.owner)).json(&good()).header("content-type", "text/xml").problem(12).await;
         // Bodies of requests that have none are ignored, and their type too.
@@ -405,7 +443,10 @@ async fn the_order_of_checks() {
         acceptable("POST", app.tokens(app.owner)).problem(12).await;
         acceptable("PUT", app.mine()).problem(12).await;
         let typed = |body: &str| {
-            app.call("PUT", app.mine()).body(body.to_owned()).header("content-type", "application/json").header("if-match", "\"another\"")
+            app.call("PUT", app.mine())
+                .body(body.to_owned())
+                .header("content-type", "application/json")
+                .header("if-match", "\"another\"")
         };
         typed(&large).problem(85).await;
         typed("{").problem(7).await;
@@ -446,9 +487,14 @@ async fn correlation_ids() {
         assert_eq!((reply.header("x-correlation-id"), &reply.json()["correlationID"]), (mine, &json!(mine)));
         for bad in ["evil value", "", "00000000-0000-0000-0000-000000000000", &mine.to_uppercase()] {
             let reply = app.get(app.mine()).header("x-correlation-id", bad).expect(200).await;
-            assert!(tokenward::domain::id::parse_identifier(reply.header("x-correlation-id")).is_some_and(|id| !id.is_nil()), "{bad}");
+            assert!(
+                tokenward::domain::id::parse_identifier(reply.header("x-correlation-id"))
+                    .is_some_and(|id| !id.is_nil()),
+                "{bad}"
+            );
         }
-        let twice = app.get(app.mine()).header("x-correlation-id", mine).header("x-correlation-id", mine).expect(200).await;
+        let twice =
+            app.get(app.mine()).header("x-correlation-id", mine).header("x-correlation-id", mine).expect(200).await;
         assert_ne!(twice.header("x-correlation-id"), mine);
     })
     .await;

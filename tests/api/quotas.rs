@@ -24,13 +24,19 @@ async fn at_once(app: &App, count: usize, path: &str, body: impl Fn(usize) -> se
 async fn tokens_of_a_user() {
     on_every_database(async |app| {
         app.service.set_quotas(Quotas { tokens_per_user: 3, ..Quotas::default() });
-        let (user, other) =
-            (app.user("quota@example.com", Some(Role::Viewer)).await, app.user("other@example.com", Some(Role::Viewer)).await);
+        let (user, other) = (
+            app.user("quota@example.com", Some(Role::Viewer)).await,
+            app.user("other@example.com", Some(Role::Viewer)).await,
+        );
         let body = |n: usize| json!({ "type": "application/astra-token", "version": "1.0", "name": format!("t{n}") });
         for name in ["a", "b", "c"] {
             app.issue(other, name).await;
         }
-        app.call("POST", app.tokens(other)).json(&body(0)).problem(11).await.snapshot("create_token__403_problem_11_quota");
+        app.call("POST", app.tokens(other))
+            .json(&body(0))
+            .problem(11)
+            .await
+            .snapshot("create_token__403_problem_11_quota");
         assert_eq!(at_once(app, 6, &app.tokens(user), body).await, [201, 201, 201, 403, 403, 403]);
         // One that goes leaves its place, and operators are not bound.
         let page = app.get(app.tokens(user)).expect(200).await.json();
@@ -47,7 +53,10 @@ async fn users_of_an_account() {
     on_every_database(async |app| {
         app.service.set_quotas(Quotas { users_per_account: 3, ..Quotas::default() });
         let users = format!("/accounts/{}/core/v1/users", app.account);
-        let body = |n: usize| json!({ "type": "application/astra-user", "version": "1.2", "email": format!("u{n}@example.com") });
+        let body = |n: usize| {
+            json!({ "type": "application/astra-user", "version": "1.2",
+            "email": format!("u{n}@example.com") })
+        };
         app.user("second@example.com", None).await;
         assert_eq!(at_once(app, 3, &users, body).await, [201, 403, 403]);
         let reply = app.call("POST", &users).json(&body(9)).problem(11).await.json();

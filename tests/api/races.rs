@@ -43,22 +43,26 @@ async fn of_two_revocations_one_finds_the_token() {
     on_every_database(async |app| {
         let made = app.issue(app.owner, "x").await;
         let path = app.item(app.owner, made["id"].as_str().unwrap());
-        let mut statuses: Vec<u16> =
-            all((0..8).map(|_| app.call("DELETE", &path).send())).await.iter().map(|reply| reply.status.as_u16()).collect();
+        let mut statuses: Vec<u16> = all((0..8).map(|_| app.call("DELETE", &path).send()))
+            .await
+            .iter()
+            .map(|reply| reply.status.as_u16())
+            .collect();
         statuses.sort_unstable();
         assert_eq!(statuses, [vec![204], vec![404; 7]].concat());
     })
     .await;
 }
 
-/// Whoever steals a token must not save itself a second one while the first is being revoked: what the revoked token created is either
-/// answered before the revocation, or refused.
+/// Whoever steals a token must not save itself a second one while the first is being revoked: what the revoked token
+/// created is either answered before the revocation, or refused.
 #[tokio::test]
 async fn a_revoked_token_creates_nothing_any_more() {
     on_every_database(async |app| {
         for _ in 0..10 {
             let made = app.issue(app.owner, "stolen").await;
-            let (path, secret) = (app.item(app.owner, made["id"].as_str().unwrap()), made["token"].as_str().unwrap().to_owned());
+            let (path, secret) =
+                (app.item(app.owner, made["id"].as_str().unwrap()), made["token"].as_str().unwrap().to_owned());
             let before = count(app).await;
             let create = |_| {
                 let body = json!({ "type": "application/astra-token", "version": "1.0", "name": "spare" });
@@ -116,10 +120,14 @@ async fn an_account_keeps_an_owner_whatever_meets() {
 async fn changes_through_two_accounts_do_not_meet() {
     on_every_database(async |app| {
         let body = json!({ "type": "application/astra-account", "version": "1.0", "name": "second" });
-        let second = app.call("POST", "/accounts").json(&body).expect(201).await.json()["id"].as_str().unwrap().to_owned();
-        let name = |n: usize| json!({ "type": "application/astra-user", "version": "1.2", "lastName": format!("L{n}") });
+        let second =
+            app.call("POST", "/accounts").json(&body).expect(201).await.json()["id"].as_str().unwrap().to_owned();
+        let name =
+            |n: usize| json!({ "type": "application/astra-user", "version": "1.2", "lastName": format!("L{n}") });
         let first = app.account.to_string();
-        let path = |n: usize| format!("/accounts/{}/core/v1/users/{}", if n.is_multiple_of(2) { &first } else { &second }, app.owner);
+        let path = |n: usize| {
+            format!("/accounts/{}/core/v1/users/{}", if n.is_multiple_of(2) { &first } else { &second }, app.owner)
+        };
         let calls = (0..12).map(|n| app.call("PUT", path(n)).json(&name(n)).send());
         let statuses: Vec<u16> = all(calls).await.iter().map(|reply| reply.status.as_u16()).collect();
         assert_eq!(statuses, [204; 12]);

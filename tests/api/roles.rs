@@ -24,7 +24,12 @@ async fn nobody_tells_viewers_whether_a_user_exists() {
     on_every_database(async |app| {
         let viewer = app.user("viewer@example.com", Some(Role::Viewer)).await;
         let (_, secret) = app.token_of(viewer, "own").await;
-        for user in [app.owner.to_string(), "11111111-1111-4111-8111-111111111111".to_owned(), "nonsense".to_owned(), "%ff".to_owned()] {
+        for user in [
+            app.owner.to_string(),
+            "11111111-1111-4111-8111-111111111111".to_owned(),
+            "nonsense".to_owned(),
+            "%ff".to_owned(),
+        ] {
             for (_, call) in app.operations(&user, &app.token) {
                 call.secret(&secret).problem(11).await;
             }
@@ -41,7 +46,9 @@ async fn another_account_is_out_of_reach_in_every_position() {
         for (_, call) in app.operations(app.owner.to_string(), &app.token) {
             call.secret(&secret).problem(11).await;
         }
-        for account in [other.to_string(), "11111111-1111-4111-8111-111111111111".to_owned(), "nonsense".to_owned(), String::new()] {
+        for account in
+            [other.to_string(), "11111111-1111-4111-8111-111111111111".to_owned(), "nonsense".to_owned(), String::new()]
+        {
             app.get(format!("/accounts/{account}/core/v1/users/{eve}/tokens")).problem(11).await;
         }
         // Their user below our account, and our token below their user.
@@ -61,7 +68,9 @@ async fn another_account_is_out_of_reach_in_every_position() {
 #[tokio::test]
 async fn suspended_and_disabled_users_are_as_unknown_ones() {
     on_every_database(async |app| {
-        for (email, state, is_enabled) in [("s@example.com", UserState::Suspended, true), ("d@example.com", UserState::Active, false)] {
+        for (email, state, is_enabled) in
+            [("s@example.com", UserState::Suspended, true), ("d@example.com", UserState::Active, false)]
+        {
             let user = app.user_in(app.account, email, Some(Role::Owner), state, is_enabled).await;
             let (_, secret) = app.token_of(user, "x").await;
             app.get(app.mine()).secret(&secret).problem(4).await;

@@ -16,7 +16,11 @@ async fn retrieve_token() {
             .expect(200)
             .await
             .snapshot("retrieve_token__200_own_media_type");
-        app.get(app.mine()).header("if-none-match", got.header("etag")).expect(304).await.snapshot("retrieve_token__304");
+        app.get(app.mine())
+            .header("if-none-match", got.header("etag"))
+            .expect(304)
+            .await
+            .snapshot("retrieve_token__304");
         let head = app.call("HEAD", app.mine()).expect(200).await;
         assert_eq!((head.header("etag"), head.body.len()), (got.header("etag"), 0));
     })
@@ -27,7 +31,8 @@ async fn retrieve_token() {
 async fn create_token() {
     on_every_database(async |app| {
         let body = json!({ "type": "application/astra-token", "version": "1.0", "name": "CI/CD (main) #4",
-            "metadata": { "labels": [{ "name": "team", "value": "storage" }], "createdBy": "00000000-0000-0000-0000-000000000000" } });
+            "metadata": { "labels": [{ "name": "team", "value": "storage" }],
+                "createdBy": "00000000-0000-0000-0000-000000000000" } });
         let made = app.call("POST", app.tokens(app.owner)).json(&body).expect(201).await;
         made.snapshot("create_token__201");
         let secret = made.json()["token"].as_str().unwrap().to_owned();
@@ -50,8 +55,8 @@ async fn modify_token() {
     on_every_database(async |app| {
         let made = app.issue(app.owner, "before").await;
         let path = app.item(app.owner, made["id"].as_str().unwrap());
-        let change =
-            json!({ "type": "application/astra-token", "version": "1.0", "name": "after", "id": made["id"], "userID": made["userID"] });
+        let change = json!({ "type": "application/astra-token", "version": "1.0", "name": "after", "id": made["id"],
+                "userID": made["userID"] });
         let modified = app.call("PUT", &path).json(&change).expect(204).await;
         modified.snapshot("modify_token__204");
         let got = app.get(&path).expect(200).await;
@@ -76,7 +81,10 @@ async fn every_modification_is_later_than_the_one_before() {
         let mut before = made["metadata"]["modificationTimestamp"].to_string();
         for _ in 0..3 {
             app.clock.turn_back(3_600);
-            app.call("PUT", &path).json(&json!({ "type": "application/astra-token", "version": "1.0" })).expect(204).await;
+            app.call("PUT", &path)
+                .json(&json!({ "type": "application/astra-token", "version": "1.0" }))
+                .expect(204)
+                .await;
             let after = app.get(&path).expect(200).await.json()["metadata"]["modificationTimestamp"].to_string();
             assert!(after > before, "{after} is not after {before}");
             before = after;
@@ -132,7 +140,10 @@ async fn names_that_look_like_numbers_stay_as_they_are() {
     on_every_database(async |app| {
         for name in ["007", "1e3", "0x10", "12345678901234567890", "1.50", "NULL"] {
             let made = app.issue(app.owner, name).await;
-            assert_eq!(app.get(app.item(app.owner, made["id"].as_str().unwrap())).expect(200).await.json()["name"], name);
+            assert_eq!(
+                app.get(app.item(app.owner, made["id"].as_str().unwrap())).expect(200).await.json()["name"],
+                name
+            );
         }
     })
     .await;

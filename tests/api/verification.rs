@@ -25,10 +25,12 @@ fn revoke<'a>(app: &'a App, token: &str) -> Call<'a> {
 
 /// The names and results of the newest events, oldest first.
 async fn events(app: &App) -> Vec<String> {
-    let list = app.get(format!("/accounts/{}/core/v1/events?orderBy=sequenceCount", app.account)).expect(200).await.json();
+    let list =
+        app.get(format!("/accounts/{}/core/v1/events?orderBy=sequenceCount", app.account)).expect(200).await.json();
     let told = |event: &serde_json::Value| {
         let text = |name: &str| event[name].as_str().unwrap_or("-").to_owned();
-        [text("name"), text("class"), text("resourceURI"), text("resourceMethod"), text("resourceMethodResult")].join(" ")
+        [text("name"), text("class"), text("resourceURI"), text("resourceMethod"), text("resourceMethodResult")]
+            .join(" ")
     };
     list["items"].as_array().unwrap().iter().map(told).collect()
 }
@@ -55,7 +57,17 @@ async fn verify_token() {
         app.get("/verify").anonymous().header("authorization", b"Bearer \xff").expect(401).await;
         app.get("/verify?role=admin").secret(&secret).expect(403).await.snapshot("verify_token__403");
         app.get("/verify?role=nonsense").expect(403).await.snapshot("verify_token__403_query");
-        for bad in ["role=", "role", "role=Owner", "role=viewer&role=viewer", "role=%ff", "account=x", "account=", "rolle=owner", "x"] {
+        for bad in [
+            "role=",
+            "role",
+            "role=Owner",
+            "role=viewer&role=viewer",
+            "role=%ff",
+            "account=x",
+            "account=",
+            "rolle=owner",
+            "x",
+        ] {
             app.get(format!("/verify?{bad}")).expect(403).await;
             app.get(format!("/verify?{bad}")).anonymous().expect(403).await;
         }
@@ -88,7 +100,8 @@ async fn verify_tells_the_scopes_of_the_role() {
         set(&scopes).await;
         let passed = verify().expect(200).await;
         passed.snapshot("verify_token__200_scopes");
-        let told = percent_encoding::percent_decode_str(passed.header("x-auth-role-constraints")).decode_utf8().unwrap();
+        let told =
+            percent_encoding::percent_decode_str(passed.header("x-auth-role-constraints")).decode_utf8().unwrap();
         assert_eq!(serde_json::from_str::<serde_json::Value>(&told).unwrap(), scopes);
         // More than proxies carry: nobody passes with less than all of them.
         let long = |count: usize| json!(vec!["x".repeat(255); count]);
@@ -106,7 +119,11 @@ async fn verify_answers_every_method_and_heeds_no_body() {
     on_every_database(async |app| {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "BREW"] {
             for path in ["/verify", "/verify/a/b%2f..%ff"] {
-                let good = app.call(method, path).body("{").header("content-type", "text/x-nonsense").header("accept", "image/png");
+                let good = app
+                    .call(method, path)
+                    .body("{")
+                    .header("content-type", "text/x-nonsense")
+                    .header("accept", "image/png");
                 let passed = good.clone().expect(200).await;
                 assert!(passed.body.is_empty() && !passed.header("x-auth-user").is_empty(), "{method}");
                 assert!(good.anonymous().expect(401).await.body.is_empty(), "{method}");
@@ -122,11 +139,17 @@ async fn roles_and_demands() {
     on_every_database(async |app| {
         let (other, _, stranger) = app.another_account().await;
         let mut table = format!("{:<22}", "who \\ demand");
-        let demands: Vec<String> = std::iter::once(String::new()).chain(Role::ALL.iter().map(|role| format!("role={role}"))).collect();
-        let accounts = [("", String::new()), (" here", format!("account={}", app.account)), (" there", format!("account={other}"))];
+        let demands: Vec<String> =
+            std::iter::once(String::new()).chain(Role::ALL.iter().map(|role| format!("role={role}"))).collect();
+        let accounts = [
+            ("", String::new()),
+            (" here", format!("account={}", app.account)),
+            (" there", format!("account={other}")),
+        ];
         for (name, _) in &accounts {
             for demand in &demands {
-                write!(table, "{:<18}", format!("{}{name}", if demand.is_empty() { "any" } else { demand.as_str() })).unwrap();
+                write!(table, "{:<18}", format!("{}{name}", if demand.is_empty() { "any" } else { demand.as_str() }))
+                    .unwrap();
             }
         }
         table = table.trim_end().to_owned() + "\n";
@@ -143,8 +166,11 @@ async fn roles_and_demands() {
         app.bind_in(other, only_there, Role::Member).await;
         callers.push(("member there only".to_owned(), Some(app.token_of(only_there, "x").await.1)));
         callers.push(("stranger".to_owned(), Some(stranger)));
-        for (email, state, is_enabled) in [("suspended", UserState::Suspended, true), ("disabled", UserState::Active, false)] {
-            let user = app.user_in(app.account, &format!("{email}@example.com"), Some(Role::Owner), state, is_enabled).await;
+        for (email, state, is_enabled) in
+            [("suspended", UserState::Suspended, true), ("disabled", UserState::Active, false)]
+        {
+            let user =
+                app.user_in(app.account, &format!("{email}@example.com"), Some(Role::Owner), state, is_enabled).await;
             callers.push((email.to_owned(), Some(app.token_of(user, "x").await.1)));
         }
         for (name, secret) in callers {
@@ -157,7 +183,11 @@ async fn roles_and_demands() {
                         None => call.anonymous(),
                     };
                     let reply = call.send().await;
-                    let role = if reply.status.is_success() { format!(" {}", reply.header("x-auth-role")) } else { String::new() };
+                    let role = if reply.status.is_success() {
+                        format!(" {}", reply.header("x-auth-role"))
+                    } else {
+                        String::new()
+                    };
                     write!(table, "{:<18}", format!("{}{role}", reply.status.as_u16())).unwrap();
                 }
             }
@@ -238,7 +268,8 @@ async fn parameters_where_there_are_none_are_refused() {
         app.get("/whoami?").secret(&secret).expect(200).await;
         let echoed = app.get(format!("/whoami?{secret}=1")).problem(6).await;
         assert!(!echoed.text().contains(&secret[7..]));
-        // OAuth 2.0 has them ignored (RFC 6749 §3.2), and whoever only looks whether the server lives may write what it likes.
+        // OAuth 2.0 has them ignored (RFC 6749 §3.2), and whoever only looks whether the server lives may write what it
+        // likes.
         app.call("POST", "/oauth2/introspect?x=1").form(&[("token", &secret)]).expect(200).await;
         app.get("/healthz?x=1").anonymous().expect(200).await;
     })
@@ -279,8 +310,16 @@ async fn introspect_token() {
 
         introspect(app, &secret).anonymous().expect(401).await.snapshot("introspect_token__401");
         introspect(app, &secret).secret(UNKNOWN).expect(401).await.snapshot("introspect_token__401_invalid_token");
-        app.call("POST", "/oauth2/introspect").form(&[("tokn", "x")]).expect(400).await.snapshot("introspect_token__400");
-        app.call("POST", "/oauth2/introspect").form(&[("token", &"x".repeat(70_000))]).expect(413).await.snapshot("introspect_token__413");
+        app.call("POST", "/oauth2/introspect")
+            .form(&[("tokn", "x")])
+            .expect(400)
+            .await
+            .snapshot("introspect_token__400");
+        app.call("POST", "/oauth2/introspect")
+            .form(&[("token", &"x".repeat(70_000))])
+            .expect(413)
+            .await
+            .snapshot("introspect_token__413");
         app.get("/oauth2/introspect").expect(405).await.snapshot("oauth2__405");
         app.get("/oauth2/nothing").expect(404).await.snapshot("oauth2__404");
     })
@@ -344,7 +383,10 @@ async fn forms_are_read_strictly() {
         let post = |body: String| app.call("POST", "/oauth2/introspect").body(body);
         let form = "application/x-www-form-urlencoded";
         for good in [form.to_owned(), form.to_uppercase(), format!("{form}; charset=UTF-8"), format!("{form} ;x=y")] {
-            post(format!("token_type_hint=access_token&x=y&token={secret}")).header("content-type", good).expect(200).await;
+            post(format!("token_type_hint=access_token&x=y&token={secret}"))
+                .header("content-type", good)
+                .expect(200)
+                .await;
         }
         for bad in ["application/json", "text/plain", "multipart/form-data", "", &format!("{form}, {form}")] {
             post(format!("token={secret}")).header("content-type", bad).expect(400).await;
@@ -365,7 +407,11 @@ async fn forms_are_read_strictly() {
             post(bad).header("content-type", form).expect(400).await;
         }
         post("token=\u{fe}".to_owned()).header("content-type", form).expect(200).await;
-        app.call("POST", "/oauth2/introspect").body(b"token=\xff".to_vec()).header("content-type", form).expect(400).await;
+        app.call("POST", "/oauth2/introspect")
+            .body(b"token=\xff".to_vec())
+            .header("content-type", form)
+            .expect(400)
+            .await;
         app.call("POST", format!("/oauth2/introspect?token={secret}")).form(&[]).expect(400).await;
         // Whoever may not ask doesn't learn how to.
         post("token=%ff".to_owned()).anonymous().expect(401).await;
@@ -411,8 +457,12 @@ async fn report_leaks() {
         report(&[&secret]).expect(204).await;
         let told = events(app).await;
         assert_eq!(told[told.len() - 2..], ["token.deleted security /leaks post 204"; 2]);
-        let query = "filter=class eq 'security'&include=summary,description,severity,userID,additionalResourceIDs&count=true";
-        let events = app.get(format!("/accounts/{}/core/v1/events?{}", app.account, query.replace(' ', "%20"))).expect(200).await;
+        let query =
+            "filter=class eq 'security'&include=summary,description,severity,userID,additionalResourceIDs&count=true";
+        let events = app
+            .get(format!("/accounts/{}/core/v1/events?{}", app.account, query.replace(' ', "%20")))
+            .expect(200)
+            .await;
         events.snapshot("list_events__200_leaks");
         assert!(!events.text().contains(&secret[7..]));
 
@@ -420,12 +470,23 @@ async fn report_leaks() {
         post("{".to_owned()).problem(7).await.snapshot("report_leaks__400_problem_7");
         report(&["x"; 101]).problem(8).await.snapshot("report_leaks__400_problem_8");
         report(&["x"; 100]).expect(204).await;
-        for bad in ["{}", "[]", r#"{"secrets":"x"}"#, r#"{"secrets":[]}"#, r#"{"secrets":[1]}"#, r#"{"secrets":["x"],"source":"x"}"#] {
+        for bad in [
+            "{}",
+            "[]",
+            r#"{"secrets":"x"}"#,
+            r#"{"secrets":[]}"#,
+            r#"{"secrets":[1]}"#,
+            r#"{"secrets":["x"],"source":"x"}"#,
+        ] {
             post(bad.to_owned()).problem(8).await;
         }
         let echoed = post(format!(r#"{{"{}":1}}"#, app.secret)).problem(8).await;
         assert!(!echoed.text().contains(&app.secret[7..]));
-        post("{}".to_owned()).header("content-type", "text/xml").problem(12).await.snapshot("report_leaks__400_problem_12");
+        post("{}".to_owned())
+            .header("content-type", "text/xml")
+            .problem(12)
+            .await
+            .snapshot("report_leaks__400_problem_12");
         post(" ".repeat(70_000)).problem(85).await.snapshot("report_leaks__413_problem_85");
     })
     .await;
@@ -435,20 +496,30 @@ async fn report_leaks() {
 #[test]
 fn scanners_find_every_secret() {
     for (file, marks) in [("gitleaks.toml", ("regex = '''", "'''")), ("trufflehog.yaml", ("secret: '", "'"))] {
-        let text = std::fs::read_to_string(format!("{}/examples/secret-scanners/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let text =
+            std::fs::read_to_string(format!("{}/examples/secret-scanners/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         let rule = text.split_once(marks.0).unwrap().1.split_once(marks.1).unwrap().0;
         let rule = regex::Regex::new(rule).unwrap();
         for _ in 0..1_000 {
             let secret = Secret::generate(&OsEntropy).unwrap();
             let secret = secret.expose();
-            for around in
-                ["{}", "TOKEN={}\n", "\"{}\"", "Authorization: Bearer {}, x", "https://x?token={}&y=1", "<a>{}</a>", "`{}`.", "a-{}-b"]
-            {
+            for around in [
+                "{}",
+                "TOKEN={}\n",
+                "\"{}\"",
+                "Authorization: Bearer {}, x",
+                "https://x?token={}&y=1",
+                "<a>{}</a>",
+                "`{}`.",
+                "a-{}-b",
+            ] {
                 let text = around.replace("{}", secret);
                 let found: Vec<&str> = rule.find_iter(&text).map(|found| found.as_str()).collect();
                 assert_eq!(found, [secret], "{file}: {around}");
             }
-            for other in [&secret[..55], &format!("{secret}0"), &format!("x{secret}"), &secret.to_uppercase(), &secret[1..]] {
+            for other in
+                [&secret[..55], &format!("{secret}0"), &format!("x{secret}"), &secret.to_uppercase(), &secret[1..]]
+            {
                 assert!(!rule.is_match(other), "{file}: {other}");
             }
         }
@@ -545,7 +616,9 @@ async fn malformed_reports_are_not_counted() {
 #[tokio::test]
 async fn reports_are_counted_by_client() {
     on_every_database(async |app| {
-        let report = |secret: &str| app.call("POST", "/leaks").anonymous().from("192.0.2.1").json(&json!({ "secrets": [secret] }));
+        let report = |secret: &str| {
+            app.call("POST", "/leaks").anonymous().from("192.0.2.1").json(&json!({ "secrets": [secret] }))
+        };
         for _ in 0..20 {
             report(UNKNOWN).expect(204).await;
         }
@@ -598,6 +671,10 @@ async fn answer_with(app: &App, status: &str) {
         reply.snapshot(&format!("{operation}__{status}_problem_{problem}"));
     }
     let leak = json!({ "secrets": [UNKNOWN] });
-    app.call("POST", "/leaks").json(&leak).problem(problem).await.snapshot(&format!("report_leaks__{status}_problem_{problem}"));
+    app.call("POST", "/leaks")
+        .json(&leak)
+        .problem(problem)
+        .await
+        .snapshot(&format!("report_leaks__{status}_problem_{problem}"));
     app.get("/verify").secret("nonsense").expect(401).await;
 }

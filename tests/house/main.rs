@@ -1,5 +1,5 @@
-//! The repository held against its own rules: which file may use which, how long files and lines are, and whether the documentation names
-//! files that exist.
+//! The repository held against its own rules: which file may use which, how long files and lines are, and whether the
+//! documentation names files that exist.
 //!
 //! - `imports`: the arrows between the files of `src`, and the sizes of files.
 //! - `prose`: the paths and links in `README.md`, `docs` and the READMEs of tests, examples and snapshots.

@@ -40,12 +40,15 @@ fn prose() -> Tree {
 /// The paths that stand in a text and don't exist: those that begin with a folder of the repository.
 fn missing_paths(prose: &Tree, exists: impl Fn(&str) -> bool) -> Vec<String> {
     // A path may end in a full stop that is the sentence's, and `tests/*.py` names the folder.
-    let path = Regex::new(r"(?:^|[^\w/.-])((?:src|docs|tests|spec|examples|snapshots|benches|\.ci)/[\w./*-]*)").expect("a pattern");
+    let path = Regex::new(r"(?:^|[^\w/.-])((?:src|docs|tests|spec|examples|snapshots|benches|\.ci)/[\w./*-]*)")
+        .expect("a pattern");
     let mut missing = BTreeSet::new();
     for (file, text) in prose {
         for found in text.lines().flat_map(|line| path.captures_iter(line)).filter_map(|found| found.get(1)) {
             let named = found.as_str();
-            let solid = named.split_once('*').map_or(named, |(before, _)| before.rsplit_once('/').map_or(before, |(folder, _)| folder));
+            let solid = named
+                .split_once('*')
+                .map_or(named, |(before, _)| before.rsplit_once('/').map_or(before, |(folder, _)| folder));
             if !exists(solid.trim_end_matches('.')) {
                 missing.insert(format!("{file}: {named}"));
             }
@@ -63,10 +66,13 @@ fn broken_links(prose: &Tree, exists: impl Fn(&str) -> bool) -> Vec<String> {
             if target.contains("://") || target.starts_with("mailto:") {
                 continue;
             }
-            let (path, heading) = target.split_once('#').map_or((target, None), |(path, heading)| (path, Some(heading)));
+            let (path, heading) =
+                target.split_once('#').map_or((target, None), |(path, heading)| (path, Some(heading)));
             let path = if path.is_empty() { file.clone() } else { beside(file, path) };
             let has_heading = || match (heading, prose.get(&path)) {
-                (Some(heading), Some(text)) => text.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == heading),
+                (Some(heading), Some(text)) => {
+                    text.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == heading)
+                }
                 _ => true,
             };
             if !exists(&path) || !has_heading() {
@@ -94,7 +100,11 @@ fn beside(file: &str, path: &str) -> String {
 /// What a heading is called in links.
 fn anchor(heading: &str) -> String {
     let heading = heading.trim_start_matches('#').trim().to_lowercase();
-    heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ')).map(|c| if c == ' ' { '-' } else { c }).collect()
+    heading
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | ' '))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
 }
 
 #[test]
@@ -102,20 +112,31 @@ fn a_missing_path_is_found() {
     let prose = made_up(&[
         (
             "README.md",
-            "`src/there.rs`, src/gone.rs. And tests/*.py, target/src/x, https://example.com/src/x and src/…\n.ci/gone spec/there",
+            "`src/there.rs`, src/gone.rs. And tests/*.py, target/src/x, https://example.com/src/x and src/…\n.ci/gone \
+                spec/there",
         ),
         ("docs/a.md", "(see `docs/there.md`) and docs/gone/*.md"),
     ]);
     let exists = |path: &str| matches!(path, "src/there.rs" | "tests" | "src/" | "spec/there" | "docs/there.md");
-    assert_eq!(missing_paths(&prose, exists), ["README.md: .ci/gone", "README.md: src/gone.rs.", "docs/a.md: docs/gone/*.md"]);
+    assert_eq!(
+        missing_paths(&prose, exists),
+        ["README.md: .ci/gone", "README.md: src/gone.rs.", "docs/a.md: docs/gone/*.md"]
+    );
 }
 
 #[test]
 fn a_broken_link_is_found() {
     let prose = made_up(&[
-        ("README.md", "[a](docs/a.md#what-is-it-for) [b](docs/a.md#nothing) [c](docs/gone.md) [d](#own) [e](https://example.com/x)\n# Own"),
+        (
+            "README.md",
+            "[a](docs/a.md#what-is-it-for) [b](docs/a.md#nothing) [c](docs/gone.md) [d](#own) \
+                [e](https://example.com/x)\n# Own",
+        ),
         ("docs/a.md", "## What is it for?\n[up](../README.md) [beside](a.md) [gone](../gone.md)"),
     ]);
     let exists = |path: &str| matches!(path, "README.md" | "docs/a.md");
-    assert_eq!(broken_links(&prose, exists), ["README.md: docs/a.md#nothing", "README.md: docs/gone.md", "docs/a.md: ../gone.md"]);
+    assert_eq!(
+        broken_links(&prose, exists),
+        ["README.md: docs/a.md#nothing", "README.md: docs/gone.md", "docs/a.md: ../gone.md"]
+    );
 }

@@ -25,8 +25,9 @@ fn init_founds_once() {
 fn of_several_inits_at_once_one_founds() {
     for database in Database::all() {
         let url = database.url();
-        let started =
-            (0..6).map(|_| tokenward(&["init", "--database", &url]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+        let started = (0..6).map(|_| {
+            tokenward(&["init", "--database", &url]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        });
         let started: Vec<_> = started.collect();
         let ended: Vec<_> = started.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
         let bootstrapped = ended.iter().filter(|output| output.status.success()).count();
@@ -58,7 +59,8 @@ fn a_first_serve_prints_a_curl_line_that_works() {
         let mut server = Server::start(&url, &["--account-name", "acme", "--email", "root@example.com"]);
         let greeting = server.read_until("curl ");
         let line = greeting.lines().find(|line| line.starts_with("curl ")).unwrap();
-        let output = std::process::Command::new("sh").args(["-c", &format!("{line} -s -w ' %{{http_code}}'")]).output().unwrap();
+        let output =
+            std::process::Command::new("sh").args(["-c", &format!("{line} -s -w ' %{{http_code}}'")]).output().unwrap();
         let answer = String::from_utf8(output.stdout).unwrap();
         assert!(answer.ends_with(" 200") && answer.contains("application/astra-token"), "{line}: {answer}");
         server.stop();
@@ -72,8 +74,10 @@ fn the_first_secret_can_be_given() {
     let secret = printed(&["secret"]).trim().to_owned();
     assert_ne!(secret, printed(&["secret"]).trim());
     let given = Database::sqlite();
-    let made =
-        tokenward(&["init", "--database", &given.url(), "--format", "json"]).env("TOKENWARD_BOOTSTRAP_TOKEN", &secret).output().unwrap();
+    let made = tokenward(&["init", "--database", &given.url(), "--format", "json"])
+        .env("TOKENWARD_BOOTSTRAP_TOKEN", &secret)
+        .output()
+        .unwrap();
     let made: Value = serde_json::from_slice(&made.stdout).unwrap();
     assert_eq!(made["token"], secret);
 
@@ -104,17 +108,22 @@ fn the_first_secret_can_be_given() {
     let (out, _) = server.stop();
     assert!(out.contains("Bearer $TOKENWARD_BOOTSTRAP_TOKEN"), "{out}");
 
-    let bad = tokenward(&["init", "--database", &Database::sqlite().url()]).env("TOKENWARD_BOOTSTRAP_TOKEN", "hunter2").output().unwrap();
+    let bad = tokenward(&["init", "--database", &Database::sqlite().url()])
+        .env("TOKENWARD_BOOTSTRAP_TOKEN", "hunter2")
+        .output()
+        .unwrap();
     let said = String::from_utf8(bad.stderr).unwrap();
     assert!(!bad.status.success() && said.contains("is not a tokenward secret") && !said.contains("hunter2"), "{said}");
-    let nowhere = failure(&["init", "--database", &Database::sqlite().url(), "--bootstrap-token-file", "/nowhere/at/all"]);
+    let nowhere =
+        failure(&["init", "--database", &Database::sqlite().url(), "--bootstrap-token-file", "/nowhere/at/all"]);
     assert!(nowhere.contains("can't be read"), "{nowhere}");
 }
 
 #[test]
 fn a_demonstration_lives_in_memory_and_says_so() {
     let folder = tempfile::TempDir::new().unwrap();
-    let mut server = Server::spawn(tokenward(&["serve", "--demo", "--listen", "127.0.0.1:0"]).current_dir(folder.path()));
+    let mut server =
+        Server::spawn(tokenward(&["serve", "--demo", "--listen", "127.0.0.1:0"]).current_dir(folder.path()));
     let greeting = server.read_until("curl ");
     assert!(greeting.contains("THIS IS A DEMONSTRATION"), "{greeting}");
     let secret = greeting.lines().find(|line| line.starts_with("tokward")).unwrap();
@@ -188,9 +197,15 @@ fn malformed_arguments_are_one_sentence() {
         }
     }
     let help = printed(&["--help"]);
-    for word in
-        ["--database", "TOKENWARD_LISTEN", "init", "openapi", "--page-cap", "--max-tokens-per-user", "TOKENWARD_MAX_USERS_PER_ACCOUNT"]
-    {
+    for word in [
+        "--database",
+        "TOKENWARD_LISTEN",
+        "init",
+        "openapi",
+        "--page-cap",
+        "--max-tokens-per-user",
+        "TOKENWARD_MAX_USERS_PER_ACCOUNT",
+    ] {
         assert!(help.contains(word), "{help}");
     }
 }
@@ -219,7 +234,10 @@ fn unusable_databases_are_one_sentence() {
     ] {
         for command in ["serve", "init"] {
             let said = failure(&[command, "--database", &sqlite_url(&at(name))]);
-            assert!(said.starts_with("tokenward: the database ") && said.contains(wanted) && said.lines().count() == 1, "{name}: {said}");
+            assert!(
+                said.starts_with("tokenward: the database ") && said.contains(wanted) && said.lines().count() == 1,
+                "{name}: {said}"
+            );
         }
     }
     let said = failure(&["serve", "--database", "postgres://me:hunter2@127.0.0.1:1/x"]);
@@ -235,7 +253,8 @@ fn a_newer_database_is_refused() {
         use sqlx::{Connection as _, Executor as _};
         let mut connection = sqlx::SqliteConnection::connect(&database.url()).await.unwrap();
         let future =
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'x', 1, x'00', 0)";
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'x', \
+                1, x'00', 0)";
         connection.execute(future).await.unwrap();
         connection.close().await.unwrap();
     });
@@ -281,9 +300,14 @@ fn files_that_are_open_to_others_are_refused() {
     init(&url);
     let open_to = |mode| fs::set_permissions(database.path(), fs::Permissions::from_mode(mode)).unwrap();
     open_to(0o640);
-    for arguments in [&["serve", "--database", &url, "--listen", "127.0.0.1:0"][..], &["user", "list", "--database", &url]] {
+    for arguments in
+        [&["serve", "--database", &url, "--listen", "127.0.0.1:0"][..], &["user", "list", "--database", &url]]
+    {
         let said = failure(arguments);
-        assert!(said.contains("is open to others (its mode is 0640): chmod 600") && said.lines().count() == 1, "{said}");
+        assert!(
+            said.contains("is open to others (its mode is 0640): chmod 600") && said.lines().count() == 1,
+            "{said}"
+        );
     }
     let (_, err) = Server::start(&url, &["--allow-readable-files"]).stop();
     assert!(err.contains("WARN") && err.contains("is open to others"), "{err}");

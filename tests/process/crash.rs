@@ -23,14 +23,16 @@ struct Acknowledged {
     deleted: Vec<String>,
 }
 
-/// 16 clients create 2,000 tokens and delete every other one; in the middle of it the server is killed. After a restart every token
-/// whose creation was acknowledged works, unless its deletion was asked for; every one whose deletion was acknowledged is refused.
+/// 16 clients create 2,000 tokens and delete every other one; in the middle of it the server is killed. After a restart
+/// every token whose creation was acknowledged works, unless its deletion was asked for; every one whose deletion was
+/// acknowledged is refused.
 #[test]
 fn acknowledged_writes_survive_a_kill() {
     for database in Database::all() {
         let first = init(&database.url());
         let mut server = Server::start(&database.url(), &["--log", "warn"]);
-        let (address, acknowledged, started) = (server.address.clone(), Mutex::new(Acknowledged::default()), AtomicUsize::new(0));
+        let (address, acknowledged, started) =
+            (server.address.clone(), Mutex::new(Acknowledged::default()), AtomicUsize::new(0));
         let done = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..CLIENTS {
@@ -43,15 +45,22 @@ fn acknowledged_writes_survive_a_kill() {
                         }
                         let body = format!(r#"{{"type":"application/astra-token","version":"1.0","name":"{n}"}}"#);
                         // A broken connection is the kill; what it left open is neither acknowledged nor refused.
-                        let Ok((201, made)) = client.call("POST", &first.tokens(), &first.secret, &body) else { return };
+                        let Ok((201, made)) = client.call("POST", &first.tokens(), &first.secret, &body) else {
+                            return;
+                        };
                         let made: Value = serde_json::from_str(&made).unwrap();
-                        let (id, secret) = (made["id"].as_str().unwrap().to_owned(), made["token"].as_str().unwrap().to_owned());
+                        let (id, secret) =
+                            (made["id"].as_str().unwrap().to_owned(), made["token"].as_str().unwrap().to_owned());
                         done.fetch_add(1, Ordering::SeqCst);
                         if n % 2 == 0 {
                             acknowledged.lock().unwrap().created.push((id, secret));
                             continue;
                         }
-                        let Ok((204, _)) = client.call("DELETE", &format!("{}/{id}", first.tokens()), &first.secret, "") else { return };
+                        let Ok((204, _)) =
+                            client.call("DELETE", &format!("{}/{id}", first.tokens()), &first.secret, "")
+                        else {
+                            return;
+                        };
                         acknowledged.lock().unwrap().deleted.push(secret);
                         done.fetch_add(1, Ordering::SeqCst);
                     }
@@ -66,7 +75,12 @@ fn acknowledged_writes_survive_a_kill() {
         server.child.wait().unwrap();
 
         let Acknowledged { created, deleted } = acknowledged.into_inner().unwrap();
-        assert!(created.len() + 2 * deleted.len() >= KILLED_AFTER - CLIENTS, "{} created, {} deleted", created.len(), deleted.len());
+        assert!(
+            created.len() + 2 * deleted.len() >= KILLED_AFTER - CLIENTS,
+            "{} created, {} deleted",
+            created.len(),
+            deleted.len()
+        );
         assert!(started.load(Ordering::SeqCst) < REQUESTS, "the kill came after the work");
         let server = Server::start(&database.url(), &["--log", "warn"]);
         let mut client = Client::connect(&server.address).unwrap();

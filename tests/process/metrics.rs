@@ -25,7 +25,8 @@ fn what_happens_is_counted_on_a_port_of_its_own() {
         assert_eq!(call(&server.address, "BREW", "/healthz", "x", "").0, 405);
         let body = format!("token={UNKNOWN}");
         let head = format!(
-            "POST /oauth2/introspect HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+            "POST /oauth2/introspect HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: \
+                application/x-www-form-urlencoded\r\n\
              Content-Length: {}\r\n\r\n{body}",
             first.secret,
             body.len()
@@ -52,7 +53,9 @@ fn what_happens_is_counted_on_a_port_of_its_own() {
             "tokenward_http_requests_total{method=\"GET\",route=\"/verify\",status=\"401\"} 1".to_owned(),
             "tokenward_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"} 2".to_owned(),
             "tokenward_http_requests_total{method=\"other\",route=\"/healthz\",status=\"405\"} 1".to_owned(),
-            format!("tokenward_http_request_duration_seconds_count{{method=\"GET\",route=\"{item}\",status=\"200\"}} 1"),
+            format!(
+                "tokenward_http_request_duration_seconds_count{{method=\"GET\",route=\"{item}\",status=\"200\"}} 1"
+            ),
             "tokenward_verifications_total{route=\"/verify\",outcome=\"accepted\"} 2".to_owned(),
             "tokenward_verifications_total{route=\"/verify\",outcome=\"refused\"} 1".to_owned(),
             "tokenward_verifications_total{route=\"/verify\",outcome=\"malformed\"} 1".to_owned(),
@@ -61,8 +64,10 @@ fn what_happens_is_counted_on_a_port_of_its_own() {
         ] {
             assert!(text.lines().any(|told| told == line), "no {line} in {text}");
         }
-        for name in ["tokenward_store_access_duration_seconds_bucket{le=\"", "tokenward_store_connections{access=\"read\",state=\"idle\"}"]
-        {
+        for name in [
+            "tokenward_store_access_duration_seconds_bucket{le=\"",
+            "tokenward_store_connections{access=\"read\",state=\"idle\"}",
+        ] {
             assert!(text.lines().any(|told| told.starts_with(name)), "no {name} in {text}");
         }
         assert!(text.ends_with("# EOF\n"));

@@ -14,14 +14,24 @@ fn tokens_and_users_from_the_command_line() {
         let issue = ["token", "issue", "--database", &url, "--user", "OWNER@example.com", "--format", "json"];
         let issued: Value = serde_json::from_str(&printed(&issue)).unwrap();
         let (id, secret) = (issued["tokenID"].as_str().unwrap(), issued["token"].as_str().unwrap());
-        let listed: Value =
-            serde_json::from_str(&printed(&["token", "list", "--database", &url, "--user", "owner@example.com", "--format", "json"]))
-                .unwrap();
+        let listed: Value = serde_json::from_str(&printed(&[
+            "token",
+            "list",
+            "--database",
+            &url,
+            "--user",
+            "owner@example.com",
+            "--format",
+            "json",
+        ]))
+        .unwrap();
         assert_eq!(listed.as_array().unwrap().len(), 2);
         assert!(!listed.to_string().contains(secret));
         assert!(printed(&["token", "list", "--database", &url]).contains(id));
-        let events =
-            format!("/accounts/{}/core/v1/events?filter=resourceID%20eq%20'{id}'&include=name,userID,resourceMethod", first.account);
+        let events = format!(
+            "/accounts/{}/core/v1/events?filter=resourceID%20eq%20'{id}'&include=name,userID,resourceMethod",
+            first.account
+        );
         {
             let server = Server::start(&url, &[]);
             assert_eq!(call(&server.address, "GET", &first.mine(), secret, "").0, 200);
@@ -33,7 +43,10 @@ fn tokens_and_users_from_the_command_line() {
         let (_, told) = call(&server.address, "GET", &events, &first.secret, "");
         let nobody = "00000000-0000-0000-0000-000000000000";
         let told: Value = serde_json::from_str(&told).unwrap();
-        assert_eq!(told["items"], serde_json::json!([["token.created", nobody, null], ["token.deleted", nobody, null]]));
+        assert_eq!(
+            told["items"],
+            serde_json::json!([["token.created", nobody, null], ["token.deleted", nobody, null]])
+        );
         // While the server runs: on SQLite a clear sentence, on PostgreSQL as ever.
         match &database {
             Database::Sqlite(_) => assert!(failure(&["user", "list", "--database", &url]).contains("is in use")),
@@ -59,7 +72,12 @@ fn slips_of_the_pen_make_no_database() {
     let missing = failure(&["token", "list", "--database", &database.url()]);
     assert!(missing.contains("isn't there"), "{missing}");
     assert!(!database.path().exists());
-    for arguments in [&["token", "issue"][..], &["token", "issue", "--user", "nonsense"], &["token", "revoke", "nonsense"], &["user"]] {
+    for arguments in [
+        &["token", "issue"][..],
+        &["token", "issue", "--user", "nonsense"],
+        &["token", "revoke", "nonsense"],
+        &["user"],
+    ] {
         assert!(!run(arguments).status.success(), "{arguments:?}");
     }
     let one_sided = tokenward(&["serve", "--tls-cert", "x"]).output().unwrap();

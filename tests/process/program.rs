@@ -161,7 +161,8 @@ impl Server {
                 panic!("the server ended: {said}");
             }
         }
-        let line = greeting.lines().find_map(|line| line.strip_prefix("tokenward listens on ")?.split_once("://")).unwrap().1;
+        let line =
+            greeting.lines().find_map(|line| line.strip_prefix("tokenward listens on ")?.split_once("://")).unwrap().1;
         Self { address: line.to_owned(), child, greeting, stdout }
     }
 
@@ -216,7 +217,8 @@ impl Client {
     pub fn call(&mut self, method: &str, path: &str, secret: &str, body: &str) -> std::io::Result<(u16, String)> {
         let length = body.len();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\nContent-Length: {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\nContent-Length: \
+                {length}\r\n\r\n{body}"
         );
         self.send(head.as_bytes())?;
         self.receive()

@@ -45,8 +45,11 @@ fn a_request_that_never_ends_does_not_hold_the_server_up() {
     let first = init(&database.url());
     let mut server = Server::start(&database.url(), &[]);
     let mut client = Client::connect(&server.address).unwrap();
-    let head =
-        format!("POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 50\r\n\r\n{{", first.tokens(), first.secret);
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 50\r\n\r\n{{",
+        first.tokens(),
+        first.secret
+    );
     client.send(head.as_bytes()).unwrap();
     thread::sleep(Duration::from_millis(200));
     let asked = Instant::now();
@@ -61,12 +64,13 @@ fn silent_connections_are_closed() {
     let database = Database::sqlite();
     init(&database.url());
     let server = Server::start(&database.url(), &[]);
-    let streams = ["", "P", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\n"].map(|said| {
-        let mut stream = TcpStream::connect(&server.address).unwrap();
-        std::io::Write::write_all(&mut stream, said.as_bytes()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
-        (said, stream)
-    });
+    let streams =
+        ["", "P", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\n"].map(|said| {
+            let mut stream = TcpStream::connect(&server.address).unwrap();
+            std::io::Write::write_all(&mut stream, said.as_bytes()).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+            (said, stream)
+        });
     for (said, mut stream) in streams {
         // Closed or reset: it ends. A read that times out would be an error of another kind.
         match stream.read_to_end(&mut vec![]) {
@@ -152,7 +156,8 @@ fn while_all_places_are_taken_only_health_is_answered() {
         }
         let begun = Instant::now();
         thread::sleep(Duration::from_millis(200));
-        let answers = ["/healthz", "/readyz", &first.mine()].map(|path| call(&server.address, "GET", path, &first.secret, ""));
+        let answers =
+            ["/healthz", "/readyz", &first.mine()].map(|path| call(&server.address, "GET", path, &first.secret, ""));
         if begun.elapsed() > Duration::from_secs(2) {
             // By now the bodies have kept the server waiting for long enough to lose their places.
             continue;
@@ -201,8 +206,11 @@ fn a_body_that_dribbles_is_told_so() {
     let first = init(&database.url());
     let server = Server::start(&database.url(), &["--body-timeout", "1"]);
     let mut client = Client::connect(&server.address).unwrap();
-    let head =
-        format!("POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 50\r\n\r\n{{", first.tokens(), first.secret);
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 50\r\n\r\n{{",
+        first.tokens(),
+        first.secret
+    );
     client.send(head.as_bytes()).unwrap();
     let (status, problem) = client.receive().unwrap();
     assert_eq!(status, 408, "{problem}");
@@ -221,7 +229,10 @@ fn a_refused_body_does_not_tear_the_answer_away() {
     }
     // A client that asks first is answered before it sends.
     let mut client = Client::connect(&server.address).unwrap();
-    let head = format!("POST {} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3000000\r\n\r\n", first.tokens());
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3000000\r\n\r\n",
+        first.tokens()
+    );
     client.send(head.as_bytes()).unwrap();
     assert_eq!(client.receive().unwrap().0, 401);
 }
@@ -237,15 +248,25 @@ fn broken_requests_are_answered() {
         (format!("GET {mine} HTTP/1.0\r\n{bearer}\r\n"), "200"),
         (format!("GET http://elsewhere{mine} HTTP/1.1\r\nHost: x\r\n{bearer}Connection: close\r\n\r\n"), "200"),
         (format!("HEAD {mine} HTTP/1.1\r\nHost: x\r\n{bearer}Connection: close\r\n\r\n"), "200"),
-        (format!("GET {mine} HTTP/1.1\r\nHost: x\r\n{bearer}If-None-Match: \"\u{e9}\"\r\nConnection: close\r\n\r\n"), "400"),
+        (
+            format!("GET {mine} HTTP/1.1\r\nHost: x\r\n{bearer}If-None-Match: \"\u{e9}\"\r\nConnection: close\r\n\r\n"),
+            "400",
+        ),
         (
             format!(
-                "POST {} HTTP/1.1\r\nHost: x\r\n{bearer}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n3d\r\n{BODY}\r\n0\r\n\r\n",
+                "POST {} HTTP/1.1\r\nHost: x\r\n{bearer}Transfer-Encoding: chunked\r\nConnection: \
+                    close\r\n\r\n3d\r\n{BODY}\r\n0\r\n\r\n",
                 first.tokens()
             ),
             "201",
         ),
-        (format!("POST {} HTTP/1.1\r\nHost: x\r\n{bearer}Content-Length: 0\r\nConnection: close\r\n\r\n", first.tokens()), "400"),
+        (
+            format!(
+                "POST {} HTTP/1.1\r\nHost: x\r\n{bearer}Content-Length: 0\r\nConnection: close\r\n\r\n",
+                first.tokens()
+            ),
+            "400",
+        ),
         ("GET / HTTP/9.9\r\n\r\n".to_owned(), "400"),
         ("nonsense\r\n\r\n".to_owned(), "400"),
         (format!("GET /{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "x".repeat(70_000)), "414"),
@@ -288,7 +309,10 @@ fn the_log_tells_of_every_request_and_of_no_secret() {
         }
         if format == "json" {
             let line: Value = serde_json::from_str(requests[0]).unwrap();
-            assert_eq!((&line["status"], &line["method"], &line["token"]), (&201.into(), &"POST".into(), &first.token.as_str().into()));
+            assert_eq!(
+                (&line["status"], &line["method"], &line["token"]),
+                (&201.into(), &"POST".into(), &first.token.as_str().into())
+            );
             assert!(line["correlation_id"].is_string() && line["micros"].is_u64());
         }
     }

@@ -27,17 +27,28 @@ fn certify(folder: &Path) -> CertificateDer<'static> {
     made.cert.der().clone()
 }
 
-/// Asks for the first token over HTTPS, trusting that certificate only. Returns the answer, and the protocol that was agreed on.
-fn ask(address: &str, trusted: &CertificateDer<'static>, first: &First, alpn: &[&[u8]]) -> std::io::Result<(String, Option<Vec<u8>>)> {
+/// Asks for the first token over HTTPS, trusting that certificate only. Returns the answer, and the protocol that was
+/// agreed on.
+fn ask(
+    address: &str,
+    trusted: &CertificateDer<'static>,
+    first: &First,
+    alpn: &[&[u8]],
+) -> std::io::Result<(String, Option<Vec<u8>>)> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions().unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     let client = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
     let mut stream = StreamOwned::new(client, TcpStream::connect(address)?);
-    let head =
-        format!("GET {} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n", first.mine(), first.secret);
+    let head = format!(
+        "GET {} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
+        first.mine(),
+        first.secret
+    );
     stream.write_all(head.as_bytes())?;
     let agreed = stream.conn.alpn_protocol().map(<[u8]>::to_vec);
     let mut answer = String::new();
@@ -61,7 +72,8 @@ fn https_with_a_certificate_that_changes() {
     let first = init(&database.url());
     let one = certify(folder.path());
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let server = Server::start(&database.url(), &["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()]);
+    let server =
+        Server::start(&database.url(), &["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()]);
     assert!(server.greeting.contains("https://127.0.0.1:"), "{}", server.greeting);
     let (answer, agreed) = ask(&server.address, &one, &first, &[b"http/1.1"]).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && agreed.as_deref() == Some(b"http/1.1"), "{answer}");
@@ -105,7 +117,8 @@ fn certificates_that_cannot_be_used_are_told_in_a_sentence() {
     let url = database.url();
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
-    let start = || failure(&["serve", "--database", &url, "--listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key]);
+    let start =
+        || failure(&["serve", "--database", &url, "--listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key]);
     assert!(start().contains("can't be read"));
     fs::create_dir(cert).unwrap();
     assert!(start().contains("is no regular file"));

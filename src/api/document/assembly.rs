@@ -1,5 +1,5 @@
-//! The OpenAPI document: made by poem-openapi from the annotated types and handlers, finished here in utoipa's typed model with what
-//! annotations can't say: examples, problems, headers, query parameters and closed objects.
+//! The OpenAPI document: made by poem-openapi from the annotated types and handlers, finished here in utoipa's typed
+//! model with what annotations can't say: examples, problems, headers, query parameters and closed objects.
 
 use poem_openapi::{ApiResponse as _, OpenApiService, registry::Registry, types::Type as _};
 use serde::Serialize;
@@ -25,9 +25,12 @@ use crate::{
 };
 
 const TITLE: &str = "tokenward";
-const DESCRIPTION: &str = "A self-hosted API-token service. It speaks the identity part of the published Astra Control `core/v1` API, so \
-    that clients written or generated for that one work unchanged.\n\nRequests below `/accounts` carry a bearer token. Every error is a problem \
-    (RFC 9457); its `correlationID` finds the request in the server's log. Two exceptions: errors below `/oauth2` are as OAuth 2.0 has them, \
+const DESCRIPTION: &str = "A self-hosted API-token service. It speaks the identity part of the published Astra Control \
+    `core/v1` API, so \
+    that clients written or generated for that one work unchanged.\n\nRequests below `/accounts` carry a bearer token. \
+    Every error is a problem \
+    (RFC 9457); its `correlationID` finds the request in the server's log. Two exceptions: errors below `/oauth2` are \
+    as OAuth 2.0 has them, \
     and `/verify` answers proxies, by status and headers alone.";
 
 /// Why there is no document: a defect.
@@ -123,12 +126,14 @@ fn merge_references(value: &mut Value) {
     }
 }
 
-/// A doc comment's lines end where the source is full, which is no place for whoever reads the document or code generated from it.
+/// A doc comment's lines end where the source is full, which is no place for whoever reads the document or code
+/// generated from it.
 fn join_lines(value: &mut Value) {
     match value {
         Value::Object(object) => {
             if let Some(Value::String(description)) = object.get_mut("description") {
-                let paragraphs: Vec<String> = description.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+                let paragraphs: Vec<String> =
+                    description.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
                 *description = paragraphs.join("\n\n");
             }
             object.values_mut().for_each(join_lines);
@@ -158,7 +163,8 @@ pub fn yaml(document: &impl Serialize) -> Result<String, DocumentError> {
 pub(in crate::api) fn schemas(document: &OpenApi) -> Result<Schemas, DocumentError> {
     let document = serde_json::to_value(document).map_err(defect)?;
     let components = document.get("components").cloned().unwrap_or_default();
-    let names = components.get("schemas").and_then(Value::as_object).map(|schemas| schemas.keys().cloned().collect::<Vec<_>>());
+    let names =
+        components.get("schemas").and_then(Value::as_object).map(|schemas| schemas.keys().cloned().collect::<Vec<_>>());
     names
         .unwrap_or_default()
         .into_iter()
@@ -179,7 +185,9 @@ fn finish(row: &Operation, operation: &mut path::Operation) {
     problems::add(row, operation);
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
-            response.headers.insert("X-Correlation-ID".to_owned(), header("Names this request; the server's log has it, too."));
+            response
+                .headers
+                .insert("X-Correlation-ID".to_owned(), header("Names this request; the server's log has it, too."));
             for (media_type, content) in &mut response.content {
                 exemplify(content, status);
                 if let ("text/html", RefOr::T(content)) = (media_type.as_str(), content) {

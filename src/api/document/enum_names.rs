@@ -1,5 +1,5 @@
-//! Names for the values of enumerations that are no words, such as `1.0` and `application/astra-token`: without them, clients
-//! generated from the document call those `VALUE_0` and the like.
+//! Names for the values of enumerations that are no words, such as `1.0` and `application/astra-token`: without them,
+//! clients generated from the document call those `VALUE_0` and the like.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Where an answer leads: from what was created to what can be done with it, and from what was read to changing just that. Programs
-//! that walk the document find whole lives in it, and people see which id goes where.
+//! Where an answer leads: from what was created to what can be done with it, and from what was read to changing just
+//! that. Programs that walk the document find whole lives in it, and people see which id goes where.
 
 use std::collections::BTreeMap;
 
@@ -61,10 +61,12 @@ impl Target {
 
     /// A role binding names its parties in its body, too.
     fn body(&self) -> Option<Value> {
-        (self.row.shape == Shape::Create && self.row.noun == Noun::RoleBinding && self.row.within == Within::User).then(|| {
-            json!({ "type": "application/astra-roleBinding", "version": "1.1", "userID": NEW_ID,
+        (self.row.shape == Shape::Create && self.row.noun == Noun::RoleBinding && self.row.within == Within::User).then(
+            || {
+                json!({ "type": "application/astra-roleBinding", "version": "1.1", "userID": NEW_ID,
                 "accountID": "$request.path.account_id", "role": "member" })
-        })
+            },
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! The document once more, in OpenAPI 3.0, for generators that read nothing newer.
 //!
-//! It says what the 3.1 document says, in older words: 3.0 has a dialect of JSON Schema of its own, and references that stand alone.
-//! Only what this project's document can hold is translated; a validator in CI tells of anything else.
+//! It says what the 3.1 document says, in older words: 3.0 has a dialect of JSON Schema of its own, and references that
+//! stand alone. Only what this project's document can hold is translated; a validator in CI tells of anything else.
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
@@ -27,7 +27,8 @@ pub fn translated(document: &OpenApi) -> Result<Value, DocumentError> {
     Ok(document)
 }
 
-/// Puts the example of each request body into its schema: openapi-generator passes over examples that stand beside, with a warning.
+/// Puts the example of each request body into its schema: openapi-generator passes over examples that stand beside,
+/// with a warning.
 fn move_request_examples(document: &mut Value) {
     let mut examples = vec![];
     for item in document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
@@ -74,7 +75,8 @@ fn translate(value: &mut Value) {
                     "properties" => {
                         member.as_object_mut().into_iter().flat_map(Map::values_mut).for_each(translate);
                     }
-                    // Of a link's body openapi-generator reads expressions only, and refuses the document for anything else.
+                    // Of a link's body openapi-generator reads expressions only, and refuses the document for anything
+                    // else.
                     "links" => member.as_object_mut().into_iter().flat_map(Map::values_mut).for_each(|link| {
                         link.as_object_mut().and_then(|link| link.shift_remove("requestBody"));
                     }),
@@ -96,11 +98,14 @@ fn translate_keywords(schema: &mut Map<String, Value>) {
         schema.insert("enum".to_owned(), json!([constant]));
     }
     // Elsewhere `examples` is an object, in both versions.
-    if let Some(example) = schema.get("examples").and_then(Value::as_array).and_then(|examples| examples.first()).cloned() {
+    if let Some(example) =
+        schema.get("examples").and_then(Value::as_array).and_then(|examples| examples.first()).cloned()
+    {
         schema.shift_remove("examples");
         schema.insert("example".to_owned(), example);
     }
-    // Where further members are allowed of one type, openapi-generator warns that it has no name for them. Its clients send none.
+    // Where further members are allowed of one type, openapi-generator warns that it has no name for them. Its clients
+    // send none.
     if schema.get("additionalProperties").is_some_and(Value::is_object) {
         schema.insert("additionalProperties".to_owned(), json!(false));
     }
@@ -144,7 +149,10 @@ mod tests {
             translation(json!({ "$ref": "#/components/schemas/Identifier", "description": "Whose." })),
             json!({ "description": "Whose.", "allOf": [reference] })
         );
-        assert_eq!(translation(json!({ "type": "string", "examples": ["a", "b"] })), json!({ "type": "string", "example": "a" }));
+        assert_eq!(
+            translation(json!({ "type": "string", "examples": ["a", "b"] })),
+            json!({ "type": "string", "example": "a" })
+        );
         assert_eq!(translation(json!({ "type": ["string", "null"] })), json!({ "type": "string", "nullable": true }));
         assert_eq!(translation(json!({ "type": ["string", "integer"] })), json!({}));
         assert_eq!(translation(json!({ "type": "array" })), json!({ "type": "array", "items": {} }));
@@ -161,7 +169,8 @@ mod tests {
         let content = |example: Value| json!({ "application/json": example });
         let reference = json!({ "$ref": "#/components/schemas/NewToken" });
         let mut document = json!({
-            "paths": { "/tokens": { "post": { "requestBody": { "content": content(json!({ "schema": reference, "example": 1 })) } } } },
+            "paths": { "/tokens": { "post": { "requestBody": { "content": content(json!({ "schema": reference,
+                "example": 1 })) } } } },
             "components": { "schemas": { "NewToken": { "type": "integer" } } },
         });
         move_request_examples(&mut document);
@@ -172,7 +181,8 @@ mod tests {
 
     #[test]
     fn of_several_examples_the_first_stays() {
-        let mut answer = json!({ "content": { "application/json": { "examples": { "a": { "value": 1 }, "b": { "value": 2 } } } } });
+        let mut answer =
+            json!({ "content": { "application/json": { "examples": { "a": { "value": 1 }, "b": { "value": 2 } } } } });
         choose_examples(&mut answer);
         assert_eq!(answer, json!({ "content": { "application/json": { "example": 1 } } }));
     }

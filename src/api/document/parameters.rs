@@ -1,6 +1,6 @@
-//! What the document says of parameters beside what annotations do: queries of collections, conditional headers, and examples.
+//! What the document says of parameters beside what annotations do: queries of collections, conditional headers, and
+//! examples.
 
-use crate::domain::role::Role;
 use serde_json::json;
 use utoipa::openapi::{
     Header, RefOr, Required, Schema,
@@ -18,6 +18,7 @@ use crate::{
     },
     domain::{
         collection::{Field, Order},
+        role::Role,
         sample,
     },
 };
@@ -26,7 +27,8 @@ use crate::{
 pub(in crate::api) fn add(row: &Operation, parameters: &mut Vec<RefOr<Parameter>>) {
     for parameter in parameters.iter_mut() {
         if let RefOr::T(parameter) = parameter {
-            *parameter = ParameterBuilder::from(parameter.clone()).example(examples::path(&parameter.name, row)).build();
+            *parameter =
+                ParameterBuilder::from(parameter.clone()).example(examples::path(&parameter.name, row)).build();
         }
     }
     if row.shape == Shape::List
@@ -97,7 +99,8 @@ fn alternatives<'f>(fields: impl Iterator<Item = &'f Field>) -> String {
 }
 
 fn parameter(name: &str, place: ParameterIn, description: &str, pattern: Option<&str>, example: &str) -> Parameter {
-    // The example of an optional parameter stands in its schema: beside it, Swagger UI would take it for what the user wants to send.
+    // The example of an optional parameter stands in its schema: beside it, Swagger UI would take it for what the user
+    // wants to send.
     let examples = (!example.is_empty()).then(|| json!(example));
     let schema = ObjectBuilder::new().schema_type(Type::String).pattern(pattern).examples(examples).build();
     ParameterBuilder::new()
@@ -123,7 +126,8 @@ fn query_parameter(name: &str, collection: &Collection) -> Parameter {
         "filter" => (
             None,
             filter.as_str(),
-            "Return only items for which this holds: `field op 'value'`, where `op` is `eq`, `lt`, `gt`, `lte`, `gte`, or `in` for \
+            "Return only items for which this holds: `field op 'value'`, where `op` is `eq`, `lt`, `gt`, `lte`, `gte`, \
+                or `in` for \
              \"contains the text\". Several conditions, separated by commas, must all hold. Dots lead into objects: \
              `metadata.creationTimestamp gt '2026-01-01T00:00:00Z'`, `metadata.labels[*].name eq 'team'`.",
         ),

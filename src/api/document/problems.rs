@@ -85,7 +85,8 @@ fn bare(kind: Kind) -> &'static str {
     match kind {
         Kind::MissingToken => "There is no token, or it is no good.",
         Kind::Forbidden => {
-            "The token is good, and not good enough, or its role has more scopes than a header carries; or the query can't be understood; \
+            "The token is good, and not good enough, or its role has more scopes than a header carries; or the query \
+                can't be understood; \
              or too many tokens from this address were refused."
         }
         Kind::Internal => Kind::Internal.entry().detail,

@@ -24,7 +24,8 @@ pub(in crate::api) struct Accounts;
 impl Accounts {
     /// Retrieve an account
     ///
-    /// Returns the account. With `If-None-Match` or `If-Modified-Since`, an account that the client has already is answered with 304.
+    /// Returns the account. With `If-None-Match` or `If-Modified-Since`, an account that the client has already is
+    /// answered with 304.
     #[oai(path = "/accounts/:account_id", method = "get", operation_id = "retrieve_account")]
     async fn retrieve_account(
         &self,
@@ -40,9 +41,14 @@ impl Accounts {
 
     /// List accounts
     ///
-    /// Returns the accounts in which the caller has a role, oldest first unless `orderBy` says otherwise, a page at a time.
+    /// Returns the accounts in which the caller has a role, oldest first unless `orderBy` says otherwise, a page at a
+    /// time.
     #[oai(path = "/accounts", method = "get", operation_id = "list_accounts")]
-    async fn list_accounts(&self, caller: Bearer<Identity>, query: CollectionQuery) -> Result<Answer<Listed<Account>>, Problem> {
+    async fn list_accounts(
+        &self,
+        caller: Bearer<Identity>,
+        query: CollectionQuery,
+    ) -> Result<Answer<Listed<Account>>, Problem> {
         let (asked, mut items) = query.read::<Account>()?;
         let page = caller.service.list_accounts(&caller, &asked.selection, &mut |item| items.take(item)).await?;
         Ok(asked.answer(items, page)?)
@@ -84,7 +90,8 @@ impl Accounts {
 
     /// Delete an account
     ///
-    /// Deletes an account with all that it contains, its events too. Refused while one of its users is the last owner of another account.
+    /// Deletes an account with all that it contains, its events too. Refused while one of its users is the last owner
+    /// of another account.
     #[oai(path = "/accounts/:account_id", method = "delete", operation_id = "delete_account")]
     async fn delete_account(
         &self,

@@ -41,7 +41,8 @@ impl Events {
 
     /// List events
     ///
-    /// Returns the account's audit log, oldest first unless `orderBy` says otherwise, a page at a time. Viewers and members see what they did themselves.
+    /// Returns the account's audit log, oldest first unless `orderBy` says otherwise, a page at a time. Viewers and
+    /// members see what they did themselves.
     #[oai(path = "/accounts/:account_id/core/v1/events", method = "get", operation_id = "list_events")]
     async fn list_events(
         &self,

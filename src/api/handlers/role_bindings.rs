@@ -24,8 +24,13 @@ pub(in crate::api) struct RoleBindings;
 impl RoleBindings {
     /// Retrieve a role binding
     ///
-    /// Returns a role binding in the account. With `If-None-Match` or `If-Modified-Since`, one that the client has already is answered with 304.
-    #[oai(path = "/accounts/:account_id/core/v1/roleBindings/:roleBinding_id", method = "get", operation_id = "retrieve_role_binding")]
+    /// Returns a role binding in the account. With `If-None-Match` or `If-Modified-Since`, one that the client has
+    /// already is answered with 304.
+    #[oai(
+        path = "/accounts/:account_id/core/v1/roleBindings/:roleBinding_id",
+        method = "get",
+        operation_id = "retrieve_role_binding"
+    )]
     async fn retrieve_role_binding(
         &self,
         caller: Bearer,
@@ -74,7 +79,11 @@ impl RoleBindings {
     /// Modify a role binding
     ///
     /// Changes the role, its constraints or the labels. An account's last owner stays its owner.
-    #[oai(path = "/accounts/:account_id/core/v1/roleBindings/:roleBinding_id", method = "put", operation_id = "modify_role_binding")]
+    #[oai(
+        path = "/accounts/:account_id/core/v1/roleBindings/:roleBinding_id",
+        method = "put",
+        operation_id = "modify_role_binding"
+    )]
     async fn modify_role_binding(
         &self,
         caller: Bearer,
@@ -92,8 +101,13 @@ impl RoleBindings {
 
     /// Revoke a role binding
     ///
-    /// Takes a role back. A local user of the account who loses its last one is deleted with its tokens. An account's last owner stays its owner.
-    #[oai(path = "/accounts/:account_id/core/v1/roleBindings/:roleBinding_id", method = "delete", operation_id = "delete_role_binding")]
+    /// Takes a role back. A local user of the account who loses its last one is deleted with its tokens. An account's
+    /// last owner stays its owner.
+    #[oai(
+        path = "/accounts/:account_id/core/v1/roleBindings/:roleBinding_id",
+        method = "delete",
+        operation_id = "delete_role_binding"
+    )]
     async fn delete_role_binding(
         &self,
         caller: Bearer,
@@ -110,7 +124,8 @@ impl RoleBindings {
 
     /// Retrieve a role binding of a user
     ///
-    /// Returns a role binding of the user. With `If-None-Match` or `If-Modified-Since`, one that the client has already is answered with 304.
+    /// Returns a role binding of the user. With `If-None-Match` or `If-Modified-Since`, one that the client has already
+    /// is answered with 304.
     #[oai(
         path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings/:roleBinding_id",
         method = "get",
@@ -135,7 +150,11 @@ impl RoleBindings {
     /// List role bindings of a user
     ///
     /// Returns the role bindings of the user, oldest first unless `orderBy` says otherwise, a page at a time.
-    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings", method = "get", operation_id = "list_user_role_bindings")]
+    #[oai(
+        path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings",
+        method = "get",
+        operation_id = "list_user_role_bindings"
+    )]
     async fn list_user_role_bindings(
         &self,
         caller: Bearer,
@@ -152,7 +171,11 @@ impl RoleBindings {
     /// Grant a role to a user
     ///
     /// Gives a user of the account a role in it. A user has one role in an account at most.
-    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings", method = "post", operation_id = "create_user_role_binding")]
+    #[oai(
+        path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings",
+        method = "post",
+        operation_id = "create_user_role_binding"
+    )]
     async fn create_user_role_binding(
         &self,
         caller: Bearer,
@@ -194,7 +217,8 @@ impl RoleBindings {
 
     /// Revoke a role binding of a user
     ///
-    /// Takes a role back. A local user of the account who loses its last one is deleted with its tokens. An account's last owner stays its owner.
+    /// Takes a role back. A local user of the account who loses its last one is deleted with its tokens. An account's
+    /// last owner stays its owner.
     #[oai(
         path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings/:roleBinding_id",
         method = "delete",
@@ -230,7 +254,12 @@ pub(in crate::api) async fn modify(
     responder.modified(binding)
 }
 
-pub(in crate::api) async fn delete(caller: &Bearer, of: Of, id: RoleBindingId, responder: &Responder) -> Result<Answer<Deleted>, Problem> {
+pub(in crate::api) async fn delete(
+    caller: &Bearer,
+    of: Of,
+    id: RoleBindingId,
+    responder: &Responder,
+) -> Result<Answer<Deleted>, Problem> {
     let permit = caller.service.may_change_role_binding(caller, of, id).await?;
     caller.service.delete_role_binding(permit, &responder.conditions()?).await?;
     Ok(responder.deleted())
@@ -248,7 +277,11 @@ pub(in crate::api) async fn retrieve(
     responder.retrieved(binding)
 }
 
-pub(in crate::api) async fn list(caller: &Bearer, of: Of, query: CollectionQuery) -> Result<Answer<Listed<RoleBinding>>, Problem> {
+pub(in crate::api) async fn list(
+    caller: &Bearer,
+    of: Of,
+    query: CollectionQuery,
+) -> Result<Answer<Listed<RoleBinding>>, Problem> {
     let (asked, mut items) = query.read::<RoleBinding>()?;
     let page = caller.service.list_role_bindings(caller, of, &asked.selection, &mut |item| items.take(item)).await?;
     Ok(asked.answer(items, page)?)

@@ -24,9 +24,13 @@ pub(in crate::api) struct Tokens;
 impl Tokens {
     /// Retrieve a token
     ///
-    /// Returns a token without its secret. With `If-None-Match` or `If-Modified-Since`, a token that the client has already is answered
-    /// with 304.
-    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/tokens/:token_id", method = "get", operation_id = "retrieve_token")]
+    /// Returns a token without its secret. With `If-None-Match` or `If-Modified-Since`, a token that the client has
+    /// already is answered with 304.
+    #[oai(
+        path = "/accounts/:account_id/core/v1/users/:user_id/tokens/:token_id",
+        method = "get",
+        operation_id = "retrieve_token"
+    )]
     async fn retrieve_token(
         &self,
         caller: Bearer,
@@ -58,7 +62,8 @@ impl Tokens {
         query: CollectionQuery,
     ) -> Result<Answer<Listed<Token>>, Problem> {
         let (asked, mut items) = query.read::<Token>()?;
-        let page = caller.service.list_tokens(&caller, user_id.0, &asked.selection, &mut |item| items.take(item)).await?;
+        let page =
+            caller.service.list_tokens(&caller, user_id.0, &asked.selection, &mut |item| items.take(item)).await?;
         Ok(asked.answer(items, page)?)
     }
 
@@ -85,9 +90,13 @@ impl Tokens {
 
     /// Modify a token
     ///
-    /// Changes the name or the labels of a token; what is left out stays. With `If-Match`, of several writers who have read the same
-    /// version just one wins.
-    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/tokens/:token_id", method = "put", operation_id = "modify_token")]
+    /// Changes the name or the labels of a token; what is left out stays. With `If-Match`, of several writers who have
+    /// read the same version just one wins.
+    #[oai(
+        path = "/accounts/:account_id/core/v1/users/:user_id/tokens/:token_id",
+        method = "put",
+        operation_id = "modify_token"
+    )]
     async fn modify_token(
         &self,
         caller: Bearer,
@@ -110,7 +119,11 @@ impl Tokens {
     /// Revoke a token
     ///
     /// From the moment of the answer the token's secret is refused, everywhere and for ever.
-    #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/tokens/:token_id", method = "delete", operation_id = "delete_token")]
+    #[oai(
+        path = "/accounts/:account_id/core/v1/users/:user_id/tokens/:token_id",
+        method = "delete",
+        operation_id = "delete_token"
+    )]
     async fn delete_token(
         &self,
         caller: Bearer,

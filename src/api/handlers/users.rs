@@ -23,7 +23,8 @@ pub(in crate::api) struct Users;
 impl Users {
     /// Retrieve a user
     ///
-    /// Returns a user of the account. With `If-None-Match` or `If-Modified-Since`, a user that the client has already is answered with 304.
+    /// Returns a user of the account. With `If-None-Match` or `If-Modified-Since`, a user that the client has already
+    /// is answered with 304.
     #[oai(path = "/accounts/:account_id/core/v1/users/:user_id", method = "get", operation_id = "retrieve_user")]
     async fn retrieve_user(
         &self,
@@ -76,7 +77,8 @@ impl Users {
 
     /// Modify a user
     ///
-    /// Changes what is given; what is left out stays. Suspending or disabling a user has all its tokens refused at once; lifting that makes them work again.
+    /// Changes what is given; what is left out stays. Suspending or disabling a user has all its tokens refused at
+    /// once; lifting that makes them work again.
     #[oai(path = "/accounts/:account_id/core/v1/users/:user_id", method = "put", operation_id = "modify_user")]
     async fn modify_user(
         &self,

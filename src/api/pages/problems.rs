@@ -20,7 +20,8 @@ use crate::{
             answer::{Answer, VARY, response},
             catalogue::{self, Kind},
             json::{JSON, to_json},
-            problem::{Problem, ProblemBody},
+            problem::Problem,
+            problem_body::ProblemBody,
             tag::Tag,
         },
     },
@@ -64,8 +65,8 @@ pub(in crate::api) struct Help;
 impl Help {
     /// Explain a problem
     ///
-    /// Says what a problem means and what to do about it, with an example: as a page for people, as JSON for programs. Every problem
-    /// links to its explanation (`Link`, `rel="help"`).
+    /// Says what a problem means and what to do about it, with an example: as a page for people, as JSON for programs.
+    /// Every problem links to its explanation (`Link`, `rel="help"`).
     #[oai(path = "/problems/:number", method = "get", operation_id = "explain_problem")]
     async fn explain_problem(
         &self,
@@ -74,12 +75,18 @@ impl Help {
         /// The number at the end of the problem's `type`.
         number: Path<u16>,
     ) -> Result<Answer<Explained>, Problem> {
-        let explanation = explain(number.0).filter(|found| is_spelled(request.uri().path(), found.number)).ok_or(Problem::NotFound)?;
+        let explanation = explain(number.0)
+            .filter(|found| is_spelled(request.uri().path(), found.number))
+            .ok_or(Problem::NotFound)?;
         let html = wants_html(request.headers());
         let body = if html { page(&explanation).into_bytes() } else { to_json(&explanation)? };
-        let answer = Answer::new(StatusCode::OK).with(header::VARY, "Accept").body(if html { HTML } else { JSON }, body);
+        let answer =
+            Answer::new(StatusCode::OK).with(header::VARY, "Accept").body(if html { HTML } else { JSON }, body);
         // The page is all there is to it: it loads nothing, and nothing shows it as its own.
-        Ok(answer.with(header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"))
+        Ok(answer.with(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        ))
     }
 }
 
@@ -107,11 +114,14 @@ fn page(explanation: &Explanation) -> String {
     let [title, shown] = [example.title(), &shown].map(escaped);
     let [meaning, remedy] = [meaning, remedy].map(|text| code(&escaped(text)));
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+            content=\"width=device-width\">\n\
          <title>Problem {number}: {title}</title>\n<style>\n\
-         body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem; color-scheme: light dark }}\n\
+         body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem; \
+         color-scheme: light dark }}\n\
          pre {{ font-size: .9rem; overflow-x: auto; padding: 1rem; border: 1px solid gray; border-radius: .4rem }}\n\
-         </style>\n</head>\n<body>\n<h1>Problem {number}: {title}</h1>\n<p>{meaning}</p>\n<h2>What to do</h2>\n<p>{remedy}</p>\n\
+         </style>\n</head>\n<body>\n<h1>Problem {number}: {title}</h1>\n<p>{meaning}</p>\n<h2>What to \
+         do</h2>\n<p>{remedy}</p>\n\
          <h2>Example</h2>\n<pre>{shown}</pre>\n</body>\n</html>\n"
     )
 }
@@ -122,7 +132,8 @@ fn escaped(text: &str) -> String {
 
 /// Marks up what stands between backticks.
 fn code(text: &str) -> String {
-    let part = |(index, part): (usize, &str)| if index % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() };
+    let part =
+        |(index, part): (usize, &str)| if index % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() };
     text.split('`').enumerate().map(part).collect()
 }
 

@@ -11,11 +11,12 @@ use poem::{
 use utoipa_swagger_ui::Config;
 
 /// Only this server: no script, style, image or request from or to anywhere else. Swagger UI sets styles in elements.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
+    object-src 'none'; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// The document in both notations, and in both versions of OpenAPI. All answers share its bytes: copies for clients that don't read them
-/// would fill the memory.
+/// The document in both notations, and in both versions of OpenAPI. All answers share its bytes: copies for clients
+/// that don't read them would fill the memory.
 #[derive(Clone)]
 pub(in crate::api) struct Documents {
     pub json: Bytes,
@@ -26,7 +27,11 @@ pub(in crate::api) struct Documents {
 /// The routes below `/` that aren't operations.
 pub(in crate::api) fn routes(documents: Documents, demo: bool) -> Route {
     // Relative, so that it also holds below a path prefix.
-    let config = Config::from("../openapi.json").try_it_out_enabled(true).display_request_duration(true).filter(true).validator_url("none");
+    let config = Config::from("../openapi.json")
+        .try_it_out_enabled(true)
+        .display_request_duration(true)
+        .filter(true)
+        .validator_url("none");
     Route::new()
         .at("/", get(home))
         .at("/openapi.json", get(json).data(documents.clone()))
@@ -43,17 +48,18 @@ struct Ui {
 }
 
 /// What browsers show that run no scripts. Behind the end of the page, where parsers put what they find into its body.
-const WITHOUT_SCRIPT: &str =
-    "<noscript><p>This page needs JavaScript. The document itself: <a href=\"../openapi.json\">openapi.json</a>.</p></noscript>\n";
+const WITHOUT_SCRIPT: &str = "<noscript><p>This page needs JavaScript. The document itself: <a \
+    href=\"../openapi.json\">openapi.json</a>.</p></noscript>\n";
 
-/// Signs in with the token in the address's fragment, which browsers don't send, and takes it out of the address again. Only where
-/// nothing is at stake: with it, a link could make somebody act as somebody else without noticing.
+/// Signs in with the token in the address's fragment, which browsers don't send, and takes it out of the address again.
+/// Only where nothing is at stake: with it, a link could make somebody act as somebody else without noticing.
 const SIGN_IN: &str = r##"
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 // Before Swagger UI looks at the address, to open the operation that it names.
 if (token) history.replaceState(null, "", "#/Tokens/retrieve_token");
 window.addEventListener("load", () => {
-  if (token) window.ui.authActions.authorize({ bearer: { name: "bearer", schema: { type: "http", scheme: "bearer" }, value: token } });
+  const schema = { type: "http", scheme: "bearer" };
+  if (token) window.ui.authActions.authorize({ bearer: { name: "bearer", schema, value: token } });
 });
 "##;
 

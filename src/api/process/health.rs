@@ -93,7 +93,8 @@ impl Operations {
 
     /// Is the server ready?
     ///
-    /// Asks the database, and tells whether it takes writes. While it doesn't, send requests elsewhere; `reason` says which.
+    /// Asks the database, and tells whether it takes writes. While it doesn't, send requests elsewhere; `reason` says
+    /// which.
     #[oai(path = "/readyz", method = "get", operation_id = "check_readiness")]
     async fn check_readiness(&self, shared: Data<&Shared>) -> poem::Result<Answer<Check<true>>> {
         let outcome = match tokio::time::timeout(shared.service.patience(PATIENCE), shared.service.readiness()).await {
@@ -116,10 +117,15 @@ impl Operations {
 /// `reason` of a database that can't be reached.
 const SILENT: &str = "the database doesn't answer";
 
-fn check<const MAY_FAIL: bool>(outcome: Result<(), &str>) -> Result<Answer<Check<MAY_FAIL>>, crate::api::wire::problem::Problem> {
+fn check<const MAY_FAIL: bool>(
+    outcome: Result<(), &str>,
+) -> Result<Answer<Check<MAY_FAIL>>, crate::api::wire::problem::Problem> {
     let (status, health) = match outcome {
         Ok(()) => (StatusCode::OK, Health { status: HealthStatus::Ok, reason: None }),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, Health { status: HealthStatus::Unavailable, reason: Some(reason.to_owned()) }),
+        Err(reason) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Health { status: HealthStatus::Unavailable, reason: Some(reason.to_owned()) },
+        ),
     };
     Ok(Answer::new(status).with(header::CACHE_CONTROL, "no-store").body(JSON, to_json(&health)?))
 }

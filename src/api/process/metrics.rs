@@ -54,7 +54,8 @@ fn buckets() -> Histogram {
 }
 
 impl Metrics {
-    /// Measures what happens to this service from now on. How many lines of the log were dropped is counted elsewhere, and told here.
+    /// Measures what happens to this service from now on. How many lines of the log were dropped is counted elsewhere,
+    /// and told here.
     #[must_use]
     pub fn of(service: Service, dropped: Counter) -> Self {
         let (requests, verifications, connections) = (Family::default(), Family::default(), Family::default());
@@ -64,7 +65,11 @@ impl Metrics {
         registry.register("http_requests", "Requests by method, template of the path and status", requests.clone());
         let help = "How long answers take, by method, template of the path and status";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, durations.clone());
-        registry.register("verifications", "Answers to whether a token is good, by operation and outcome", verifications.clone());
+        registry.register(
+            "verifications",
+            "Answers to whether a token is good, by operation and outcome",
+            verifications.clone(),
+        );
         let help = "From asking for a connection to the database until it is done with";
         registry.register_with_unit("store_access_duration", help, Unit::Seconds, service.store_latency().clone());
         registry.register("log_lines_dropped", "Lines of the log that couldn't be written", dropped);
@@ -72,9 +77,11 @@ impl Metrics {
         Self(Arc::new(Parts { service, registry, requests, durations, verifications, connections }))
     }
 
-    /// Counts a request. A path is told by its template only, a method only if it is a common one: else anyone could make up labels.
+    /// Counts a request. A path is told by its template only, a method only if it is a common one: else anyone could
+    /// make up labels.
     pub(in crate::api) fn count(&self, method: &Method, route: Option<&str>, status: StatusCode, seconds: f64) {
-        let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH];
+        let known =
+            [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH];
         let method = if known.contains(method) { method.as_str().to_owned().into() } else { "other".into() };
         let route = route.map_or("none".into(), |route| route.to_owned().into());
         let labels = [("method", method), ("route", route), ("status", status.as_str().to_owned().into())];
@@ -84,7 +91,10 @@ impl Metrics {
 
     /// Counts an answer to whether a token is good. It hasn't been rendered.
     pub(in crate::api) fn count_verification(&self, route: &str, response: &Response) {
-        self.0.verifications.get_or_create_owned(&[("route", route.to_owned().into()), ("outcome", outcome(response).into())]).inc();
+        self.0
+            .verifications
+            .get_or_create_owned(&[("route", route.to_owned().into()), ("outcome", outcome(response).into())])
+            .inc();
     }
 
     /// `GET /metrics`.

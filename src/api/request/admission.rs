@@ -1,8 +1,9 @@
-//! How many requests are worked on at a time. What goes beyond that is refused at once, before it costs anything (problem 41): a server
-//! that lets all of them wait answers each too late, and spends on those that give up what the others need.
+//! How many requests are worked on at a time. What goes beyond that is refused at once, before it costs anything
+//! (problem 41): a server that lets all of them wait answers each too late, and spends on those that give up what the
+//! others need.
 //!
-//! Who is refused is told when to ask again. Who asks again sooner, on the same connection, is refused again only when that time has come:
-//! some thousand clients that retry at once would otherwise keep all processors busy with refusals.
+//! Who is refused is told when to ask again. Who asks again sooner, on the same connection, is refused again only when
+//! that time has come: some thousand clients that retry at once would otherwise keep all processors busy with refusals.
 
 use std::{
     collections::HashMap,
@@ -44,8 +45,8 @@ pub(in crate::api) enum Class {
 }
 
 impl Class {
-    /// Of a request for an operation of that shape (`None`: for none that there is) in that area. `None`: it asks nothing of the store, or
-    /// is how its health is found out.
+    /// Of a request for an operation of that shape (`None`: for none that there is) in that area. `None`: it asks
+    /// nothing of the store, or is how its health is found out.
     pub fn of(area: Area, shape: Option<Shape>) -> Option<Self> {
         Some(match (area, shape) {
             (Area::Open, _) => return None,
@@ -61,8 +62,9 @@ impl Class {
         matches!(self, Self::Write | Self::Revoke)
     }
 
-    /// How many are worked on at a time. Enough to keep the store's connections busy and to take a burst, few enough that those that wait
-    /// are still waited for: a database that makes 500 writes a second makes these in half a second.
+    /// How many are worked on at a time. Enough to keep the store's connections busy and to take a burst, few enough
+    /// that those that wait are still waited for: a database that makes 500 writes a second makes these in half a
+    /// second.
     fn most(self) -> usize {
         match self {
             Self::Read => 1_024,
@@ -117,9 +119,9 @@ impl Admission {
         self.place(request, self.present(first), first.most()).await
     }
 
-    /// Gives the user's request for a page a place among those of its own, half of what there is: nobody keeps others' from being worked on
-    /// by asking for much of what takes long. Changes aren't counted so: who is refused here has been authenticated, and a flood of such
-    /// refusals costs more than the changes.
+    /// Gives the user's request for a page a place among those of its own, half of what there is: nobody keeps others'
+    /// from being worked on by asking for much of what takes long. Changes aren't counted so: who is refused here has
+    /// been authenticated, and a flood of such refusals costs more than the changes.
     ///
     /// # Errors
     /// [`Problem::Busy`].

@@ -1,4 +1,5 @@
-//! The areas of the server's paths. What a request has to bring, and what an error looks like, depends on which it speaks to.
+//! The areas of the server's paths. What a request has to bring, and what an error looks like, depends on which it
+//! speaks to.
 
 use poem::{
     Response,
@@ -43,7 +44,13 @@ impl Area {
     }
 
     /// An answer that says what is wrong, as this area says it.
-    pub fn render(self, problem: &Problem, method: &Method, correlation_id: &str, public_url: Option<&PublicUrl>) -> Response {
+    pub fn render(
+        self,
+        problem: &Problem,
+        method: &Method,
+        correlation_id: &str,
+        public_url: Option<&PublicUrl>,
+    ) -> Response {
         match self {
             Self::Accounts | Self::Tokens | Self::Open => problem.render(method, correlation_id, public_url),
             Self::OAuth => oauth_error::render(problem, method, correlation_id),

@@ -1,4 +1,5 @@
-//! Request bodies: documented by their type, read when the handler says so, held against the very schema in the document.
+//! Request bodies: documented by their type, read when the handler says so, held against the very schema in the
+//! document.
 
 use std::{io, marker::PhantomData};
 
@@ -20,18 +21,15 @@ use poem_openapi::{
 
 use super::{admission::Place, context::Shared, json};
 use crate::{
-    api::wire::{
-        json::JSON,
-        problem::{Problem, quoted},
-        resource::RequestResource,
-    },
+    api::wire::{json::JSON, problem::Problem, problem_body::quoted, resource::RequestResource},
     service::{Error, FieldError},
 };
 
 /// The largest body that is read, in bytes.
 const LARGEST: usize = 64 * 1024;
 /// What the document says of bodies.
-const DESCRIPTION: &str = "JSON, sent as `application/json` or as the resource's own media type, such as `application/astra-token+json`.";
+const DESCRIPTION: &str =
+    "JSON, sent as `application/json` or as the resource's own media type, such as `application/astra-token+json`.";
 
 /// A body that hasn't been read: whether the caller may do what it asks for comes first (spec/contract/CONTRACT.md §2).
 pub(in crate::api) struct Body<T> {
@@ -56,7 +54,11 @@ impl<'a, T: RequestResource> ApiExtractor<'a> for Body<T> {
         Some(MetaRequest { description: Some(DESCRIPTION), content: vec![content], required: true })
     }
 
-    async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
         Ok(Self { content: body.take()?, place: Place::of(request), shared: Shared::of(request)?, draft: PhantomData })
     }
 }
@@ -80,7 +82,11 @@ impl<T: RequestResource> Body<T> {
     pub async fn read(self) -> Result<T, Problem> {
         let bytes = self.place.leave_for(read_whole(self.content)).await?;
         let value = json::parse(&bytes).ok_or(Problem::NotJson)?;
-        let schema = self.shared.schemas.get(&*T::name()).ok_or_else(|| Error::internal(format!("no schema for {}", T::name())))?;
+        let schema = self
+            .shared
+            .schemas
+            .get(&*T::name())
+            .ok_or_else(|| Error::internal(format!("no schema for {}", T::name())))?;
         if let Some(error) = schema.iter_errors(&value).next() {
             return Err(Problem::NotTheSchema(sentence(&error)));
         }
@@ -110,7 +116,9 @@ pub(in crate::api) async fn read_whole(content: poem::Body) -> Result<Bytes, Pro
 fn is_json<T: RequestResource>(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let own = T::MEDIA_TYPE.trim_end_matches("+json");
-    let named = ["application/json", "application/x-www-form-urlencoded", own].iter().any(|known| essence.eq_ignore_ascii_case(known));
+    let named = ["application/json", "application/x-www-form-urlencoded", own]
+        .iter()
+        .any(|known| essence.eq_ignore_ascii_case(known));
     let suffixed = essence.split_once('/').is_some_and(|(kind, subtype)| {
         !kind.is_empty() && subtype.len() > "+json".len() && subtype.to_ascii_lowercase().ends_with("+json")
     });
@@ -127,13 +135,16 @@ fn sentence(error: &jsonschema::ValidationError<'_>) -> String {
         Kind::Required { property } => format!("{place} lacks the field `{}`.", property.as_str().unwrap_or_default()),
         Kind::Type { kind: TypeKind::Single(kind) } => format!("{place} must be {}.", article(*kind)),
         Kind::Enum { options } => {
-            let options: Vec<&str> = options.as_array().into_iter().flatten().filter_map(|option| option.as_str()).collect();
+            let options: Vec<&str> =
+                options.as_array().into_iter().flatten().filter_map(|option| option.as_str()).collect();
             format!("{place} must be {}.", options.join(" or "))
         }
         Kind::MinLength { limit } => format!("{place} must have at least {limit} {}.", plural(*limit)),
         Kind::MaxLength { limit } => format!("{place} must have at most {limit} {}.", plural(*limit)),
         Kind::MaxItems { limit } => format!("{place} must hold at most {limit} items."),
-        Kind::MinItems { limit } => format!("{place} must hold at least {limit} {}.", if *limit == 1 { "item" } else { "items" }),
+        Kind::MinItems { limit } => {
+            format!("{place} must hold at least {limit} {}.", if *limit == 1 { "item" } else { "items" })
+        }
         Kind::UniqueItems => format!("{place} must not hold the same item twice."),
         Kind::Pattern { .. } => format!("{place} doesn't have the form that the schema asks for."),
         other => format!("{place} breaks the schema's rule `{}`.", other.keyword()),

@@ -38,7 +38,8 @@ impl Budgets {
         lock(&self.failures).spend(client, service.now()).map_err(Problem::TooManyFailures)
     }
 
-    /// Whoever is about to report leaks. Nothing is spent until [`Budgets::report`]: a report that can't be read costs no good one.
+    /// Whoever is about to report leaks. Nothing is spent until [`Budgets::report`]: a report that can't be read costs
+    /// no good one.
     ///
     /// # Errors
     /// The client has made too many reports.
@@ -72,12 +73,13 @@ fn lock(budget: &Mutex<Budget>) -> MutexGuard<'_, Budget> {
     budget.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The nearest address that isn't one of our proxies: each of those has written down who spoke to it. What others write there is
-/// hearsay.
+/// The nearest address that isn't one of our proxies: each of those has written down who spoke to it. What others write
+/// there is hearsay.
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -> IpAddr {
     let is_ours = |address: &IpAddr| trusted.iter().any(|network| network.contains(*address));
     let mut nearest = peer.to_canonical();
-    let values: Vec<&str> = headers.get_all(FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or_default()).collect();
+    let values: Vec<&str> =
+        headers.get_all(FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or_default()).collect();
     let mut hops = values.iter().rev().flat_map(|value| value.rsplit(','));
     while is_ours(&nearest) {
         let Some(hop) = hops.next().and_then(address) else { break };

@@ -7,7 +7,8 @@ use crate::{
     api::wire::{
         answer::Answer,
         page::{Items, ListMetadata, Listed},
-        problem::{Problem, quoted},
+        problem::Problem,
+        problem_body::quoted,
         resource::Resource,
         scalar::Continuation,
     },
@@ -62,7 +63,9 @@ impl CollectionQuery {
         let include = reader.once("include", |text| included(text, fields));
         let limit = reader.once("limit", whole_number);
         let skip = reader.once("skip", whole_number);
-        let count = reader.once("count", |text| if text == "true" { Ok(true) } else { Err(Refused::because("must be true, or left out")) });
+        let count = reader.once("count", |text| {
+            if text == "true" { Ok(true) } else { Err(Refused::because("must be true, or left out")) }
+        });
         let mut order = reader.once("orderBy", |text| ordered(text, fields).map(|order| (spaced(text), order)));
         let mut filter = reader.all("filter", |texts| {
             let texts: Vec<String> = texts.into_iter().map(spaced).collect();
@@ -70,7 +73,11 @@ impl CollectionQuery {
         });
         let after = reader.once("continue", |text| {
             let cursor = Cursor::unseal(text, &self.collection, &self.shared)?;
-            let made_with = cursor.order.as_deref().map(|text| ordered(text, fields).map(|order| (text.to_owned(), order))).transpose()?;
+            let made_with = cursor
+                .order
+                .as_deref()
+                .map(|text| ordered(text, fields).map(|order| (text.to_owned(), order)))
+                .transpose()?;
             let conditions = filtered(&cursor.filters, fields)?;
             if order.as_ref().is_some_and(|(_, given)| Some(given) != made_with.as_ref().map(|(_, order)| order))
                 || filter.as_ref().is_some_and(|(_, given)| *given != conditions)
@@ -162,7 +169,8 @@ fn included(text: &str, fields: &'static [Field]) -> Result<Vec<&'static Field>,
         if !field.is_top_level() {
             return Err(Refused::because("must name top-level fields"));
         }
-        // Each once: whoever names the largest field of all items over and over would make a small request a huge answer.
+        // Each once: whoever names the largest field of all items over and over would make a small request a huge
+        // answer.
         if named.iter().any(|other| other.path == field.path) {
             return Err(Refused::because(format!("must not name `{}` twice", field.path)));
         }

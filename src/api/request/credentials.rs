@@ -107,12 +107,18 @@ impl UnverifiedCredentials<'_> {
         }
     }
 
-    /// Whose secret that is, and what its user is in that account (`None`: in its own). A failure is held against the client.
+    /// Whose secret that is, and what its user is in that account (`None`: in its own). A failure is held against the
+    /// client.
     ///
     /// # Errors
     /// When it is nobody's.
-    pub async fn verify(&self, secret: Result<&str, Problem>, account: Option<AccountId>) -> Result<Verification, Problem> {
-        let NoCredentials { service, context } = NoCredentials::from_request_without_body(self.0).await.map_err(Error::internal)?;
+    pub async fn verify(
+        &self,
+        secret: Result<&str, Problem>,
+        account: Option<AccountId>,
+    ) -> Result<Verification, Problem> {
+        let NoCredentials { service, context } =
+            NoCredentials::from_request_without_body(self.0).await.map_err(Error::internal)?;
         let verified = match secret {
             Ok(secret) => service.verify(secret, account, context).await.map_err(Problem::from),
             Err(problem) => Err(problem),
@@ -155,7 +161,8 @@ macro_rules! bearers {
                 vec![SCHEME]
             }
 
-            async fn from_request($request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+            async fn from_request($request: &'a Request, _: &mut RequestBody,
+                _: ExtractParamOptions<()>) -> poem::Result<Self> {
                 $extract
             }
         }
@@ -164,13 +171,15 @@ macro_rules! bearers {
 
 bearers! {
     UnverifiedCredentials<'a>, request => Ok(Self(request));
-    VerifiedCredentials, request => Ok(Self { who: UnverifiedCredentials(request).verify(presented(request.headers()), None).await?, service: Shared::of(request)?.service.clone() });
+    VerifiedCredentials, request => Ok(Self { who: UnverifiedCredentials(request).verify(presented(request.headers()),
+        None).await?, service: Shared::of(request)?.service.clone() });
 }
 
 /// The secret that a request presents.
 ///
 /// # Errors
-/// [`Problem::MissingToken`] when it presents none; [`Problem::InvalidToken`] when it presents several or unreadable ones.
+/// [`Problem::MissingToken`] when it presents none; [`Problem::InvalidToken`] when it presents several or unreadable
+/// ones.
 pub(in crate::api) fn presented(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (first, second) = (values.next().ok_or(Problem::MissingToken)?, values.next());

@@ -1,5 +1,6 @@
-//! What every request passes, in the order of spec/contract/CONTRACT.md §2: correlation id, credentials, account, route, method, `Accept`, names of
-//! query parameters; then its handler; then, on the way out, problems, headers and the log line.
+//! What every request passes, in the order of spec/contract/CONTRACT.md §2: correlation id, credentials, account,
+//! route, method, `Accept`, names of query parameters; then its handler; then, on the way out, problems, headers and
+//! the log line.
 
 use std::{
     sync::Arc,
@@ -57,8 +58,8 @@ pub(in crate::api) struct Behind<O, P> {
     /// What stands beside.
     pub pages: P,
     pub shared: Shared,
-    /// Where changes are worked on. Each takes many steps, and among thousands of requests that are refused in one each of these would wait
-    /// for its turn. `None`: where all else is.
+    /// Where changes are worked on. Each takes many steps, and among thousands of requests that are refused in one each
+    /// of these would wait for its turn. `None`: where all else is.
     pub changes: Option<Handle>,
 }
 
@@ -85,7 +86,9 @@ impl<O: Endpoint<Output = Response> + 'static, P: Endpoint<Output = Response> + 
                 let behind = Arc::clone(behind);
                 apart.spawn_on(async move { behind.answer(request, target).await }, runtime);
                 let answered = apart.join_next().await.and_then(Result::ok);
-                answered.unwrap_or_else(|| (Problem::from(Error::internal("a change panicked")).into_response(), Record::default()))
+                answered.unwrap_or_else(|| {
+                    (Problem::from(Error::internal("a change panicked")).into_response(), Record::default())
+                })
             }
             (Ok(()), _) => behind.answer(request, target).await,
         };
@@ -135,7 +138,8 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
         };
         // A write that is cut off here may have happened or not, as when the connection breaks.
         let answer = tokio::time::timeout(DEADLINE, answer).await;
-        let response = answer.unwrap_or_else(|_| Problem::from(Error::unavailable("the deadline has passed")).into_response());
+        let response =
+            answer.unwrap_or_else(|_| Problem::from(Error::unavailable("the deadline has passed")).into_response());
         (response, record)
     }
 
@@ -169,8 +173,8 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
         (record.route, record.verifies) = (Some(route.template.clone()), route.verifies());
         let operation = route.operation(request.method()).ok_or_else(|| Problem::MethodNotAllowed(route.allowed()))?;
         if target.area != Area::Accounts {
-            // What is no resource has one representation or none, and is answered whatever `Accept` says (spec/contract/CONTRACT.md §4, RFC 9110 §12.5.1):
-            // above all no revocation is refused for it.
+            // What is no resource has one representation or none, and is answered whatever `Accept` says
+            // (spec/contract/CONTRACT.md §4, RFC 9110 §12.5.1): above all no revocation is refused for it.
             request.set_data(RoutedRequest { path: target.path, ..RoutedRequest::default() });
             return Ok(());
         }
@@ -202,9 +206,11 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
         let account = target.path.split('/').nth(2);
         record.account = account.and_then(|segment| segment.parse().ok());
         let identity = match presented(request.headers()) {
-            Ok(secret) => {
-                shared.service.authenticate(secret, record.account, target.wanted(request.method()), context).await.map_err(Problem::from)
-            }
+            Ok(secret) => shared
+                .service
+                .authenticate(secret, record.account, target.wanted(request.method()), context)
+                .await
+                .map_err(Problem::from),
             Err(problem) => Err(problem),
         };
         if let Err(Problem::InvalidToken) = identity {
@@ -252,7 +258,9 @@ impl Target {
         let row = route.operation(method)?.row;
         let is_retrieval = row.shape == Shape::Retrieve && row.noun == Noun::Token;
         let named = |name| route.named(name, &self.path);
-        is_retrieval.then(|| Some(Wanted { user: named("{user_id}")?.parse().ok()?, token: named("{token_id}")?.parse().ok()? }))?
+        is_retrieval.then(|| {
+            Some(Wanted { user: named("{user_id}")?.parse().ok()?, token: named("{token_id}")?.parse().ok()? })
+        })?
     }
 
     /// What events tell of the request. Of the path only if it names something: any other may hold anything.

@@ -1,4 +1,5 @@
-//! JSON as spec/contract/CONTRACT.md §5 has it: stricter than `serde_json`, which takes repeated keys and deeper nesting.
+//! JSON as spec/contract/CONTRACT.md §5 has it: stricter than `serde_json`, which takes repeated keys and deeper
+//! nesting.
 
 use std::fmt;
 
@@ -7,7 +8,8 @@ use serde_json::{Deserializer, Map, Value};
 
 const DEEPEST: usize = 32;
 
-/// Reads one JSON text. `None` for anything else: bad UTF-8, lone surrogates, repeated keys, nesting deeper than 32, trailing data.
+/// Reads one JSON text. `None` for anything else: bad UTF-8, lone surrogates, repeated keys, nesting deeper than 32,
+/// trailing data.
 pub(in crate::api) fn parse(bytes: &[u8]) -> Option<Value> {
     let mut deserializer = Deserializer::from_slice(bytes);
     let value = Strict { depth: 0 }.deserialize(&mut deserializer).ok()?;

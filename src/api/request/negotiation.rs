@@ -10,10 +10,11 @@ struct Range {
     weight: u32,
 }
 
-/// Chooses among the offers; `None` when the client accepts none of them. Ties go to the resource's own media type if the client
-/// names it, else to `application/json`.
+/// Chooses among the offers; `None` when the client accepts none of them. Ties go to the resource's own media type if
+/// the client names it, else to `application/json`.
 pub(in crate::api) fn choose<'o>(headers: &HeaderMap, offers: &'o [String]) -> Option<&'o str> {
-    let values: Vec<&str> = headers.get_all(header::ACCEPT).iter().map(|value| value.to_str().unwrap_or("invalid")).collect();
+    let values: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().map(|value| value.to_str().unwrap_or("invalid")).collect();
     let elements = values.iter().flat_map(|value| elements(value)).filter(|element| !element.is_empty());
     let mut elements = elements.peekable();
     let nothing_said = elements.peek().is_none();
@@ -36,7 +37,8 @@ fn weigh(offer: &str, ranges: &[Range]) -> Option<(u32, u8)> {
         // The published clients name a resource's type with and without `+json`.
         (k, s)
             if k == kind
-                && (s.eq_ignore_ascii_case(subtype) || subtype.strip_suffix("+json").is_some_and(|bare| s.eq_ignore_ascii_case(bare))) =>
+                && (s.eq_ignore_ascii_case(subtype)
+                    || subtype.strip_suffix("+json").is_some_and(|bare| s.eq_ignore_ascii_case(bare))) =>
         {
             Some(2)
         }
@@ -68,7 +70,8 @@ pub(in crate::api) fn split(value: &str, separator: char) -> Vec<&str> {
         .collect()
 }
 
-/// Reads a media range; one that is malformed accepts nothing. Parameters other than `q` don't tell our representations apart.
+/// Reads a media range; one that is malformed accepts nothing. Parameters other than `q` don't tell our representations
+/// apart.
 fn range(element: &str) -> Option<Range> {
     let mut parts = split(element, ';').into_iter();
     let (kind, subtype) = parts.next()?.split_once('/')?;
@@ -81,7 +84,11 @@ fn range(element: &str) -> Option<Range> {
         }
     }
     let token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-    (token(kind) && token(subtype)).then(|| Range { kind: kind.to_ascii_lowercase(), subtype: subtype.to_ascii_lowercase(), weight })
+    (token(kind) && token(subtype)).then(|| Range {
+        kind: kind.to_ascii_lowercase(),
+        subtype: subtype.to_ascii_lowercase(),
+        weight,
+    })
 }
 
 /// Reads a weight, 0 to 1 with up to three decimals, in thousandths.

@@ -1,14 +1,15 @@
 //! Conditional requests (RFC 9110 §13, spec/contract/CONTRACT.md §4).
 
-use crate::api::wire::resource::{Represented, Resource as _};
-use crate::service::precondition::Precondition;
 use std::time::UNIX_EPOCH;
 
 use poem::http::{HeaderMap, HeaderName, header};
 
 use crate::{
-    api::wire::validators::Validators,
-    service::{Error, FieldError, Result},
+    api::wire::{
+        resource::{Represented, Resource as _},
+        validators::Validators,
+    },
+    service::{Error, FieldError, Result, precondition::Precondition},
 };
 
 /// The conditions that a request sets.
@@ -44,7 +45,8 @@ pub(in crate::api) enum Freshness {
 }
 
 impl Conditions {
-    /// Reads the conditional headers, noting those that are malformed. Dates that can't be read don't count, as RFC 9110 wants it.
+    /// Reads the conditional headers, noting those that are malformed. Dates that can't be read don't count, as RFC
+    /// 9110 wants it.
     pub fn read(headers: &HeaderMap, faults: &mut Vec<FieldError>) -> Self {
         Self {
             if_match: tags(headers, &header::IF_MATCH, "If-Match", faults),
@@ -67,7 +69,8 @@ impl Conditions {
         Ok(if known { Freshness::NotModified } else { Freshness::Send })
     }
 
-    /// Without `If-Modified-Since`, which means something to `GET` and `PUT` only. The published API gives it a meaning on `PUT`, too.
+    /// Without `If-Modified-Since`, which means something to `GET` and `PUT` only. The published API gives it a meaning
+    /// on `PUT`, too.
     pub fn of_delete(self) -> Self {
         Self { if_modified_since: None, ..self }
     }
@@ -124,7 +127,8 @@ fn parse_tags(value: &str) -> Option<EntityTags> {
     if value.trim() == "*" {
         return Some(EntityTags::Any);
     }
-    // A list may have empty elements (RFC 9110 §5.6.1.2), but not only such. An entity tag knows no escapes: `\` is a character.
+    // A list may have empty elements (RFC 9110 §5.6.1.2), but not only such. An entity tag knows no escapes: `\` is a
+    // character.
     let mut tags = vec![];
     let mut rest = value;
     loop {

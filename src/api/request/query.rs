@@ -6,7 +6,10 @@ use percent_encoding::percent_decode;
 use poem::{FromRequest, Request, RequestBody};
 
 use crate::{
-    api::wire::problem::{MOST_FAULTS, Problem, quoted},
+    api::wire::{
+        problem::Problem,
+        problem_body::{MOST_FAULTS, quoted},
+    },
     service::FieldError,
 };
 
@@ -45,12 +48,15 @@ impl Query {
         let mut seen = HashSet::new();
         let is_known = |name: &str| known.iter().any(|known| known.as_ref() == name);
         let unknown = self.0.iter().filter(|(name, _)| !is_known(name) && seen.insert(quoted(name)));
-        unknown.take(MOST_FAULTS + 1).map(|(name, _)| FieldError::new(name, "is not a parameter of this operation")).collect()
+        unknown
+            .take(MOST_FAULTS + 1)
+            .map(|(name, _)| FieldError::new(name, "is not a parameter of this operation"))
+            .collect()
     }
 }
 
-/// The query of an operation outside `/accounts` that has no parameters: none, else the request is refused. Below `/accounts` the gate
-/// sees to that; here the credentials, which come first, are the handler's.
+/// The query of an operation outside `/accounts` that has no parameters: none, else the request is refused. Below
+/// `/accounts` the gate sees to that; here the credentials, which come first, are the handler's.
 pub(in crate::api) struct NoQuery;
 
 impl<'a> FromRequest<'a> for NoQuery {

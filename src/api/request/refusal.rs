@@ -1,4 +1,5 @@
-//! What is answered before a request comes to the gate: what the server refuses by the look of its head, or for want of a place.
+//! What is answered before a request comes to the gate: what the server refuses by the look of its head, or for want of
+//! a place.
 
 use poem::{
     Response,
@@ -38,8 +39,8 @@ impl Refusal {
             Self::Crowded => Problem::Crowded,
         };
         let correlation_id = correlation_id(headers, &OsEntropy);
-        // A request that can't be understood asks nothing of any area; what a proxy is told, or an OAuth client, answers a
-        // question.
+        // A request that can't be understood asks nothing of any area; what a proxy is told, or an OAuth client,
+        // answers a question.
         let mut response = match self {
             Self::Crowded => Area::of(path).render(&problem, method, &correlation_id, None),
             _ => problem.render(method, &correlation_id, None),

@@ -1,8 +1,5 @@
 //! What handlers need of a request beside its path and body, and the answers that they give with it.
 
-use crate::api::wire::resource::Representation;
-use crate::api::wire::resource::Represented;
-use crate::api::wire::validators::Validators;
 use poem::{
     FromRequest, Request, RequestBody,
     http::{HeaderMap, StatusCode, header, uri::Authority},
@@ -20,7 +17,8 @@ use crate::{
         answer::{Answer, Created, Deleted, Modified, Retrieved},
         json::{JSON, to_json},
         problem::Problem,
-        resource::{RequestResource, Resource},
+        resource::{Representation, Represented, RequestResource, Resource},
+        validators::Validators,
     },
     service::FieldError,
 };
@@ -91,7 +89,12 @@ impl Responder {
         Ok(answer.body(&self.media_type, to_json(&form(resource))?))
     }
 
-    fn created_at<R: Resource, S>(&self, resource: &R, validators: &Validators, json: Vec<u8>) -> Answer<Created<R, S>> {
+    fn created_at<R: Resource, S>(
+        &self,
+        resource: &R,
+        validators: &Validators,
+        json: Vec<u8>,
+    ) -> Answer<Created<R, S>> {
         Answer::new(StatusCode::CREATED)
             .validated(validators)
             .with(header::VARY, "Accept")

@@ -75,9 +75,9 @@ impl Routes {
 }
 
 impl Route {
-    /// The path with the nil UUID in place of every malformed identifier. Such a one names nothing, which is just what the nil UUID
-    /// does: so neither the answer nor the order of checks tells it from an unknown one (spec/contract/CONTRACT.md §2, §3). `None` where all are
-    /// well-formed.
+    /// The path with the nil UUID in place of every malformed identifier. Such a one names nothing, which is just what
+    /// the nil UUID does: so neither the answer nor the order of checks tells it from an unknown one
+    /// (spec/contract/CONTRACT.md §2, §3). `None` where all are well-formed.
     pub fn repaired(&self, path: &str) -> Option<String> {
         let nil = uuid::Uuid::nil().to_string();
         let mut malformed = false;

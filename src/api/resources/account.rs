@@ -221,7 +221,8 @@ impl AccountContactChange {
         let last_name = text("lastName", self.last_name, faults);
         let company_name = self.company_name.and_then(|company| text("companyName", Some(company), faults));
         let phone = self.phone.and_then(|phone| text("phone", Some(phone), faults));
-        let email = needed("email", self.email, faults).and_then(|email| faults.check("accountContact.email", Email::parse(&email)));
+        let email = needed("email", self.email, faults)
+            .and_then(|email| faults.check("accountContact.email", Email::parse(&email)));
         let given = self.postal_address.unwrap_or_default();
         let mut line = |name: &str, given: Option<String>| needed(&format!("postalAddress.{name}"), given, faults);
         let country = line("addressCountry", given.address_country);
@@ -238,7 +239,14 @@ impl AccountContactChange {
             street_address_2: given.street_address_2,
         };
         let postal_address = address.checked("accountContact.postalAddress", faults)?;
-        Some(account::AccountContact { first_name: first_name?, last_name: last_name?, company_name, email: email?, phone, postal_address })
+        Some(account::AccountContact {
+            first_name: first_name?,
+            last_name: last_name?,
+            company_name,
+            email: email?,
+            phone,
+            postal_address,
+        })
     }
 }
 

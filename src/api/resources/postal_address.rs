@@ -50,7 +50,11 @@ impl From<postal_address::PostalAddress> for PostalAddress {
 
 impl PostalAddress {
     /// The address that a body gives, its faults told below that field.
-    pub(in crate::api) fn checked(self, field: &str, faults: &mut FieldErrors) -> Option<postal_address::PostalAddress> {
+    pub(in crate::api) fn checked(
+        self,
+        field: &str,
+        faults: &mut FieldErrors,
+    ) -> Option<postal_address::PostalAddress> {
         let mut text = |name: &str, text: &str| faults.check(&format!("{field}.{name}"), FreeText::parse(text));
         let address_country = text("addressCountry", &self.address_country);
         let address_locality = text("addressLocality", &self.address_locality);

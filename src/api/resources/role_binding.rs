@@ -146,7 +146,8 @@ impl TryFrom<NewRoleBinding> for RoleBindingDraft {
     fn try_from(new: NewRoleBinding) -> service::Result<Self> {
         let NewRoleBinding { r#type, version, user_id, group_id, account_id, role, role_constraints, metadata } = new;
         let account_id = Some(account_id);
-        RoleBindingChange { r#type, version, id: None, user_id, group_id, account_id, role, role_constraints, metadata }.try_into()
+        RoleBindingChange { r#type, version, id: None, user_id, group_id, account_id, role, role_constraints, metadata }
+            .try_into()
     }
 }
 

@@ -67,8 +67,8 @@ pub struct NewToken {
     pub r#type: TokenType,
     /// The version of the resource's schema.
     pub version: TokenVersion,
-    /// What to call the token: printable ASCII without `< > " ' ; \` and the backtick, without `..`, `--` and `/*`, and without
-    /// spaces at its ends.
+    /// What to call the token: printable ASCII without `< > " ' ; \` and the backtick, without `..`, `--` and `/*`, and
+    /// without spaces at its ends.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: String,
     /// The token's labels.

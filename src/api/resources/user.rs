@@ -113,8 +113,8 @@ pub struct NewUser {
     /// For whom the user works.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub company_name: Option<String>,
-    /// How the user is reached: 3 to 254 characters, one `@` with something on both sides. No two users of an account have the same,
-    /// however it is spelled.
+    /// How the user is reached: 3 to 254 characters, one `@` with something on both sides. No two users of an account
+    /// have the same, however it is spelled.
     pub email: String,
     /// How the user is called.
     pub phone: Option<String>,
@@ -126,8 +126,8 @@ pub struct NewUser {
     pub metadata: Option<MetadataChange>,
 }
 
-/// What shall change about a user. What is left out stays as it is. Users may change their own names, company, phone and postal address;
-/// all else is for admins and owners.
+/// What shall change about a user. What is left out stays as it is. Users may change their own names, company, phone
+/// and postal address; all else is for admins and owners.
 #[derive(Debug, Clone, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UserChange {

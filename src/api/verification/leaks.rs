@@ -8,7 +8,9 @@ use poem_openapi::{
 use zeroize::Zeroize as _;
 
 use crate::api::{
-    request::{body::Body, client::Reporter, context::Shared, credentials::NoCredentials, query::NoQuery, responder::Responder},
+    request::{
+        body::Body, client::Reporter, context::Shared, credentials::NoCredentials, query::NoQuery, responder::Responder,
+    },
     wire::{
         answer::{Answer, response},
         json::JSON,
@@ -50,7 +52,9 @@ pub(in crate::api) struct Taken;
 
 impl ApiResponse for Answer<Taken> {
     fn meta() -> MetaResponses {
-        MetaResponses { responses: vec![response(204, "The report was taken, and what is ours of it revoked.", vec![], &[])] }
+        MetaResponses {
+            responses: vec![response(204, "The report was taken, and what is ours of it revoked.", vec![], &[])],
+        }
     }
 
     fn register(_: &mut Registry) {}
@@ -63,9 +67,9 @@ pub(in crate::api) struct Leaks;
 impl Leaks {
     /// Report leaked secrets
     ///
-    /// For scanners of repositories, logs and chats. Each secret that is ours is revoked, and leaves an event of class `security` in its
-    /// user's account. No credentials are needed: whoever has a secret has it all. The answer doesn't tell which were ours. Each client
-    /// has a budget of reports.
+    /// For scanners of repositories, logs and chats. Each secret that is ours is revoked, and leaves an event of class
+    /// `security` in its user's account. No credentials are needed: whoever has a secret has it all. The answer doesn't
+    /// tell which were ours. Each client has a budget of reports.
     #[oai(path = "/leaks", method = "post", operation_id = "report_leaks")]
     async fn report_leaks(
         &self,

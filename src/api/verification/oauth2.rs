@@ -1,6 +1,5 @@
 //! What OAuth 2.0 libraries speak: introspection (RFC 7662) and revocation (RFC 7009).
 
-use crate::domain::role::Role;
 use poem::{
     FromRequest, Request, RequestBody,
     http::{HeaderMap, StatusCode, header},
@@ -30,6 +29,7 @@ use crate::{
             tag::Tag,
         },
     },
+    domain::role::Role,
     service::verification::Verification,
 };
 
@@ -79,7 +79,8 @@ pub struct Introspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub iss: Option<String>,
-    /// The user's role in the account and all lower ones, separated by spaces: whoever demands `viewer` lets an admin pass.
+    /// The user's role in the account and all lower ones, separated by spaces: whoever demands `viewer` lets an admin
+    /// pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub scope: Option<String>,
@@ -100,7 +101,9 @@ pub struct Introspection {
 impl Introspection {
     fn of(found: &Verification, issuer: String) -> Self {
         let (account, role) = found.identity.membership.unzip();
-        let scope = role.map(|role| Role::ALL.iter().take_while(|lower| **lower <= role).map(|role| role.as_str()).collect::<Vec<_>>());
+        let scope = role.map(|role| {
+            Role::ALL.iter().take_while(|lower| **lower <= role).map(|role| role.as_str()).collect::<Vec<_>>()
+        });
         Self {
             active: true,
             sub: Some(found.identity.user_id.into()),
@@ -139,7 +142,11 @@ impl<'a> ApiExtractor<'a> for Form {
         Some(MetaRequest { description: None, content, required: true })
     }
 
-    async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
         Ok(Self { is_form: is_form(request.headers()), content: body.take()?, place: Place::of(request) })
     }
 }
@@ -165,7 +172,8 @@ impl Form {
         if form.repeats() {
             return Err(malformed("The form gives a parameter more than once."));
         }
-        // A parameter without a value counts as left out (RFC 6749 §3.2). (`token.is_empty()` would be poem-openapi's, which is always false.)
+        // A parameter without a value counts as left out (RFC 6749 §3.2). (`token.is_empty()` would be poem-openapi's,
+        // which is always false.)
         let token = form.values("token").next().flatten().filter(|token| !str::is_empty(token));
         token.map(ToOwned::to_owned).ok_or_else(|| malformed("The form lacks the parameter `token`."))
     }
@@ -192,8 +200,13 @@ pub(in crate::api) struct Revoked;
 impl ApiResponse for Answer<Introspected> {
     fn meta() -> MetaResponses {
         let content = vec![MetaMediaType { content_type: JSON, schema: Introspection::schema_ref() }];
-        let told =
-            MetaResponse { description: "What is known of the token.", status: Some(200), status_range: None, content, headers: vec![] };
+        let told = MetaResponse {
+            description: "What is known of the token.",
+            status: Some(200),
+            status_range: None,
+            content,
+            headers: vec![],
+        };
         MetaResponses { responses: vec![told] }
     }
 
@@ -204,7 +217,9 @@ impl ApiResponse for Answer<Introspected> {
 
 impl ApiResponse for Answer<Revoked> {
     fn meta() -> MetaResponses {
-        MetaResponses { responses: vec![response(200, "The token is good for nothing, now if not before.", vec![], &[])] }
+        MetaResponses {
+            responses: vec![response(200, "The token is good for nothing, now if not before.", vec![], &[])],
+        }
     }
 
     fn register(_: &mut Registry) {}
@@ -217,11 +232,16 @@ pub(in crate::api) struct OAuth2;
 impl OAuth2 {
     /// Introspect a token
     ///
-    /// OAuth 2.0 Token Introspection (RFC 7662). The caller presents a token of its own, whose user is an admin or owner of an account;
-    /// tokens of users who have no role in any such account are as inactive as unknown, revoked and suspended ones. Every token may ask
-    /// about itself.
+    /// OAuth 2.0 Token Introspection (RFC 7662). The caller presents a token of its own, whose user is an admin or
+    /// owner of an account; tokens of users who have no role in any such account are as inactive as unknown, revoked
+    /// and suspended ones. Every token may ask about itself.
     #[oai(path = "/oauth2/introspect", method = "post", operation_id = "introspect_token")]
-    async fn introspect_token(&self, caller: VerifiedCredentials, issuer: Issuer, form: Form) -> Result<Answer<Introspected>, Problem> {
+    async fn introspect_token(
+        &self,
+        caller: VerifiedCredentials,
+        issuer: Issuer,
+        form: Form,
+    ) -> Result<Answer<Introspected>, Problem> {
         let found = caller.service.introspect(&caller, &Zeroizing::new(form.token().await?)).await?;
         let answer = Answer::new(StatusCode::OK).of(&caller.identity);
         Ok(match found {
@@ -232,8 +252,9 @@ impl OAuth2 {
 
     /// Revoke a token by its secret
     ///
-    /// OAuth 2.0 Token Revocation (RFC 7009). Whoever holds a secret may revoke it, and needs no other credentials. From the moment of the
-    /// answer the secret is refused, everywhere and for ever; one that is nobody's is answered alike.
+    /// OAuth 2.0 Token Revocation (RFC 7009). Whoever holds a secret may revoke it, and needs no other credentials.
+    /// From the moment of the answer the secret is refused, everywhere and for ever; one that is nobody's is answered
+    /// alike.
     #[oai(path = "/oauth2/revoke", method = "post", operation_id = "revoke_token")]
     async fn revoke_token(&self, client: NoCredentials, form: Form) -> Result<Answer<Revoked>, Problem> {
         client.service.revoke_secret(&Zeroizing::new(form.token().await?), &client.context).await?;

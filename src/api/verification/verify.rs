@@ -1,6 +1,5 @@
 //! Is this token good, and whose is it? For reverse proxies, and for whoever holds it.
 
-use crate::domain::role::Role;
 use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -27,7 +26,7 @@ use crate::{
             tag::Tag,
         },
     },
-    domain::id::AccountId,
+    domain::{id::AccountId, role::Role},
     service::{Error, FieldError, verification},
 };
 
@@ -43,7 +42,8 @@ const EMAIL: HeaderName = HeaderName::from_static("x-auth-email");
 const ROLE: HeaderName = HeaderName::from_static("x-auth-role");
 const TOKEN_ID: HeaderName = HeaderName::from_static("x-auth-token-id");
 const ROLE_CONSTRAINTS: HeaderName = HeaderName::from_static("x-auth-role-constraints");
-/// The longest header of scopes. Beside the longest email, this is what proxies have room for: nginx as our example has it, 8 KiB in all.
+/// The longest header of scopes. Beside the longest email, this is what proxies have room for: nginx as our example has
+/// it, 8 KiB in all.
 const MOST_SCOPES: usize = 4_096;
 
 /// Whose the presented token is.
@@ -114,7 +114,8 @@ impl Demand {
             Ok(Self { account, role })
         } else {
             tracing::warn!(
-                "/verify was asked with a query that it doesn't understand: it knows account and role, each once; nobody passes"
+                "/verify was asked with a query that it doesn't understand: it knows account and role, each once; \
+                    nobody passes"
             );
             Err(Problem::InvalidQuery(faults))
         }
@@ -137,12 +138,13 @@ fn in_a_header(text: &str) -> String {
     utf8_percent_encode(text, NOT_IN_A_HEADER).to_string()
 }
 
-/// The scopes of the role, as a header carries them. Where they don't fit in nobody passes: an application that is told of no scopes, or
-/// of some, would take the role for more than it is.
+/// The scopes of the role, as a header carries them. Where they don't fit in nobody passes: an application that is told
+/// of no scopes, or of some, would take the role for more than it is.
 fn scopes(verified: &verification::Verification) -> Result<String, Problem> {
     let scopes = in_a_header(&serde_json::to_string(&verified.role_constraints).map_err(Error::internal)?);
     if scopes.len() > MOST_SCOPES {
-        tracing::warn!(user = %verified.identity.user_id, "a role has more scopes than a header carries; its user doesn't pass");
+        tracing::warn!(user = %verified.identity.user_id, "a role has more scopes than a header carries; its user \
+            doesn't pass");
         return Err(Problem::Forbidden);
     }
     Ok(scopes)
@@ -160,13 +162,15 @@ impl ApiResponse for Answer<Passed> {
             ("X-Auth-User", "Whose token it is."),
             (
                 "X-Auth-Email",
-                "How that user is reached. What isn't visible ASCII, and `%`, is percent-encoded as UTF-8, so that no address can break out of its header.",
+                "How that user is reached. What isn't visible ASCII, and `%`, is percent-encoded as UTF-8, so that no \
+                    address can break out of its header.",
             ),
             ("X-Auth-Role", "The user's role in the account."),
             ("X-Auth-Token-Id", "The token's id."),
             (
                 "X-Auth-Role-Constraints",
-                "The scopes of that role, as a JSON list of texts: percent-decoded, it can be parsed. What isn't visible ASCII, and `%`, is percent-encoded as UTF-8.",
+                "The scopes of that role, as a JSON list of texts: percent-decoded, it can be parsed. What isn't \
+                    visible ASCII, and `%`, is percent-encoded as UTF-8.",
             ),
         ];
         MetaResponses { responses: vec![response(200, "The token is good, and good enough.", vec![], &headers)] }
@@ -178,8 +182,13 @@ impl ApiResponse for Answer<Passed> {
 impl ApiResponse for Answer<Known> {
     fn meta() -> MetaResponses {
         let content = vec![MetaMediaType { content_type: JSON, schema: WhoAmI::schema_ref() }];
-        let known =
-            MetaResponse { description: "What is known of the token.", status: Some(200), status_range: None, content, headers: vec![] };
+        let known = MetaResponse {
+            description: "What is known of the token.",
+            status: Some(200),
+            status_range: None,
+            content,
+            headers: vec![],
+        };
         MetaResponses { responses: vec![known] }
     }
 
@@ -195,16 +204,21 @@ pub(in crate::api) struct Verifications;
 impl Verifications {
     /// Verify a token for a reverse proxy
     ///
-    /// Forward authentication, as nginx `auth_request`, Traefik's `forwardAuth`, Caddy's `forward_auth`, HAProxy and Envoy `ext_authz` ask for
-    /// it. Answers to every method. There is no body in either direction. A token that is no good is answered with 401 or 403 and never
-    /// anything else; a query that can't be understood with 403. The operator may name another header that carries the secret in place of
-    /// `Authorization`. A role with more scopes than 4,096 characters of `X-Auth-Role-Constraints` hold is answered with 403.
+    /// Forward authentication, as nginx `auth_request`, Traefik's `forwardAuth`, Caddy's `forward_auth`, HAProxy and
+    /// Envoy `ext_authz` ask for it. Answers to every method. There is no body in either direction. A token that is no
+    /// good is answered with 401 or 403 and never anything else; a query that can't be understood with 403. The
+    /// operator may name another header that carries the secret in place of `Authorization`. A role with more scopes
+    /// than 4,096 characters of `X-Auth-Role-Constraints` hold is answered with 403.
     ///
-    /// A proxy that puts the client's own path and query behind a prefix puts them behind `/verify/for`: below it, and wherever something
-    /// stands behind `/verify/`, they mean nothing here. `/verify/` alone is the same as `/verify`, and a query behind it is a demand: the
-    /// client must not be the one who writes it.
+    /// A proxy that puts the client's own path and query behind a prefix puts them behind `/verify/for`: below it, and
+    /// wherever something stands behind `/verify/`, they mean nothing here. `/verify/` alone is the same as `/verify`,
+    /// and a query behind it is a demand: the client must not be the one who writes it.
     #[oai(path = "/verify", method = "get", operation_id = "verify_token")]
-    async fn verify_token(&self, credentials: UnverifiedCredentials<'_>, routed: RoutedRequest) -> Result<Answer<Passed>, Problem> {
+    async fn verify_token(
+        &self,
+        credentials: UnverifiedCredentials<'_>,
+        routed: RoutedRequest,
+    ) -> Result<Answer<Passed>, Problem> {
         let demand = Demand::read(&routed)?;
         let verified = credentials.verify(credentials.secret(), demand.account).await?;
         let (account, role) = verified.at_least(demand.role)?;
@@ -220,7 +234,8 @@ impl Verifications {
 
     /// Whose token is this?
     ///
-    /// Tells the holder of a token what is known of it: the token, its user, and that user's role in the account that it was created in.
+    /// Tells the holder of a token what is known of it: the token, its user, and that user's role in the account that
+    /// it was created in.
     #[oai(path = "/whoami", method = "get", operation_id = "who_am_i")]
     async fn who_am_i(&self, caller: VerifiedCredentials, _no_query: NoQuery) -> Result<Answer<Known>, Problem> {
         let body = to_json(&WhoAmI::from(&*caller))?;
@@ -231,7 +246,11 @@ impl Verifications {
     ///
     /// A token revokes itself. From the moment of the answer its secret is refused, everywhere and for ever.
     #[oai(path = "/whoami", method = "delete", operation_id = "revoke_presented_token")]
-    async fn revoke_presented_token(&self, caller: VerifiedCredentials, _no_query: NoQuery) -> Result<Answer<Deleted>, Problem> {
+    async fn revoke_presented_token(
+        &self,
+        caller: VerifiedCredentials,
+        _no_query: NoQuery,
+    ) -> Result<Answer<Deleted>, Problem> {
         caller.service.revoke_verified(&caller).await?;
         Ok(Answer::new(StatusCode::NO_CONTENT).of(&caller.identity))
     }

@@ -25,7 +25,8 @@ pub(in crate::api) struct Answer<Kind>(Response, PhantomData<fn() -> Kind>);
 /// 200 with a resource, or 304.
 pub(in crate::api) struct Retrieved<T>(PhantomData<T>);
 
-/// 201 with a new resource. `T` is the form in which this answer shows it: it may hold more than later answers, this once.
+/// 201 with a new resource. `T` is the form in which this answer shows it: it may hold more than later answers, this
+/// once.
 pub(in crate::api) struct Created<R, T = R>(PhantomData<(R, T)>);
 
 /// 204 with the new state's entity tag.
@@ -86,7 +87,8 @@ impl<Kind> IntoResponse for Answer<Kind> {
 impl<T: Resource> ApiResponse for Answer<Retrieved<T>> {
     fn meta() -> MetaResponses {
         let ok = response(200, "The resource.", representations::<T>(T::MEDIA_TYPE), &[ETAG, LAST_MODIFIED, VARY]);
-        let not_modified = response(304, "Unchanged: the client has this version already.", vec![], &[ETAG, LAST_MODIFIED, VARY]);
+        let not_modified =
+            response(304, "Unchanged: the client has this version already.", vec![], &[ETAG, LAST_MODIFIED, VARY]);
         MetaResponses { responses: vec![ok, not_modified] }
     }
 

@@ -8,6 +8,7 @@ pub(in crate::api) mod metadata;
 pub(in crate::api) mod oauth_error;
 pub(in crate::api) mod page;
 pub(in crate::api) mod problem;
+pub(in crate::api) mod problem_body;
 pub(in crate::api) mod resource;
 pub(in crate::api) mod scalar;
 pub(in crate::api) mod tag;

@@ -45,7 +45,9 @@ impl<T: Resource> ApiResponse for Answer<Listed<T>> {
     fn meta() -> MetaResponses {
         let schema = MetaSchemaRef::Reference(list_name::<T>());
         let content = vec![MetaMediaType { content_type: JSON, schema }];
-        MetaResponses { responses: vec![response(200, "Some of the collection's items, or all of them.", content, &[])] }
+        MetaResponses {
+            responses: vec![response(200, "Some of the collection's items, or all of them.", content, &[])],
+        }
     }
 
     fn register(registry: &mut Registry) {
@@ -80,7 +82,8 @@ impl FieldValue {
     /// Its name in the document.
     pub const NAME: &'static str = "FieldValue";
 
-    /// Anything, in utoipa's model: that can't read a schema without a type, as poem-openapi makes it, but can write it.
+    /// Anything, in utoipa's model: that can't read a schema without a type, as poem-openapi makes it, but can write
+    /// it.
     pub fn schema() -> Schema {
         let any = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
         any.description(Some("What a field holds: whatever JSON it is, `null` where it is absent.")).into()
@@ -105,7 +108,8 @@ fn item_schema<T: Resource>() -> MetaSchema {
 
 fn list_schema<T: Resource>() -> MetaSchema {
     let constant = |value: &str, description| {
-        let schema = MetaSchema { enum_items: vec![value.into()], description: Some(description), ..MetaSchema::new("string") };
+        let schema =
+            MetaSchema { enum_items: vec![value.into()], description: Some(description), ..MetaSchema::new("string") };
         MetaSchemaRef::Inline(Box::new(schema))
     };
     let items = MetaSchema {

@@ -7,14 +7,14 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use poem_openapi::{
-    ApiResponse, Object,
+    ApiResponse,
     registry::{MetaResponses, Registry},
 };
-use serde::Serialize;
 
 use super::{
     catalogue::{Entry, Kind, NO_NUMBER},
     challenge::INVALID_TOKEN,
+    problem_body::{ProblemBody, listed},
 };
 use crate::{
     config::PublicUrl,
@@ -23,11 +23,6 @@ use crate::{
 
 /// How long a client is asked to wait before it tries again.
 pub(in crate::api) const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The most characters of its own input that a client is shown again.
-const LONGEST_QUOTE: usize = 64;
-
-/// The most faults that an answer lists.
-pub(in crate::api) const MOST_FAULTS: usize = 16;
 
 /// Why a request isn't answered as it hoped.
 #[derive(Debug, Clone)]
@@ -126,14 +121,18 @@ impl Problem {
             Kind::NotFoundToChange | Kind::NotFound => Self::NotFound,
             Kind::MissingToken => Self::MissingToken,
             Kind::InvalidToken => Self::InvalidToken,
-            Kind::InvalidQuery => Self::InvalidQuery(one("limit", "must be a whole number from 1 to 9223372036854775807")),
+            Kind::InvalidQuery => {
+                Self::InvalidQuery(one("limit", "must be a whole number from 1 to 9223372036854775807"))
+            }
             Kind::UnsupportedQuery => Self::UnsupportedQuery(one("sort", "is not a parameter of this operation")),
             Kind::NotJson => Self::NotJson,
             Kind::NotTheSchema => Self::NotTheSchema("`name` must have at most 63 characters.".to_owned()),
             Kind::InvalidFields => Self::InvalidFields(one("name", "must not begin or end with a space")),
             Kind::Conflict => Self::Conflict(one("id", "can't change")),
             Kind::Forbidden => Self::Forbidden,
-            Kind::InvalidHeaders => Self::InvalidHeaders(one("If-Match", "must be * or a list of entity tags, each in double quotes")),
+            Kind::InvalidHeaders => {
+                Self::InvalidHeaders(one("If-Match", "must be * or a list of entity tags, each in double quotes"))
+            }
             Kind::NotAcceptable => Self::NotAcceptable,
             Kind::Internal => Self::Internal(cause()),
             Kind::PreconditionFailed => Self::PreconditionFailed,
@@ -155,18 +154,7 @@ impl Problem {
 
     /// The problem as it goes over the wire.
     pub(in crate::api) fn body(&self, method: &Method, correlation_id: &str) -> ProblemBody {
-        let &Entry { number, status, title, detail, .. } = self.entry(method);
-        let mut body = ProblemBody {
-            r#type: if number == NO_NUMBER { "about:blank".to_owned() } else { format!("https://astra.netapp.io/problems/{number}") },
-            title: title.to_owned(),
-            detail: detail.to_owned(),
-            status: status.as_u16().to_string(),
-            correlation_id: correlation_id.to_owned(),
-            reason: None,
-            invalid_params: None,
-            invalid_fields: None,
-            schema_validation_failure: None,
-        };
+        let mut body = ProblemBody::of(self.entry(method), correlation_id);
         match self {
             Self::InvalidQuery(faults) | Self::UnsupportedQuery(faults) | Self::InvalidHeaders(faults) => {
                 body.invalid_params = Some(listed(faults));
@@ -186,9 +174,15 @@ impl Problem {
     }
 
     /// The whole answer.
-    pub(in crate::api) fn render(&self, method: &Method, correlation_id: &str, public_url: Option<&PublicUrl>) -> Response {
+    pub(in crate::api) fn render(
+        &self,
+        method: &Method,
+        correlation_id: &str,
+        public_url: Option<&PublicUrl>,
+    ) -> Response {
         let json = serde_json::to_vec(&self.body(method, correlation_id)).unwrap_or_default();
-        let mut response = self.head(Response::builder().content_type("application/problem+json").body(json), method, correlation_id);
+        let mut response =
+            self.head(Response::builder().content_type("application/problem+json").body(json), method, correlation_id);
         let (base, number) = (public_url.map_or("", PublicUrl::as_str), self.entry(method).number);
         if let Ok(help) = HeaderValue::from_str(&format!("<{base}/problems/{number}>; rel=\"help\""))
             && number != NO_NUMBER
@@ -198,7 +192,8 @@ impl Problem {
         response
     }
 
-    /// An answer with the problem's status and headers. What lies behind a failure of ours goes to the log here, and nowhere else.
+    /// An answer with the problem's status and headers. What lies behind a failure of ours goes to the log here, and
+    /// nowhere else.
     pub(in crate::api) fn head(&self, mut response: Response, method: &Method, correlation_id: &str) -> Response {
         if let Self::Internal(cause) | Self::Unavailable(cause) = self {
             tracing::error!(correlation_id, cause = cause.for_log(), "request failed");
@@ -213,7 +208,9 @@ impl Problem {
             Self::MissingToken => set(header::WWW_AUTHENTICATE, "Bearer realm=\"tokenward\""),
             Self::InvalidToken => set(header::WWW_AUTHENTICATE, INVALID_TOKEN),
             Self::MethodNotAllowed(allowed) => set(header::ALLOW, allowed),
-            Self::Unavailable(_) | Self::Crowded | Self::Busy => set(header::RETRY_AFTER, &RETRY_AFTER.as_secs().to_string()),
+            Self::Unavailable(_) | Self::Crowded | Self::Busy => {
+                set(header::RETRY_AFTER, &RETRY_AFTER.as_secs().to_string());
+            }
             Self::BodyTooSlow => set(header::CONNECTION, "close"),
             Self::TooManyFailures(seconds) => set(header::RETRY_AFTER, &seconds.to_string()),
             _ => {}
@@ -240,7 +237,8 @@ impl From<service::Error> for Problem {
     }
 }
 
-/// A handler knows neither the request's method nor its correlation id; it hands the problem to the gate, which renders it.
+/// A handler knows neither the request's method nor its correlation id; it hands the problem to the gate, which renders
+/// it.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
@@ -267,74 +265,4 @@ impl ApiResponse for Problem {
     fn register(registry: &mut Registry) {
         <ProblemBody as poem_openapi::types::Type>::register(registry);
     }
-}
-
-/// Why a request was not answered as it hoped (RFC 9457). `type`, `title`, `detail` and `status` are the same for every instance
-/// of a problem type; the other members say what is particular to this one.
-#[derive(Debug, Serialize, Object)]
-#[oai(rename = "Problem")]
-pub struct ProblemBody {
-    /// Names the kind of problem; the number at the end is the one to tell apart by.
-    r#type: String,
-    /// The kind of problem in a few words.
-    title: String,
-    /// The kind of problem in a sentence.
-    detail: String,
-    /// The response's status code, as text.
-    status: String,
-    /// Names this very request: it stands in the `X-Correlation-ID` header and in the server's log, too.
-    #[serde(rename = "correlationID")]
-    #[oai(rename = "correlationID")]
-    correlation_id: String,
-    /// Of a refusal that isn't for want of a role: which bound of the server is reached, and what would help.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// The query parameters or headers that have to be mended, each once: all of them, or the first 16.
-    #[serde(rename = "invalidParams", skip_serializing_if = "Option::is_none")]
-    #[oai(rename = "invalidParams")]
-    invalid_params: Option<Vec<Fault>>,
-    /// The fields of the body that have to be mended, each once: all of them, or the first 16.
-    #[serde(rename = "invalidFields", skip_serializing_if = "Option::is_none")]
-    #[oai(rename = "invalidFields")]
-    invalid_fields: Option<Vec<Fault>>,
-    /// Which field of the body breaks the schema, and how.
-    #[serde(rename = "schemaValidationFailure", skip_serializing_if = "Option::is_none")]
-    #[oai(rename = "schemaValidationFailure")]
-    schema_validation_failure: Option<String>,
-}
-
-impl ProblemBody {
-    /// The kind of problem in a few words.
-    pub fn title(&self) -> &str {
-        &self.title
-    }
-}
-
-/// Something that has to be mended.
-#[derive(Debug, Serialize, Object)]
-struct Fault {
-    /// The parameter, header or field.
-    name: String,
-    /// What would mend it.
-    reason: String,
-}
-
-impl From<&FieldError> for Fault {
-    fn from(error: &FieldError) -> Self {
-        Self { name: quoted(&error.name), reason: error.reason.clone() }
-    }
-}
-
-/// The faults that an answer tells of: nobody gets much more than it has sent.
-fn listed(faults: &[FieldError]) -> Vec<Fault> {
-    let mut listed: Vec<Fault> = faults.iter().take(MOST_FAULTS).map(Fault::from).collect();
-    if let (Some(last), true) = (listed.last_mut(), faults.len() > MOST_FAULTS) {
-        last.reason += " (and there are more to mend: this lists 16)";
-    }
-    listed
-}
-
-/// A client's own words, as they may be shown again: at most 64 characters, and nothing that could be a secret.
-pub(in crate::api) fn quoted(input: &str) -> String {
-    if crate::domain::secret::may_hold_secret(input) { "[redacted]".to_owned() } else { input.chars().take(LONGEST_QUOTE).collect() }
 }

@@ -51,8 +51,8 @@ pub(in crate::api) trait Represented: Clone {
     type Resource: Resource + From<Self>;
 }
 
-/// What a resource is called and which version it has, once: its type, that of a collection of it, its media type; and the bodies that ask
-/// for it.
+/// What a resource is called and which version it has, once: its type, that of a collection of it, its media type; and
+/// the bodies that ask for it.
 ///
 /// ```text
 /// resource! {

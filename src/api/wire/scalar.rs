@@ -19,11 +19,13 @@ use crate::domain::{
 pub(in crate::api) const IDENTIFIER: &str = "^([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\
     |[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|0{8}-0{4}-0{4}-0{4}-0{12})$";
 /// The published `type_astra_time`.
-const TIME: &str = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.,][0-9]{1,9})?Z$";
+const TIME: &str =
+    "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.,][0-9]{1,9})?Z$";
 /// The published `type_base64_data`.
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
 
-/// Implements what poem-openapi wants of a type that is a string, registered under a name or written out where it's used.
+/// Implements what poem-openapi wants of a type that is a string, registered under a name or written out where it's
+/// used.
 macro_rules! string_type {
     ($type:ty, $name:expr, $schema_ref:expr $(, register $schema:expr)? $(, registered by $other:ty)?) => {
         impl Type for $type {
@@ -88,7 +90,8 @@ pub(in crate::api) fn text<T: Type>(value: Option<Value>) -> Result<String, Pars
 #[serde(transparent)]
 pub struct Identifier(pub String);
 
-string_type!(Identifier, "Identifier", MetaSchemaRef::Reference("Identifier".to_owned()), register formed(IDENTIFIER, "A lower-case UUID of version 4 or 5, or the nil UUID."));
+string_type!(Identifier, "Identifier", MetaSchemaRef::Reference("Identifier".to_owned()), register formed(IDENTIFIER,
+    "A lower-case UUID of version 4 or 5, or the nil UUID."));
 
 impl ParseFromJSON for Identifier {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
@@ -106,7 +109,8 @@ impl<T: ToString> From<T> for Identifier {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Time(pub Timestamp);
 
-string_type!(Time, "Time", MetaSchemaRef::Reference("Time".to_owned()), register formed(TIME, "An instant: RFC 3339, UTC, with microseconds."));
+string_type!(Time, "Time", MetaSchemaRef::Reference("Time".to_owned()), register formed(TIME, "An instant: RFC 3339, \
+    UTC, with microseconds."));
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -116,7 +120,8 @@ impl Serialize for Time {
 
 impl ParseFromJSON for Time {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-        // The form admits days that no month has; in requests it doesn't matter, for instants in them are ignored (spec/contract/CONTRACT.md §6).
+        // The form admits days that no month has; in requests it doesn't matter, for instants in them are ignored
+        // (spec/contract/CONTRACT.md §6).
         let at = Timestamp::parse(&text(value)?).map_or(Timestamp::from_micros(0), |(at, _)| at);
         Ok(Self(at))
     }
@@ -126,7 +131,8 @@ impl ParseFromJSON for Time {
 #[derive(Debug, Clone)]
 pub struct ShownSecret(pub Secret);
 
-string_type!(ShownSecret, "Secret", MetaSchemaRef::Reference("Secret".to_owned()), register formed(BASE64, "A bearer token. It is shown this once; the server keeps no more than a digest of it."));
+string_type!(ShownSecret, "Secret", MetaSchemaRef::Reference("Secret".to_owned()), register formed(BASE64, "A bearer \
+    token. It is shown this once; the server keeps no more than a digest of it."));
 
 impl Serialize for ShownSecret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -145,7 +151,8 @@ impl ParseFromJSON for ShownSecret {
 #[serde(transparent)]
 pub struct Continuation(pub String);
 
-string_type!(Continuation, "Continuation", MetaSchemaRef::Reference("Continuation".to_owned()), register formed(BASE64, "Where the next page begins. Opaque: send it back as it is."));
+string_type!(Continuation, "Continuation", MetaSchemaRef::Reference("Continuation".to_owned()), register formed(BASE64,
+    "Where the next page begins. Opaque: send it back as it is."));
 
 impl ParseFromJSON for Continuation {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
@@ -181,7 +188,8 @@ macro_rules! identifiers {
 
 identifiers!(AccountId, UserId, GroupId, TokenId, RoleBindingId, EventId);
 
-/// `constant!(TokenType = "application/astra-token")`: a string that has one value in answers, and those listed in requests.
+/// `constant!(TokenType = "application/astra-token")`: a string that has one value in answers, and those listed in
+/// requests.
 macro_rules! constant {
     ($(#[doc = $doc:literal])* $name:ident = $answer:literal $(or $other:literal)*) => {
         $(#[doc = $doc])*
@@ -196,7 +204,8 @@ macro_rules! constant {
             };
             use {serde_json::Value, std::borrow::Cow};
 
-            crate::api::wire::scalar::string_type!($name, stringify!($name), MetaSchemaRef::Reference(stringify!($name).to_owned()), register
+            crate::api::wire::scalar::string_type!($name, stringify!($name), MetaSchemaRef::Reference(stringify!($name)
+                .to_owned()), register
                 crate::api::wire::scalar::one_of(&[$answer, $($other),*], concat!($($doc),*)));
 
             impl serde::Serialize for $name {
@@ -226,8 +235,10 @@ macro_rules! choice {
             };
             use {serde_json::Value, std::borrow::Cow};
 
-            crate::api::wire::scalar::string_type!($value, stringify!($name), MetaSchemaRef::Reference(stringify!($name).to_owned()), register
-                crate::api::wire::scalar::one_of(&<$value>::ALL.iter().map(|value| value.as_str()).collect::<Vec<_>>(), concat!($($doc),*)));
+            crate::api::wire::scalar::string_type!($value, stringify!($name),
+                MetaSchemaRef::Reference(stringify!($name).to_owned()), register
+                crate::api::wire::scalar::one_of(&<$value>::ALL.iter().map(|value| value.as_str()).collect::<Vec<_>>(),
+                    concat!($($doc),*)));
 
             impl serde::Serialize for $value {
                 fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -249,7 +260,8 @@ pub(in crate::api) use choice;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flag(pub bool);
 
-string_type!(Flag, "Flag", MetaSchemaRef::Reference("Flag".to_owned()), register one_of(&["true", "false"], "Yes or no, as text."));
+string_type!(Flag, "Flag", MetaSchemaRef::Reference("Flag".to_owned()), register one_of(&["true", "false"], "Yes or \
+    no, as text."));
 
 impl Serialize for Flag {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

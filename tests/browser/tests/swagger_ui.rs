@@ -41,7 +41,8 @@ async fn start(command: &mut Command, until: &str) -> (Child, String) {
 async fn demo(arguments: &[&str]) -> (Child, String, String) {
     let binary = env::var("TOKENWARD").expect("TOKENWARD names the binary");
     let command = &mut Command::new(binary);
-    let (child, said) = start(command.args(["serve", "--demo", "--listen", "127.0.0.1:0"]).args(arguments), "curl ").await;
+    let (child, said) = start(command.args(["serve", "--demo", "--listen", "127.0.0.1:0"]).args(arguments), "curl ")
+        .await;
     let secret = said.lines().find(|line| line.starts_with("tokward")).unwrap().to_owned();
     let base = said.lines().next().unwrap().trim_start_matches("tokenward listens on ").to_owned();
     (child, base, secret)
@@ -83,7 +84,8 @@ impl Browser {
             "--disable-dev-shm-usage",
             "--window-size=1200,1000",
         ];
-        let preferences = if script { json!({}) } else { json!({ "profile.managed_default_content_settings.javascript": 2 }) };
+        let no_script = json!({ "profile.managed_default_content_settings.javascript": 2 });
+        let preferences = if script { json!({}) } else { no_script };
         let wanted = json!({
             "browserName": "chrome",
             "goog:chromeOptions": { "args": arguments, "prefs": preferences },
@@ -98,14 +100,16 @@ impl Browser {
 
     async fn click(&self, css: &str) {
         let element =
-            self.page.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.unwrap_or_else(|error| panic!("{css}: {error}"));
+            self.page.wait().at_most(PATIENCE).for_element(Locator::Css(css))
+                .await.unwrap_or_else(|error| panic!("{css}: {error}"));
         element.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
     }
 
     /// Types into a field, in place of what it holds.
     async fn fill(&self, css: &str, text: &str) {
         let field =
-            self.page.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.unwrap_or_else(|error| panic!("{css}: {error}"));
+            self.page.wait().at_most(PATIENCE).for_element(Locator::Css(css))
+                .await.unwrap_or_else(|error| panic!("{css}: {error}"));
         let all = format!("{}a{}{text}", char::from(Key::Control), char::from(Key::Null));
         field.send_keys(&all).await.unwrap();
     }
@@ -143,7 +147,8 @@ impl Browser {
     /// The page has complained of nothing, and has spoken to nobody but the server, below that address.
     async fn is_clean(&self, base: &str) {
         let console = self.page.issue_cmd(Log("browser")).await.unwrap();
-        // Answers that are problems are noted there, too; and Swagger UI warns of every `_` in an address, those in operation ids, too.
+        // Answers that are problems are noted there, too; and Swagger UI warns of every `_` in an address, those in
+        // operation ids, too.
         let expected = ["the server responded with a status of 404", "escaping deep link whitespace with `_`"];
         let complaint = |entry: &&Value| !expected.iter().any(|text| entry["message"].as_str().unwrap().contains(text));
         let complaints: Vec<&Value> = console.as_array().unwrap().iter().filter(complaint).collect();
@@ -184,7 +189,8 @@ async fn somebody_browses_signs_in_and_tries_things_out() {
 
     browser.click(&format!("{CREATE} .opblock-summary-control")).await;
     let shown = browser.execute(CREATE, "201").await;
-    let made = shown.split("\"id\": \"").nth(1).and_then(|rest| rest.get(..36)).unwrap_or_else(|| panic!("{shown}")).to_owned();
+    let made = shown.split("\"id\": \"").nth(1).and_then(|rest| rest.get(..36)).unwrap_or_else(|| panic!("{shown}"))
+        .to_owned();
     assert!(shown.contains("\"token\": \"tokward"), "{shown}");
     browser.fill(&format!("{RETRIEVE} [data-param-name=token_id] input"), &made).await;
     let shown = browser.execute(RETRIEVE, "200").await;
@@ -241,7 +247,8 @@ async fn it_works_below_a_path_prefix_behind_a_proxy() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
     let command = &mut Command::new(binary);
-    let (_server, said) = start(command.args(["serve", "--demo", "--listen", &address, "--public-url", &public]), "curl ").await;
+    let (_server, said) = start(command.args(["serve", "--demo", "--listen", &address, "--public-url", &public]),
+        "curl ").await;
     let secret = said.lines().find(|line| line.starts_with("tokward")).unwrap();
     tokio::spawn(proxy(listener, "/tokens", address));
 
