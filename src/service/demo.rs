@@ -36,7 +36,8 @@ impl Service {
         let owner = person(owner_id, sample::OWNER)?;
         let colleague = person(known(sample::COLLEAGUE.parse())?, sample::OTHER)?;
         let token = |id: TokenId, name: &str| {
-            let new = NewToken { name: known(ResourceName::parse(name))?, labels: metadata.labels.clone() };
+            let name = known(ResourceName::parse(name))?;
+            let new = NewToken { labels: metadata.labels.clone(), ..NewToken::named(name) };
             Ok::<_, Error>(Token::new(id, owner_id, new, sample::CREATED, owner_id))
         };
         let (token, key) =
