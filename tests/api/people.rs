@@ -103,8 +103,8 @@ async fn users_are_who_they_say() {
         assert_eq!((&made["authProvider"], &made["authID"]), (&json!("ldap"), &json!("cn=l")));
         let list = app.get(below(
             app,
-            "users?include=email,isEnabled,lastActTimestamp&orderBy=email%20desc&limit=2\
-                &filter=isEnabled%20eq%20'true'",
+            "users?include=email,isEnabled,lastActTimestamp&orderBy=email%20desc\
+                &filter=isEnabled%20eq%20'true'&limit=2",
         ));
         let page = list.expect(200).await.json();
         assert_eq!(page["items"][0][0], "l@example.com");
@@ -589,8 +589,8 @@ async fn every_change_leaves_an_event() {
         let page = app
             .get(below(
                 app,
-                "events?orderBy=sequenceCount\
-                &include=sequenceCount,name,resourceMethod,resourceMethodResult,resourceID",
+                "events?include=sequenceCount,name,resourceMethod,resourceMethodResult,resourceID\
+                &orderBy=sequenceCount",
             ))
             .expect(200)
             .await;
