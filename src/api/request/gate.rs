@@ -242,11 +242,14 @@ struct Target {
 impl Target {
     fn of(request: &Request, shared: &Shared) -> Self {
         let path = request.uri().path();
+        let area = Area::of(path);
+        // Whatever stands behind `/verify` is one question.
+        let route = if area == Area::Verify { None } else { shared.routes.find(path) };
         let correlation_id = correlation_id(request.headers(), shared.service.entropy());
-        Self { area: Area::of(path), route: shared.routes.find(path), path: path.to_owned(), correlation_id }
+        Self { area, route, path: path.to_owned(), correlation_id }
     }
 
-    /// With which others it is routed.
+    /// With which others it is admitted.
     fn kind(&self, method: &Method) -> Option<Class> {
         let operation = self.route.as_ref().and_then(|route| route.operation(method));
         Class::of(self.area, operation.map(|operation| operation.row.shape))
