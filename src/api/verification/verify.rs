@@ -42,7 +42,7 @@ const EMAIL: HeaderName = HeaderName::from_static("x-auth-email");
 const ROLE: HeaderName = HeaderName::from_static("x-auth-role");
 const TOKEN_ID: HeaderName = HeaderName::from_static("x-auth-token-id");
 const ROLE_CONSTRAINTS: HeaderName = HeaderName::from_static("x-auth-role-constraints");
-/// The maximum length of `X-Auth-Role-Constraints` in bytes. With the longest email beside it, the response still fits
+/// The maximum length of `X-Auth-Role-Constraints` in bytes. Together with the longest email, the response still fits
 /// into the buffers of proxies: 8 KiB in all for nginx with our example configuration.
 const MOST_SCOPES: usize = 4_096;
 

@@ -112,6 +112,6 @@ pub(in crate::api) fn with_constants(name: &'static str, version: &'static str, 
 
 /// The body of a request.
 pub(in crate::api) trait RequestResource: ParseFromJSON {
-    /// The media type that `Content-Type` may name beside `application/json`.
+    /// The media type that `Content-Type` may name in addition to `application/json`.
     const MEDIA_TYPE: &'static str;
 }
