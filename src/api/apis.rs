@@ -1,4 +1,4 @@
-//! All operations, as poem-openapi takes them.
+//! The list of all handler types, as poem-openapi's `OpenApiService` takes it.
 
 use super::{
     handlers::{accounts::Accounts, events::Events, role_bindings::RoleBindings, tokens::Tokens, users::Users},

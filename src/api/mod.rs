@@ -1,7 +1,8 @@
-//! HTTP: the wire's types, and handlers of a few lines. No file uses itself by way of others.
+//! The HTTP API: resource types, short handlers, and the gate in front of them. No file depends on itself through
+//! others.
 //!
-//! A request passes the [`gate`], then its handler, and comes back through the gate. The [`document`] is
-//! made of the annotated types and handlers, and the gate is driven by it.
+//! A request passes the [`gate`], then its handler; the response passes the gate again. The [`document`] is generated
+//! from the annotated types and handlers, and the gate reads its routes from the document.
 
 mod apis;
 pub mod document;
@@ -38,31 +39,31 @@ use request::{
 };
 use wire::problem::Problem;
 
-/// What an operator may set.
+/// The settings of the HTTP API.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The most items that a page of a collection holds.
+    /// The maximum number of items on a page of a collection.
     pub page_cap: u64,
-    /// Under which URL clients reach the server, if that can't be seen from their requests.
+    /// The URL at which clients reach the server; `None`: it is derived from each request.
     pub public_url: Option<PublicUrl>,
-    /// Whether Swagger UI takes a token from the fragment of its address: for demonstrations, where nothing is at
-    /// stake.
+    /// Whether Swagger UI signs in with a token from the fragment of its URL: only for demonstrations, without real
+    /// data.
     pub demo: bool,
-    /// How many refused tokens, and reports of leaks, each client has a minute before it is told to wait; 0 for no
-    /// bound.
+    /// The maximum number of refused tokens, and separately of leak reports, per client and minute, before the client
+    /// has to wait; 0 for no limit.
     pub failure_budget: u32,
-    /// Whose word is believed on where requests come from.
+    /// The proxies whose `X-Forwarded-For` is trusted for the client's address.
     pub trusted_proxies: Vec<TrustedProxy>,
-    /// The header in which proxies may be sent a secret instead of `Authorization`.
+    /// The header that may carry the secret on `/verify` in place of `Authorization`.
     pub credential_header: Option<HeaderName>,
-    /// Where to count, if anybody reads it.
+    /// The metrics to update; `None` if no metrics are exposed.
     pub metrics: Option<metrics::Metrics>,
-    /// The threads that changes are worked on, if they have some of their own.
+    /// The runtime on which changes run; `None`: the same as for all other requests.
     pub changes: Option<Handle>,
 }
 
 impl Default for Settings {
-    /// As an operator gets it who sets nothing.
+    /// The settings when the operator configures nothing.
     fn default() -> Self {
         Self {
             page_cap: 1_000,
@@ -77,10 +78,10 @@ impl Default for Settings {
     }
 }
 
-/// The whole HTTP surface of a service.
+/// The HTTP endpoint of a service: all operations, the document and Swagger UI.
 ///
 /// # Errors
-/// When the document can't be made: a defect.
+/// When the document can't be generated: a defect.
 pub fn endpoint(
     service: Service,
     settings: Settings,

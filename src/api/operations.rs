@@ -1,36 +1,36 @@
-//! The table of operations: what each of them is, in a row. The document, the gate, links, examples and the tests read
-//! it, and nothing else says what kind of operation one is.
+//! The table of operations, with one row for each. The document, the gate, links, examples and the tests read it; it is
+//! the only place that defines the kind of an operation.
 
 use super::wire::catalogue::Kind as Problem;
 use crate::service::policy::Action;
 
-/// Where proxies ask, in whichever way.
+/// The path at which proxies verify tokens, with every method and every path below it.
 pub const VERIFY: &str = "/verify";
 
-/// What an operation does to its noun.
+/// The kind of an operation: what it does with its noun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// Returns one.
+    /// Returns one resource.
     Retrieve,
     /// Returns a page of a collection.
     List,
-    /// Makes one.
+    /// Creates a resource.
     Create,
-    /// Changes one.
+    /// Modifies a resource.
     Modify,
-    /// Takes one away.
+    /// Deletes a resource.
     Delete,
-    /// Does something else to one.
+    /// Performs another action, such as revoking a token by its secret.
     Act,
-    /// Answers a question about a secret.
+    /// Verifies a secret.
     Ask,
-    /// Looks up what this server says.
+    /// Returns an explanation.
     Explain,
-    /// Answers whether the process is well.
+    /// Checks the health of the process.
     Check,
 }
 
-/// What an operation is about.
+/// The kind of thing that an operation is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noun {
     /// An account.
@@ -49,10 +49,10 @@ pub enum Noun {
     Process,
 }
 
-/// What contains the noun.
+/// The parent of the noun in the operation's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Within {
-    /// Nothing.
+    /// No parent.
     Nothing,
     /// An account.
     Account,
@@ -60,33 +60,33 @@ pub enum Within {
     User,
 }
 
-/// How an operation says what is wrong.
+/// The format of an operation's error responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Errors {
-    /// As a problem (RFC 9457).
+    /// A problem (RFC 9457).
     Problem,
-    /// As OAuth 2.0 clients expect it (RFC 6749 §5.2).
+    /// An OAuth 2.0 error (RFC 6749 §5.2).
     OAuth,
-    /// By status and headers alone.
+    /// Status and headers only, without a body.
     Bare,
 }
 
-/// An operation.
+/// An operation: a row of the table.
 #[derive(Debug)]
 pub struct Operation {
-    /// Its id in the document.
+    /// The operation's id in the document.
     pub id: &'static str,
-    /// What it does to its noun.
+    /// What the operation does with its noun.
     pub shape: Shape,
-    /// What it is about.
+    /// The kind of thing that the operation is about.
     pub noun: Noun,
-    /// What contains that.
+    /// The parent of the noun.
     pub within: Within,
-    /// What the policy is asked, if anything is.
+    /// The action that the policy must permit, if there is one.
     pub action: Option<Action>,
-    /// How it says what is wrong.
+    /// The format of the operation's error responses.
     pub errors: Errors,
-    /// What can go wrong, for operations outside the contract's resources; of those the shape says it.
+    /// The problems of an operation outside the contract's resources; for resources, they follow from the shape.
     own_problems: &'static [Problem],
 }
 
@@ -162,14 +162,14 @@ impl Operation {
         TABLE.iter().find(|operation| operation.id == id)
     }
 
-    /// Whether it is on one thing, which it names.
+    /// Whether the operation acts on a single thing that the request identifies.
     #[must_use]
     pub const fn is_on_one(&self) -> bool {
         matches!(self.shape, Shape::Retrieve | Shape::Modify | Shape::Delete | Shape::Act)
     }
 
-    /// Whether something that it names can be missing. An account that isn't there is forbidden; only what lies in one
-    /// is missing.
+    /// Whether the operation can fail because a resource doesn't exist. An unknown account is answered with 403; only
+    /// resources inside an account are answered with 404.
     #[must_use]
     pub const fn can_miss(&self) -> bool {
         match self.within {
@@ -179,7 +179,7 @@ impl Operation {
         }
     }
 
-    /// The conditional headers that it heeds (spec/contract/CONTRACT.md §4).
+    /// The conditional headers that the operation evaluates (spec/contract/CONTRACT.md §4).
     #[must_use]
     pub const fn conditions(&self) -> &'static [&'static str] {
         match self.shape {
@@ -190,7 +190,7 @@ impl Operation {
         }
     }
 
-    /// What can go wrong with it, as the document tells it.
+    /// The problems that the document lists for the operation.
     pub(in crate::api) fn problems(&self) -> Vec<Problem> {
         let of_shape = match self.shape {
             Shape::List => LIST_PROBLEMS,
@@ -203,7 +203,7 @@ impl Operation {
         let can_happen = |problem: &&Problem| match problem {
             Problem::NotFound | Problem::NotFoundToChange => self.can_miss(),
             Problem::Forbidden => self.action.is_some(),
-            // New tokens and accounts are never like others.
+            // Creating a token or an account never conflicts: their names need not be unique.
             Problem::Conflict => self.shape != Shape::Create || matches!(self.noun, Noun::User | Noun::RoleBinding),
             _ => true,
         };

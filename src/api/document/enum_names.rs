@@ -1,12 +1,12 @@
-//! Names for the values of enumerations that are no words, such as `1.0` and `application/astra-token`: without them,
-//! clients generated from the document call those `VALUE_0` and the like.
+//! Names for enumeration values that aren't identifiers, such as `1.0` and `application/astra-token`: without them,
+//! client generators use names such as `VALUE_0`.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use utoipa::openapi::{RefOr, Schema, schema::Object};
 
-/// Where generators look for them.
+/// The extension in which client generators look for the names.
 const KEYWORD: &str = "x-enum-varnames";
 
 /// Adds names to the enumerations among the schemas, and to those of their properties.

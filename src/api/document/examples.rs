@@ -1,5 +1,5 @@
-//! The document's examples: one account, its owner, the owner's token, throughout; `tokenward serve --demo` has them
-//! all.
+//! The document's examples: they all use the same account, its owner, and the owner's token, which `tokenward serve
+//! --demo` has too.
 
 use poem::http::Method;
 use serde_json::{Value, json};
@@ -14,9 +14,9 @@ use crate::{
     domain::{clock::Timestamp, sample},
 };
 
-/// Well-formed, and nobody's.
+/// A well-formed secret that belongs to no token.
 pub(in crate::api) const SECRET: &str = "tokward0000000000000000000000000000000000000000000EXAMPL";
-/// The example of a schema, as an answer of that status holds it.
+/// The example of a schema, as a response of that status contains it.
 pub(in crate::api) fn body(schema: &str, status: &str) -> Option<Value> {
     use sample::{ACCOUNT, ACCOUNT_NAME, COLLEAGUE, CORRELATION, EVENT, ROLE_BINDING, TOKEN, TOKEN_NAME, USER};
     let created = sample::CREATED.to_string();
@@ -43,7 +43,7 @@ pub(in crate::api) fn body(schema: &str, status: &str) -> Option<Value> {
     let account = json!({ "type": "application/astra-account", "version": "1.0", "id": ACCOUNT, "name": ACCOUNT_NAME,
         "state": "active",
         "isEnabled": "true", "enabledTimestamp": created, "metadata": metadata });
-    // The fifth thing that happened: events stand a microsecond apart.
+    // The fifth event: events are one microsecond apart.
     let noted = Timestamp::from_micros(sample::CREATED.as_micros() + 5).to_string();
     let event = json!({ "type": "application/astra-event", "version": "1.4", "id": EVENT, "name": "token.created",
         "sequenceCount": 5,
@@ -152,17 +152,17 @@ pub(in crate::api) fn etag(noun: Noun) -> String {
     validators::etag(&serde_json::to_vec(&body(schema, "")).unwrap_or_default())
 }
 
-/// The example of a page.
+/// The example of an HTML page.
 pub(in crate::api) fn page() -> Option<Value> {
     pages::sample()?.into_iter().next_back()
 }
 
-/// The example of a path's parameter.
+/// The example of a path parameter.
 pub(in crate::api) fn path(name: &str, row: &Operation) -> Option<Value> {
     Some(json!(match name {
         "number" => return Some(json!(3)),
         "account_id" => sample::ACCOUNT,
-        // Grace has a role already; who is to get one is somebody without.
+        // The owner already has a role, so the example grants one to the colleague, who has none.
         "user_id" if row.shape == Shape::Create && row.noun == Noun::RoleBinding => sample::COLLEAGUE,
         "user_id" => sample::USER,
         "token_id" => sample::TOKEN,
@@ -172,8 +172,8 @@ pub(in crate::api) fn path(name: &str, row: &Operation) -> Option<Value> {
     }))
 }
 
-/// Puts an example beside each field of a schema, or beside the schema itself where it has none. What is a schema of
-/// its own has its example there.
+/// Adds an example to each field of a schema, or to the schema itself if it has no fields. A field that refers to
+/// another schema has its example there.
 pub(in crate::api) fn add(name: &str, schema: &mut RefOr<Schema>) {
     match schema {
         RefOr::T(Schema::Object(object)) if object.properties.is_empty() => {
@@ -194,7 +194,8 @@ pub(in crate::api) fn add(name: &str, schema: &mut RefOr<Schema>) {
     }
 }
 
-/// From the example of the schema, or, where that leaves the field out, of what it asks for.
+/// The example of a field: from the example of the schema or, if that lacks the field, of the resource that a request
+/// with this schema creates or changes.
 fn field_example(schema: &str, field: &str) -> Option<Value> {
     let resource = schema.trim_start_matches("New").trim_end_matches("Change");
     let of = |schema: &str, status: &str| body(schema, status)?.get(field).cloned();
@@ -205,7 +206,7 @@ fn field_example(schema: &str, field: &str) -> Option<Value> {
         .or_else(|| problem_field(field))
 }
 
-/// Of fields that only some problems have.
+/// The example of a field that only some problems have.
 fn problem_field(field: &str) -> Option<Value> {
     let sentence = "The user has 10000 tokens, the most that this server allows: revoke some first.";
     let quota = Problem::QuotaReached(sentence.to_owned()).body(&Method::GET, sample::CORRELATION);

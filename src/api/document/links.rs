@@ -1,5 +1,6 @@
-//! Where an answer leads: from what was created to what can be done with it, and from what was read to changing just
-//! that. Programs that walk the document find whole lives in it, and people see which id goes where.
+//! The links of responses: from a created resource to the operations on it, and from a retrieved version to the
+//! operations that change it. Programs can derive sequences of operations from them, and readers see which id is used
+//! where.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +13,12 @@ use utoipa::openapi::{
 
 use crate::api::operations::{self, Noun, Shape, Within};
 
-/// The id of what was created.
+/// The id of the created resource.
 const NEW_ID: &str = "$response.body#/id";
-/// The version that was read.
+/// The entity tag of the retrieved version.
 const ETAG: &str = "$response.header.ETag";
 
-/// Adds the links: they follow from the paths and the table of operations.
+/// Adds the links, which follow from the paths and the table of operations.
 pub(in crate::api) fn add(paths: &mut Paths) {
     let targets: Vec<(String, Target)> =
         paths.paths.iter().flat_map(|(path, item)| targets(item).map(|target| (path.clone(), target))).collect();
@@ -45,7 +46,7 @@ impl Target {
         Some(Self { row, summary: operation.summary.clone().unwrap_or_default() })
     }
 
-    /// Whether it changes a resource only if that is still the version that was read.
+    /// Whether it changes a resource on the condition that the version is still the retrieved one.
     fn heeds_etag(&self) -> bool {
         matches!(self.row.shape, Shape::Modify | Shape::Delete)
     }
@@ -59,7 +60,7 @@ impl Target {
         (self.row.id.to_owned(), RefOr::T(link.build()))
     }
 
-    /// A role binding names its parties in its body, too.
+    /// The body that creates a role binding below a user: it must name the user and the account again.
     fn body(&self) -> Option<Value> {
         (self.row.shape == Shape::Create && self.row.noun == Noun::RoleBinding && self.row.within == Within::User).then(
             || {
@@ -81,12 +82,13 @@ fn answer<'o>(operation: &'o mut Option<Operation>, status: &str) -> Option<&'o 
     }
 }
 
-/// Whether a path needs the id of one thing from that collection, and nothing else.
+/// Whether a path continues that of the collection with the id of an item, and has no further parameters.
 fn is_just_below(collection: &str, path: &str) -> bool {
     path.strip_prefix(collection).is_some_and(|rest| rest.starts_with("/{") && rest.matches('{').count() == 1)
 }
 
-/// What the target's path takes: from the path of the request where it's the same, else the id of what was created.
+/// The parameters of the target's path: taken from the path of the request if it has them, else the id of the created
+/// resource.
 fn parameters(target: &str, from: &str) -> BTreeMap<String, Value> {
     let names = target.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
     let valued = names.map(|name| {

@@ -1,4 +1,5 @@
-//! The OpenAPI document: made of the annotated types and handlers, and completed with what annotations can't say.
+//! The OpenAPI document: generated from the annotated types and handlers, and completed with what annotations can't
+//! express.
 
 pub mod assembly;
 pub(in crate::api) mod enum_names;

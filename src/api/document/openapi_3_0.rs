@@ -1,7 +1,7 @@
-//! The document once more, in OpenAPI 3.0, for generators that read nothing newer.
+//! The document in OpenAPI 3.0, for generators that support nothing newer.
 //!
-//! It says what the 3.1 document says, in older words: 3.0 has a dialect of JSON Schema of its own, and references that
-//! stand alone. Only what this project's document can hold is translated; a validator in CI tells of anything else.
+//! It is a translation of the 3.1 document: 3.0 has its own dialect of JSON Schema, and allows nothing next to `$ref`.
+//! Only what this project's document can contain is translated; a validator in CI detects anything else.
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
@@ -20,15 +20,15 @@ pub fn translated(document: &OpenApi) -> Result<Value, DocumentError> {
     if let Some(version) = document.get_mut("openapi") {
         *version = json!("3.0.3");
     }
-    // The name of the licence says as much.
+    // 3.0 doesn't have it; the name of the licence is the same.
     if let Some(license) = document.pointer_mut("/info/license").and_then(Value::as_object_mut) {
         license.shift_remove("identifier");
     }
     Ok(document)
 }
 
-/// Puts the example of each request body into its schema: openapi-generator passes over examples that stand beside,
-/// with a warning.
+/// Moves the example of each request body into its schema: openapi-generator ignores examples next to it, with a
+/// warning.
 fn move_request_examples(document: &mut Value) {
     let mut examples = vec![];
     for item in document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
@@ -51,7 +51,8 @@ fn move_request_examples(document: &mut Value) {
     }
 }
 
-/// Of several examples of a JSON answer leaves the first: openapi-generator warns that it finds no schema for them.
+/// Keeps only the first of several examples of a JSON response: openapi-generator warns that it finds no schema for
+/// them.
 fn choose_examples(value: &mut Value) {
     if let Some(content) = value.pointer_mut("/content/application~1json").and_then(Value::as_object_mut)
         && let Some(Value::Object(examples)) = content.shift_remove("examples")
@@ -71,16 +72,16 @@ fn translate(value: &mut Value) {
         Value::Object(object) => {
             for (name, member) in object.iter_mut() {
                 match name.as_str() {
-                    // Here the keys are names that we have chosen, and no keywords.
+                    // Here the keys are names of fields, not keywords.
                     "properties" => {
                         member.as_object_mut().into_iter().flat_map(Map::values_mut).for_each(translate);
                     }
-                    // Of a link's body openapi-generator reads expressions only, and refuses the document for anything
-                    // else.
+                    // In a link's body, openapi-generator accepts only expressions; for anything else it refuses the
+                    // document.
                     "links" => member.as_object_mut().into_iter().flat_map(Map::values_mut).for_each(|link| {
                         link.as_object_mut().and_then(|link| link.shift_remove("requestBody"));
                     }),
-                    // What clients send and get, whatever it looks like.
+                    // Values that clients send and receive, not schemas.
                     "example" | "examples" | "default" | "enum" | "const" => {}
                     _ => translate(member),
                 }
@@ -97,14 +98,14 @@ fn translate_keywords(schema: &mut Map<String, Value>) {
     if let Some(constant) = schema.shift_remove("const") {
         schema.insert("enum".to_owned(), json!([constant]));
     }
-    // Elsewhere `examples` is an object, in both versions.
+    // Outside schemas, `examples` is an object, in both versions.
     if let Some(example) =
         schema.get("examples").and_then(Value::as_array).and_then(|examples| examples.first()).cloned()
     {
         schema.shift_remove("examples");
         schema.insert("example".to_owned(), example);
     }
-    // Where further members are allowed of one type, openapi-generator warns that it has no name for them. Its clients
+    // If further members of one type are allowed, openapi-generator warns that it has no name for them. Its clients
     // send none.
     if schema.get("additionalProperties").is_some_and(Value::is_object) {
         schema.insert("additionalProperties".to_owned(), json!(false));
@@ -115,7 +116,7 @@ fn translate_keywords(schema: &mut Map<String, Value>) {
         let first = others.next();
         match (first, others.next()) {
             (Some(only), None) => drop(schema.insert("type".to_owned(), only)),
-            // Several types can't be said in one schema; none says the least that is true.
+            // One schema can't allow several types in 3.0; without a type it remains true.
             _ => drop(schema.shift_remove("type")),
         }
         if nullable {

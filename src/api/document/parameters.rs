@@ -1,5 +1,5 @@
-//! What the document says of parameters beside what annotations do: queries of collections, conditional headers, and
-//! examples.
+//! The parameters in the document that annotations don't declare: query parameters of collections and of `/verify`,
+//! conditional headers; and the examples of all parameters.
 
 use serde_json::json;
 use utoipa::openapi::{
@@ -42,7 +42,7 @@ pub(in crate::api) fn add(row: &Operation, parameters: &mut Vec<RefOr<Parameter>
     parameters.extend(row.conditions().iter().map(|name| RefOr::T(condition(name, row.noun))));
 }
 
-/// What a proxy may demand of a token.
+/// The query parameters of `/verify`: what a proxy may require of a token.
 fn demands() -> [Parameter; 2] {
     let roles = Role::ALL.iter().map(|role| role.as_str()).collect::<Vec<_>>().join("|");
     let account = "Only if the user has a role in this account. Else it is the account that the user was created in.";
@@ -53,10 +53,10 @@ fn demands() -> [Parameter; 2] {
     ]
 }
 
-/// A collection, as its query parameters see it.
+/// The facts about a collection that its query parameters depend on.
 struct Collection {
     fields: &'static [Field],
-    /// The field that people look for first, and what it holds in the examples.
+    /// The field that the examples name, and its value in them.
     requested: (&'static str, &'static str),
 }
 
@@ -74,19 +74,19 @@ impl Collection {
         Some(Self { fields, requested })
     }
 
-    /// What `include` takes, and an example.
+    /// The pattern of `include`, and an example.
     fn include(&self) -> (String, String) {
         let any = alternatives(self.fields.iter().filter(|field| field.is_top_level()));
         (format!("^{any}(,{any})*$"), format!("id,{}", self.requested.0))
     }
 
-    /// What `orderBy` takes, and an example.
+    /// The pattern of `orderBy`, and an example.
     fn order(&self) -> (String, String) {
         let any = alternatives(self.fields.iter().filter(|field| Order::new(field, false).is_ok()));
         (format!("^{any}( desc)?$"), format!("{} desc", self.requested.0))
     }
 
-    /// An example of `filter`; what it takes is more than a pattern can say.
+    /// An example of `filter`; a pattern can't express its syntax.
     fn filter(&self) -> String {
         let (field, value) = self.requested;
         format!("{field} eq '{value}'")
@@ -99,8 +99,7 @@ fn alternatives<'f>(fields: impl Iterator<Item = &'f Field>) -> String {
 }
 
 fn parameter(name: &str, place: ParameterIn, description: &str, pattern: Option<&str>, example: &str) -> Parameter {
-    // The example of an optional parameter stands in its schema: beside it, Swagger UI would take it for what the user
-    // wants to send.
+    // The example of an optional parameter is in its schema: next to it, Swagger UI would send it as the user's value.
     let examples = (!example.is_empty()).then(|| json!(example));
     let schema = ObjectBuilder::new().schema_type(Type::String).pattern(pattern).examples(examples).build();
     ParameterBuilder::new()

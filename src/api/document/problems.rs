@@ -1,4 +1,4 @@
-//! What the document says of errors: which an operation can answer with, and how it says so.
+//! The error responses in the document: which problems each operation can respond with, and in which format.
 
 use serde_json::json;
 use utoipa::openapi::{Content, Ref, RefOr, Response, example::ExampleBuilder, path};
@@ -16,7 +16,7 @@ use crate::{
     domain::sample,
 };
 
-/// Adds what can go wrong with an operation to its responses.
+/// Adds the problems of an operation to its responses.
 pub(in crate::api) fn add(row: &Operation, operation: &mut path::Operation) {
     for kind in row.problems() {
         let status = kind.entry().status.as_u16();
@@ -27,7 +27,7 @@ pub(in crate::api) fn add(row: &Operation, operation: &mut path::Operation) {
     }
 }
 
-/// The response of that status, before it is known what goes wrong.
+/// The response of that status, without any problem yet.
 fn empty(row: &Operation, status: u16) -> Response {
     let mut response = Response::new("");
     let mut add = |name: &str, description| response.headers.insert(name.to_owned(), header(description));
@@ -80,7 +80,7 @@ fn describe(row: &Operation, kind: Kind, response: &mut Response) {
     }
 }
 
-/// What a status without a body says.
+/// The description of a response without a body.
 fn bare(kind: Kind) -> &'static str {
     match kind {
         Kind::MissingToken => "There is no token, or it is no good.",

@@ -24,13 +24,13 @@ pub(in crate::api) struct Accounts;
 impl Accounts {
     /// Retrieve an account
     ///
-    /// Returns the account. With `If-None-Match` or `If-Modified-Since`, an account that the client has already is
-    /// answered with 304.
+    /// Returns the account. With `If-None-Match` or `If-Modified-Since`, the response is 304 if the client already has
+    /// the current version.
     #[oai(path = "/accounts/:account_id", method = "get", operation_id = "retrieve_account")]
     async fn retrieve_account(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
         responder: Responder,
@@ -41,8 +41,7 @@ impl Accounts {
 
     /// List accounts
     ///
-    /// Returns the accounts in which the caller has a role, oldest first unless `orderBy` says otherwise, a page at a
-    /// time.
+    /// Returns the accounts in which the caller has a role, one page at a time, oldest first unless `orderBy` is given.
     #[oai(path = "/accounts", method = "get", operation_id = "list_accounts")]
     async fn list_accounts(
         &self,
@@ -56,7 +55,8 @@ impl Accounts {
 
     /// Create an account
     ///
-    /// Creates an account, whose owner the caller becomes. Owners of any account may, until they have a role in 100.
+    /// Creates an account; the caller becomes its owner. Permitted for owners of any account, until they have a role in
+    /// 100 accounts.
     #[oai(path = "/accounts", method = "post", operation_id = "create_account")]
     async fn create_account(
         &self,
@@ -71,12 +71,13 @@ impl Accounts {
 
     /// Modify an account
     ///
-    /// Renames, disables or enables an account, or changes who answers for it; what is left out stays.
+    /// Changes the name, the contact or the labels of an account, or disables or enables it. Fields that are left out
+    /// stay unchanged.
     #[oai(path = "/accounts/:account_id", method = "put", operation_id = "modify_account")]
     async fn modify_account(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
         responder: Responder,
@@ -90,13 +91,13 @@ impl Accounts {
 
     /// Delete an account
     ///
-    /// Deletes an account with all that it contains, its events too. Refused while one of its users is the last owner
-    /// of another account.
+    /// Deletes an account with everything that it contains, including its events. Refused while one of its users is the
+    /// last owner of another account.
     #[oai(path = "/accounts/:account_id", method = "delete", operation_id = "delete_account")]
     async fn delete_account(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
         responder: Responder,

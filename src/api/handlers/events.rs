@@ -23,15 +23,16 @@ pub(in crate::api) struct Events;
 impl Events {
     /// Retrieve an event
     ///
-    /// Returns an entry of the account's audit log. Viewers and members see their own.
+    /// Returns an entry of the account's audit log. Viewers and members may retrieve only events that they caused
+    /// themselves.
     #[oai(path = "/accounts/:account_id/core/v1/events/:event_id", method = "get", operation_id = "retrieve_event")]
     async fn retrieve_event(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// The event.
+        /// The event's id.
         event_id: Path<EventId>,
         responder: Responder,
     ) -> Result<Answer<Retrieved<Event>>, Problem> {
@@ -41,13 +42,13 @@ impl Events {
 
     /// List events
     ///
-    /// Returns the account's audit log, oldest first unless `orderBy` says otherwise, a page at a time. Viewers and
-    /// members see what they did themselves.
+    /// Returns the account's audit log, one page at a time, oldest first unless `orderBy` is given. Viewers and members
+    /// see only events that they caused themselves.
     #[oai(path = "/accounts/:account_id/core/v1/events", method = "get", operation_id = "list_events")]
     async fn list_events(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
         query: CollectionQuery,

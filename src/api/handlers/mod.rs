@@ -1,4 +1,4 @@
-//! The operations of the contract, one file per noun.
+//! The operations of the contract, one file per kind of resource.
 
 pub(in crate::api) mod accounts;
 pub(in crate::api) mod events;

@@ -24,8 +24,8 @@ pub(in crate::api) struct RoleBindings;
 impl RoleBindings {
     /// Retrieve a role binding
     ///
-    /// Returns a role binding in the account. With `If-None-Match` or `If-Modified-Since`, one that the client has
-    /// already is answered with 304.
+    /// Returns a role binding in the account. With `If-None-Match` or `If-Modified-Since`, the response is 304 if the
+    /// client already has the current version.
     #[oai(
         path = "/accounts/:account_id/core/v1/roleBindings/:roleBinding_id",
         method = "get",
@@ -34,10 +34,10 @@ impl RoleBindings {
     async fn retrieve_role_binding(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// The role binding.
+        /// The role binding's id.
         #[oai(name = "roleBinding_id")]
         id: Path<RoleBindingId>,
         responder: Responder,
@@ -47,12 +47,12 @@ impl RoleBindings {
 
     /// List role bindings
     ///
-    /// Returns the role bindings in the account, oldest first unless `orderBy` says otherwise, a page at a time.
+    /// Returns the role bindings in the account, one page at a time, oldest first unless `orderBy` is given.
     #[oai(path = "/accounts/:account_id/core/v1/roleBindings", method = "get", operation_id = "list_role_bindings")]
     async fn list_role_bindings(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
         query: CollectionQuery,
@@ -62,12 +62,12 @@ impl RoleBindings {
 
     /// Grant a role
     ///
-    /// Gives a user of the account a role in it. A user has one role in an account at most.
+    /// Grants a user of the account a role in it. A user has at most one role in an account.
     #[oai(path = "/accounts/:account_id/core/v1/roleBindings", method = "post", operation_id = "create_role_binding")]
     async fn create_role_binding(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
         responder: Responder,
@@ -78,7 +78,7 @@ impl RoleBindings {
 
     /// Modify a role binding
     ///
-    /// Changes the role, its constraints or the labels. An account's last owner stays its owner.
+    /// Changes the role, its constraints or the labels. The last owner of an account can't lose that role.
     #[oai(
         path = "/accounts/:account_id/core/v1/roleBindings/:roleBinding_id",
         method = "put",
@@ -87,10 +87,10 @@ impl RoleBindings {
     async fn modify_role_binding(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// The role binding.
+        /// The role binding's id.
         #[oai(name = "roleBinding_id")]
         id: Path<RoleBindingId>,
         responder: Responder,
@@ -101,8 +101,8 @@ impl RoleBindings {
 
     /// Revoke a role binding
     ///
-    /// Takes a role back. A local user of the account who loses its last one is deleted with its tokens. An account's
-    /// last owner stays its owner.
+    /// Revokes a role by deleting its role binding. If it is the last role binding of a local user who was created in
+    /// this account, the user is deleted too, with its tokens. The last owner of an account can't lose that role.
     #[oai(
         path = "/accounts/:account_id/core/v1/roleBindings/:roleBinding_id",
         method = "delete",
@@ -111,10 +111,10 @@ impl RoleBindings {
     async fn delete_role_binding(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// The role binding.
+        /// The role binding's id.
         #[oai(name = "roleBinding_id")]
         id: Path<RoleBindingId>,
         responder: Responder,
@@ -124,8 +124,8 @@ impl RoleBindings {
 
     /// Retrieve a role binding of a user
     ///
-    /// Returns a role binding of the user. With `If-None-Match` or `If-Modified-Since`, one that the client has already
-    /// is answered with 304.
+    /// Returns a role binding of the user. With `If-None-Match` or `If-Modified-Since`, the response is 304 if the
+    /// client already has the current version.
     #[oai(
         path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings/:roleBinding_id",
         method = "get",
@@ -134,12 +134,12 @@ impl RoleBindings {
     async fn retrieve_user_role_binding(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// The user.
+        /// The user's id.
         user_id: Path<UserId>,
-        /// The role binding.
+        /// The role binding's id.
         #[oai(name = "roleBinding_id")]
         id: Path<RoleBindingId>,
         responder: Responder,
@@ -149,7 +149,7 @@ impl RoleBindings {
 
     /// List role bindings of a user
     ///
-    /// Returns the role bindings of the user, oldest first unless `orderBy` says otherwise, a page at a time.
+    /// Returns the role bindings of the user, one page at a time, oldest first unless `orderBy` is given.
     #[oai(
         path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings",
         method = "get",
@@ -158,10 +158,10 @@ impl RoleBindings {
     async fn list_user_role_bindings(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// The user.
+        /// The user's id.
         user_id: Path<UserId>,
         query: CollectionQuery,
     ) -> Result<Answer<Listed<RoleBinding>>, Problem> {
@@ -170,7 +170,7 @@ impl RoleBindings {
 
     /// Grant a role to a user
     ///
-    /// Gives a user of the account a role in it. A user has one role in an account at most.
+    /// Grants a user of the account a role in it. A user has at most one role in an account.
     #[oai(
         path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings",
         method = "post",
@@ -179,10 +179,10 @@ impl RoleBindings {
     async fn create_user_role_binding(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// The user.
+        /// The user's id.
         user_id: Path<UserId>,
         responder: Responder,
         body: Body<NewRoleBinding>,
@@ -192,7 +192,7 @@ impl RoleBindings {
 
     /// Modify a role binding of a user
     ///
-    /// Changes the role, its constraints or the labels. An account's last owner stays its owner.
+    /// Changes the role, its constraints or the labels. The last owner of an account can't lose that role.
     #[oai(
         path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings/:roleBinding_id",
         method = "put",
@@ -201,12 +201,12 @@ impl RoleBindings {
     async fn modify_user_role_binding(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// The user.
+        /// The user's id.
         user_id: Path<UserId>,
-        /// The role binding.
+        /// The role binding's id.
         #[oai(name = "roleBinding_id")]
         id: Path<RoleBindingId>,
         responder: Responder,
@@ -217,8 +217,8 @@ impl RoleBindings {
 
     /// Revoke a role binding of a user
     ///
-    /// Takes a role back. A local user of the account who loses its last one is deleted with its tokens. An account's
-    /// last owner stays its owner.
+    /// Revokes a role by deleting its role binding. If it is the last role binding of a local user who was created in
+    /// this account, the user is deleted too, with its tokens. The last owner of an account can't lose that role.
     #[oai(
         path = "/accounts/:account_id/core/v1/users/:user_id/roleBindings/:roleBinding_id",
         method = "delete",
@@ -227,12 +227,12 @@ impl RoleBindings {
     async fn delete_user_role_binding(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// The user.
+        /// The user's id.
         user_id: Path<UserId>,
-        /// The role binding.
+        /// The role binding's id.
         #[oai(name = "roleBinding_id")]
         id: Path<RoleBindingId>,
         responder: Responder,
@@ -241,7 +241,7 @@ impl RoleBindings {
     }
 }
 
-pub(in crate::api) async fn modify(
+async fn modify(
     caller: &Bearer,
     of: Of,
     id: RoleBindingId,
@@ -254,20 +254,16 @@ pub(in crate::api) async fn modify(
     responder.modified(binding)
 }
 
-pub(in crate::api) async fn delete(
-    caller: &Bearer,
-    of: Of,
-    id: RoleBindingId,
-    responder: &Responder,
-) -> Result<Answer<Deleted>, Problem> {
+async fn delete(caller: &Bearer, of: Of, id: RoleBindingId, responder: &Responder) -> Result<Answer<Deleted>, Problem> {
     let permit = caller.service.may_change_role_binding(caller, of, id).await?;
     caller.service.delete_role_binding(permit, &responder.conditions()?).await?;
     Ok(responder.deleted())
 }
 
+/// The user in whose collection a role binding is sought, if it is sought in one.
 type Of = Option<UserId>;
 
-pub(in crate::api) async fn retrieve(
+async fn retrieve(
     caller: &Bearer,
     of: Of,
     id: RoleBindingId,
@@ -277,17 +273,13 @@ pub(in crate::api) async fn retrieve(
     responder.retrieved(binding)
 }
 
-pub(in crate::api) async fn list(
-    caller: &Bearer,
-    of: Of,
-    query: CollectionQuery,
-) -> Result<Answer<Listed<RoleBinding>>, Problem> {
+async fn list(caller: &Bearer, of: Of, query: CollectionQuery) -> Result<Answer<Listed<RoleBinding>>, Problem> {
     let (asked, mut items) = query.read::<RoleBinding>()?;
     let page = caller.service.list_role_bindings(caller, of, &asked.selection, &mut |item| items.take(item)).await?;
     Ok(asked.answer(items, page)?)
 }
 
-pub(in crate::api) async fn create(
+async fn create(
     caller: &Bearer,
     of: Of,
     responder: &Responder,

@@ -24,8 +24,8 @@ pub(in crate::api) struct Tokens;
 impl Tokens {
     /// Retrieve a token
     ///
-    /// Returns a token without its secret. With `If-None-Match` or `If-Modified-Since`, a token that the client has
-    /// already is answered with 304.
+    /// Returns a token without its secret. With `If-None-Match` or `If-Modified-Since`, the response is 304 if the
+    /// client already has the current version.
     #[oai(
         path = "/accounts/:account_id/core/v1/users/:user_id/tokens/:token_id",
         method = "get",
@@ -34,12 +34,12 @@ impl Tokens {
     async fn retrieve_token(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// Whose token it is.
+        /// The user that the token belongs to.
         user_id: Path<UserId>,
-        /// The token.
+        /// The token's id.
         token_id: Path<TokenId>,
         responder: Responder,
     ) -> Result<Answer<Retrieved<Token>>, Problem> {
@@ -49,15 +49,15 @@ impl Tokens {
 
     /// List tokens
     ///
-    /// Returns the tokens of a user, oldest first unless `orderBy` says otherwise, a page at a time.
+    /// Returns the tokens of a user, one page at a time, oldest first unless `orderBy` is given.
     #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/tokens", method = "get", operation_id = "list_tokens")]
     async fn list_tokens(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// Whose tokens to list.
+        /// The user whose tokens are listed.
         user_id: Path<UserId>,
         query: CollectionQuery,
     ) -> Result<Answer<Listed<Token>>, Problem> {
@@ -69,15 +69,15 @@ impl Tokens {
 
     /// Issue a token
     ///
-    /// Makes a token for a user and answers with its secret. It is the only time that the secret is shown.
+    /// Issues a token for a user, and returns it with its secret. The secret is shown only in this response.
     #[oai(path = "/accounts/:account_id/core/v1/users/:user_id/tokens", method = "post", operation_id = "create_token")]
     async fn create_token(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// For whom to make the token.
+        /// The user that the token is issued for.
         user_id: Path<UserId>,
         responder: Responder,
         body: Body<NewToken>,
@@ -90,8 +90,8 @@ impl Tokens {
 
     /// Modify a token
     ///
-    /// Changes the name or the labels of a token; what is left out stays. With `If-Match`, of several writers who have
-    /// read the same version just one wins.
+    /// Changes the name or the labels of a token. Fields that are left out stay unchanged. With `If-Match`, only one of
+    /// several clients that have read the same version succeeds.
     #[oai(
         path = "/accounts/:account_id/core/v1/users/:user_id/tokens/:token_id",
         method = "put",
@@ -100,12 +100,12 @@ impl Tokens {
     async fn modify_token(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// Whose token it is.
+        /// The user that the token belongs to.
         user_id: Path<UserId>,
-        /// The token.
+        /// The token's id.
         token_id: Path<TokenId>,
         responder: Responder,
         body: Body<TokenChange>,
@@ -118,7 +118,7 @@ impl Tokens {
 
     /// Revoke a token
     ///
-    /// From the moment of the answer the token's secret is refused, everywhere and for ever.
+    /// Deletes a token. From the moment of the response, its secret is refused everywhere and permanently.
     #[oai(
         path = "/accounts/:account_id/core/v1/users/:user_id/tokens/:token_id",
         method = "delete",
@@ -127,12 +127,12 @@ impl Tokens {
     async fn delete_token(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// Whose token it is.
+        /// The user that the token belongs to.
         user_id: Path<UserId>,
-        /// The token.
+        /// The token's id.
         token_id: Path<TokenId>,
         responder: Responder,
     ) -> Result<Answer<Deleted>, Problem> {

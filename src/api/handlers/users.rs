@@ -23,16 +23,16 @@ pub(in crate::api) struct Users;
 impl Users {
     /// Retrieve a user
     ///
-    /// Returns a user of the account. With `If-None-Match` or `If-Modified-Since`, a user that the client has already
-    /// is answered with 304.
+    /// Returns a user of the account. With `If-None-Match` or `If-Modified-Since`, the response is 304 if the client
+    /// already has the current version.
     #[oai(path = "/accounts/:account_id/core/v1/users/:user_id", method = "get", operation_id = "retrieve_user")]
     async fn retrieve_user(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// The user.
+        /// The user's id.
         user_id: Path<UserId>,
         responder: Responder,
     ) -> Result<Answer<Retrieved<User>>, Problem> {
@@ -42,12 +42,12 @@ impl Users {
 
     /// List users
     ///
-    /// Returns the users of the account, oldest first unless `orderBy` says otherwise, a page at a time.
+    /// Returns the users of the account, one page at a time, oldest first unless `orderBy` is given.
     #[oai(path = "/accounts/:account_id/core/v1/users", method = "get", operation_id = "list_users")]
     async fn list_users(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
         query: CollectionQuery,
@@ -59,12 +59,12 @@ impl Users {
 
     /// Create a user
     ///
-    /// Creates a user in the account. It can do nothing there until it has a role, and needs a token to do it with.
+    /// Creates a user in the account. The user needs a role and a token before it can do anything there.
     #[oai(path = "/accounts/:account_id/core/v1/users", method = "post", operation_id = "create_user")]
     async fn create_user(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
         responder: Responder,
@@ -77,16 +77,16 @@ impl Users {
 
     /// Modify a user
     ///
-    /// Changes what is given; what is left out stays. Suspending or disabling a user has all its tokens refused at
-    /// once; lifting that makes them work again.
+    /// Changes the given fields; fields that are left out stay unchanged. When a user is suspended or disabled, all its
+    /// tokens are refused at once; when that is undone, they work again.
     #[oai(path = "/accounts/:account_id/core/v1/users/:user_id", method = "put", operation_id = "modify_user")]
     async fn modify_user(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// The user.
+        /// The user's id.
         user_id: Path<UserId>,
         responder: Responder,
         body: Body<UserChange>,
@@ -104,10 +104,10 @@ impl Users {
     async fn delete_user(
         &self,
         caller: Bearer,
-        /// The account.
+        /// The account's id.
         #[oai(name = "account_id")]
         _account: Path<AccountId>,
-        /// The user.
+        /// The user's id.
         user_id: Path<UserId>,
         responder: Responder,
     ) -> Result<Answer<Deleted>, Problem> {

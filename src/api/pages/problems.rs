@@ -1,4 +1,4 @@
-//! What each problem means and what to do then: for people as a page, for programs as JSON.
+//! The explanation of each problem: what it means and what to do about it, as an HTML page or as JSON.
 
 use poem::{
     Request,
@@ -30,16 +30,16 @@ use crate::{
 
 const HTML: &str = "text/html";
 
-/// A problem, explained.
+/// The explanation of a problem.
 #[derive(Debug, Serialize, Object)]
 pub struct Explanation {
     /// The number at the end of the problem's `type`.
     number: u16,
-    /// What has happened.
+    /// What the problem means.
     meaning: String,
-    /// What to do now.
+    /// What to do about it.
     remedy: String,
-    /// The problem as a client gets it.
+    /// An example of the problem's body.
     example: ProblemBody,
 }
 
@@ -58,15 +58,15 @@ impl ApiResponse for Answer<Explained> {
     }
 }
 
-/// The operation that explains.
+/// The operation that explains problems.
 pub(in crate::api) struct Help;
 
 #[OpenApi(tag = "Tag::Problems")]
 impl Help {
     /// Explain a problem
     ///
-    /// Says what a problem means and what to do about it, with an example: as a page for people, as JSON for programs.
-    /// Every problem links to its explanation (`Link`, `rel="help"`).
+    /// Explains what a problem means and what to do about it, with an example: as an HTML page for people, or as JSON
+    /// for programs. Every problem that has a number links to its explanation (`Link`, `rel="help"`).
     #[oai(path = "/problems/:number", method = "get", operation_id = "explain_problem")]
     async fn explain_problem(
         &self,
@@ -82,7 +82,7 @@ impl Help {
         let body = if html { page(&explanation).into_bytes() } else { to_json(&explanation)? };
         let answer =
             Answer::new(StatusCode::OK).with(header::VARY, "Accept").body(if html { HTML } else { JSON }, body);
-        // The page is all there is to it: it loads nothing, and nothing shows it as its own.
+        // The page loads nothing, and no other page may embed it.
         Ok(answer.with(
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
@@ -90,12 +90,12 @@ impl Help {
     }
 }
 
-/// Whether a path ends in the number as we write it: `+3` and `003` are no other names for problem 3.
+/// Whether a path ends in the number in its canonical spelling: `+3` and `003` aren't names of problem 3.
 fn is_spelled(path: &str, number: u16) -> bool {
     path.rsplit('/').next() == Some(number.to_string().as_str())
 }
 
-/// Who accepts neither gets JSON: an explanation that is refused explains nothing.
+/// A client that accepts neither gets JSON: a refusal would not help it.
 fn wants_html(headers: &HeaderMap) -> bool {
     choose(headers, &[HTML.to_owned(), JSON.to_owned()]) == Some(HTML)
 }
@@ -107,7 +107,7 @@ fn explain(number: u16) -> Option<Explanation> {
     Some(Explanation { number, meaning: meaning.to_owned(), remedy: remedy.to_owned(), example })
 }
 
-/// Small and readable, with nothing to load.
+/// A small HTML page with the explanation, which loads nothing.
 fn page(explanation: &Explanation) -> String {
     let Explanation { number, meaning, remedy, example } = explanation;
     let shown = serde_json::to_string_pretty(example).unwrap_or_default();
@@ -130,14 +130,14 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Marks up what stands between backticks.
+/// Marks up text between backticks as `<code>`.
 fn code(text: &str) -> String {
     let part =
         |(index, part): (usize, &str)| if index % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() };
     text.split('`').enumerate().map(part).collect()
 }
 
-/// An explanation, for the document: as JSON, and as the page.
+/// A sample explanation for the document: as JSON, and as the HTML page.
 pub(in crate::api) fn sample() -> Option<[Value; 2]> {
     let explanation = explain(3)?;
     Some([serde_json::to_value(&explanation).ok()?, Value::String(page(&explanation))])

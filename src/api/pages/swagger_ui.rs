@@ -10,13 +10,13 @@ use poem::{
 };
 use utoipa_swagger_ui::Config;
 
-/// Only this server: no script, style, image or request from or to anywhere else. Swagger UI sets styles in elements.
+/// Allows only this server: no script, style, image or request from or to any other. Swagger UI needs inline styles.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
     object-src 'none'; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// The document in both notations, and in both versions of OpenAPI. All answers share its bytes: copies for clients
-/// that don't read them would fill the memory.
+/// The document as JSON and YAML in OpenAPI 3.1, and as JSON in OpenAPI 3.0. All responses share the same bytes: a copy
+/// for each client that doesn't read its response would fill the memory.
 #[derive(Clone)]
 pub(in crate::api) struct Documents {
     pub json: Bytes,
@@ -26,7 +26,7 @@ pub(in crate::api) struct Documents {
 
 /// The routes below `/` that aren't operations.
 pub(in crate::api) fn routes(documents: Documents, demo: bool) -> Route {
-    // Relative, so that it also holds below a path prefix.
+    // Relative, so that it also works below a path prefix.
     let config = Config::from("../openapi.json")
         .try_it_out_enabled(true)
         .display_request_duration(true)
@@ -41,18 +41,18 @@ pub(in crate::api) fn routes(documents: Documents, demo: bool) -> Route {
         .at("/swagger-ui/*path", get(swagger_ui).data(Arc::new(Ui { config: Arc::new(config), demo })))
 }
 
-/// How Swagger UI is shown.
+/// The configuration of Swagger UI.
 struct Ui {
     config: Arc<Config<'static>>,
     demo: bool,
 }
 
-/// What browsers show that run no scripts. Behind the end of the page, where parsers put what they find into its body.
+/// Shown by browsers that run no scripts. Appended after the end of the page: HTML parsers move it into the body.
 const WITHOUT_SCRIPT: &str = "<noscript><p>This page needs JavaScript. The document itself: <a \
     href=\"../openapi.json\">openapi.json</a>.</p></noscript>\n";
 
-/// Signs in with the token in the address's fragment, which browsers don't send, and takes it out of the address again.
-/// Only where nothing is at stake: with it, a link could make somebody act as somebody else without noticing.
+/// Signs in with the token in the URL's fragment, which browsers don't send, and removes it from the URL. Only for
+/// demonstrations: with it, a link could make somebody act as another user without noticing.
 const SIGN_IN: &str = r##"
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 // Before Swagger UI looks at the address, to open the operation that it names.
@@ -63,7 +63,7 @@ window.addEventListener("load", () => {
 });
 "##;
 
-/// A relative redirect (RFC 9110 §10.2.2): it holds below a path prefix, too.
+/// A relative redirect (RFC 9110 §10.2.2), which also works below a path prefix.
 #[handler]
 fn home() -> Response {
     Response::builder().status(StatusCode::FOUND).header(header::LOCATION, "swagger-ui/").finish()

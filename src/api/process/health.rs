@@ -1,4 +1,4 @@
-//! Is the server alive, is it ready?
+//! The operations that check whether the server is up and ready.
 
 use poem::{
     http::{StatusCode, header},
@@ -25,36 +25,36 @@ use crate::{
     service::{Error, Place, Unfit, Unready},
 };
 
-/// How long the database may take to answer when it is asked whether it does.
+/// How long the readiness check usually waits for the database; longer if the database is far away.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 spelled! {
-    /// Whether the server is well.
+    /// The result of a health check.
     HealthStatus, "must be ok or unavailable" {
-        /// It is.
+        /// The check has passed.
         Ok = "ok",
-        /// It isn't.
+        /// The check has failed.
         Unavailable = "unavailable",
     }
 }
 
 choice!(
-    /// Whether the server is well.
+    /// The result of a health check.
     HealthStatus = HealthStatus
 );
 
-/// How the server is.
+/// The health of the server.
 #[derive(Debug, Serialize, Object)]
 pub struct Health {
     /// `ok`, or `unavailable`.
     pub status: HealthStatus,
-    /// Why it is unavailable.
+    /// Why the server is unavailable.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub reason: Option<String>,
 }
 
-/// 200 if well; 503 if not, where that can happen.
+/// 200 if the check passes; 503 if not, for checks that can fail.
 pub(in crate::api) struct Check<const MAY_FAIL: bool>;
 
 impl<const MAY_FAIL: bool> ApiResponse for Answer<Check<MAY_FAIL>> {
@@ -78,14 +78,15 @@ impl<const MAY_FAIL: bool> ApiResponse for Answer<Check<MAY_FAIL>> {
     }
 }
 
-/// The operations for those who run the server.
+/// The operations for operators of the server.
 pub(in crate::api) struct Operations;
 
 #[OpenApi(tag = "Tag::Operations")]
 impl Operations {
     /// Is the server up?
     ///
-    /// Answers as long as the process does. Asks nothing else, the database neither: a restart wouldn't mend that.
+    /// Responds as long as the process runs. Checks nothing else, not even the database: a restart would not repair
+    /// that.
     #[oai(path = "/healthz", method = "get", operation_id = "check_health")]
     async fn check_health(&self) -> poem::Result<Answer<Check<false>>> {
         Ok(check(Ok(()))?)
@@ -93,8 +94,8 @@ impl Operations {
 
     /// Is the server ready?
     ///
-    /// Asks the database, and tells whether it takes writes. While it doesn't, send requests elsewhere; `reason` says
-    /// which.
+    /// Checks whether the database responds and accepts writes. While the response is 503, send requests to another
+    /// server; `reason` gives the cause.
     #[oai(path = "/readyz", method = "get", operation_id = "check_readiness")]
     async fn check_readiness(&self, shared: Data<&Shared>) -> poem::Result<Answer<Check<true>>> {
         let outcome = match tokio::time::timeout(shared.service.patience(PATIENCE), shared.service.readiness()).await {
@@ -114,7 +115,7 @@ impl Operations {
     }
 }
 
-/// `reason` of a database that can't be reached.
+/// The `reason` when the database can't be reached.
 const SILENT: &str = "the database doesn't answer";
 
 fn check<const MAY_FAIL: bool>(

@@ -1,4 +1,5 @@
-//! What Prometheus reads: on a port of its own, for it tells how busy a service is, and that is nobody's business.
+//! Metrics for Prometheus, served on a separate port: they reveal how busy the service is, which clients should not
+//! see.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -29,7 +30,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 type Label = (&'static str, Cow<'static, str>);
 type Connections = Family<[(&'static str, &'static str); 2], Gauge>;
 
-/// All that is measured.
+/// All metrics of the service.
 #[derive(Clone)]
 pub struct Metrics(Arc<Parts>);
 
@@ -48,14 +49,14 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-/// From 100 µs to 3.3 s, doubling.
+/// A histogram whose buckets range from 100 µs to 3.3 s, each bound twice the previous one.
 fn buckets() -> Histogram {
     Histogram::new(exponential_buckets(0.000_1, 2.0, 16))
 }
 
 impl Metrics {
-    /// Measures what happens to this service from now on. How many lines of the log were dropped is counted elsewhere,
-    /// and told here.
+    /// Creates the metrics of this service. `dropped` is the number of dropped log lines, which is counted elsewhere
+    /// and only exposed here.
     #[must_use]
     pub fn of(service: Service, dropped: Counter) -> Self {
         let (requests, verifications, connections) = (Family::default(), Family::default(), Family::default());
@@ -77,8 +78,8 @@ impl Metrics {
         Self(Arc::new(Parts { service, registry, requests, durations, verifications, connections }))
     }
 
-    /// Counts a request. A path is told by its template only, a method only if it is a common one: else anyone could
-    /// make up labels.
+    /// Counts a request. Labels hold the path's template in place of the path, and only common methods: otherwise
+    /// clients could create any number of labels.
     pub(in crate::api) fn count(&self, method: &Method, route: Option<&str>, status: StatusCode, seconds: f64) {
         let known =
             [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH];
@@ -89,7 +90,7 @@ impl Metrics {
         self.0.durations.get_or_create(&labels).observe(seconds);
     }
 
-    /// Counts an answer to whether a token is good. It hasn't been rendered.
+    /// Counts a verification by its outcome. The response must not have been rendered yet.
     pub(in crate::api) fn count_verification(&self, route: &str, response: &Response) {
         self.0
             .verifications
@@ -116,7 +117,7 @@ impl Metrics {
     }
 }
 
-/// How it went, in a word.
+/// The value of the label `outcome`.
 fn outcome(response: &Response) -> &'static str {
     match response.data::<Problem>() {
         None if response.data::<Inactive>().is_some() => "inactive",

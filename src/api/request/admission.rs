@@ -1,9 +1,10 @@
-//! How many requests are worked on at a time. What goes beyond that is refused at once, before it costs anything
-//! (problem 41): a server that lets all of them wait answers each too late, and spends on those that give up what the
-//! others need.
+//! Admission control: limits the number of requests in progress. Requests beyond the limit are refused at once with
+//! problem 41, before they cost anything: if all of them waited, each would be answered too late, and the server would
+//! spend its resources on clients that have given up.
 //!
-//! Who is refused is told when to ask again. Who asks again sooner, on the same connection, is refused again only when
-//! that time has come: some thousand clients that retry at once would otherwise keep all processors busy with refusals.
+//! A refused client is told when to try again (`Retry-After`). If it tries again earlier on the same connection, the
+//! next refusal is delayed until that time: otherwise a few thousand clients that retry immediately would keep all
+//! processors busy with refusals.
 
 use std::{
     collections::HashMap,
@@ -26,27 +27,28 @@ use crate::{
     domain::id::UserId,
 };
 
-/// How often the log says that requests are refused.
+/// The minimum time between log messages about refused requests.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
-/// How many users' requests are counted before those that have none are forgotten.
+/// The number of users in the map from which on users without requests in progress are removed.
 const MANY_USERS: usize = 1_024;
 
-/// What kinds of requests there are: those of one kind keep none of another from being worked on.
+/// The classes of requests. Each has its own limit, so that requests of one class never block those of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::api) enum Class {
-    /// Of one thing, or of a token: is it good?
+    /// Reads one resource, or verifies a token.
     Read,
-    /// Of a page of a collection.
+    /// Reads a page of a collection.
     List,
-    /// What creates or modifies.
+    /// Creates or modifies a resource.
     Write,
-    /// What takes something away, tokens before all: also while others create as fast as they can.
+    /// Deletes a resource or revokes a token. A separate class, so that tokens can be revoked even while other clients
+    /// create resources as fast as they can.
     Revoke,
 }
 
 impl Class {
-    /// Of a request for an operation of that shape (`None`: for none that there is) in that area. `None`: it asks
-    /// nothing of the store, or is how its health is found out.
+    /// The class of a request for an operation of that shape (`None`: no such operation) in that area. Returns `None`
+    /// for requests without a limit: they don't use the store, or they check its health.
     pub fn of(area: Area, shape: Option<Shape>) -> Option<Self> {
         Some(match (area, shape) {
             (Area::Open, _) => return None,
@@ -62,9 +64,9 @@ impl Class {
         matches!(self, Self::Write | Self::Revoke)
     }
 
-    /// How many are worked on at a time. Enough to keep the store's connections busy and to take a burst, few enough
-    /// that those that wait are still waited for: a database that makes 500 writes a second makes these in half a
-    /// second.
+    /// The maximum number of such requests in progress. Large enough to keep the store's connections busy and to absorb
+    /// a burst; small enough that clients still wait for their responses: a database with 500 writes per second
+    /// completes 256 writes in half a second.
     fn most(self) -> usize {
         match self {
             Self::Read => 1_024,
@@ -74,13 +76,13 @@ impl Class {
     }
 }
 
-/// The requests that are worked on.
+/// The number of requests in progress, by class and by user.
 #[derive(Debug)]
 pub(in crate::api) struct Admission {
     present: [Arc<AtomicUsize>; 4],
-    /// How many pages are asked for by whom.
+    /// The number of each user's requests for pages in progress.
     users: Mutex<HashMap<UserId, Arc<AtomicUsize>>>,
-    /// How many were refused since the log said so last, and when that was.
+    /// The number of requests refused since the last log message about it, and the time of that message.
     refused: Mutex<(u64, Option<Instant>)>,
 }
 
@@ -109,19 +111,19 @@ impl Admission {
         Arc::clone(users.entry(user).or_default())
     }
 
-    /// Gives a request of that kind a place, which it has as long as it is there, or refuses it.
+    /// Gives a request of that class a place, which it holds as long as it exists, or refuses it.
     ///
     /// # Errors
     /// [`Problem::Busy`].
     pub async fn admit(&self, request: &mut Request, kind: Class) -> Result<(), Problem> {
-        // Whose page is asked for is found out first: that is a read.
+        // For a page, the caller is authenticated first, which counts as a read.
         let first = if kind == Class::List { Class::Read } else { kind };
         self.place(request, self.present(first), first.most()).await
     }
 
-    /// Gives the user's request for a page a place among those of its own, half of what there is: nobody keeps others'
-    /// from being worked on by asking for much of what takes long. Changes aren't counted so: who is refused here has
-    /// been authenticated, and a flood of such refusals costs more than the changes.
+    /// Gives a user's request for a page a place. Each user gets at most half of all places, so that nobody can block
+    /// other users with many slow requests. Changes have no limit per user: such a refusal comes after authentication,
+    /// so a flood of refusals would cost more than the changes themselves.
     ///
     /// # Errors
     /// [`Problem::Busy`].
@@ -134,7 +136,7 @@ impl Admission {
         let mut held = Held::one_of(present, most);
         if held.is_none() {
             let told = request.data::<Told>().cloned().unwrap_or_default();
-            // Meanwhile others may have what it has got so far.
+            // While it waits, other requests may use the places that it already holds.
             Place::of(request).leave_for(told.wait()).await;
             held = Held::one_of(present, most);
             if held.is_none() {
@@ -158,7 +160,7 @@ impl Admission {
     }
 }
 
-/// When a connection's client was last told to ask again later.
+/// When a connection's client was last told to try again later.
 #[derive(Debug, Clone, Default)]
 pub struct Told(Arc<Mutex<Option<Instant>>>);
 
@@ -171,7 +173,7 @@ impl Told {
         *self.at() = Some(Instant::now());
     }
 
-    /// Waits until the client may ask again, if it was told to wait.
+    /// Waits until the client may try again, if it was told to wait.
     async fn wait(&self) {
         let until = self.at().map(|at| at + RETRY_AFTER);
         if let Some(until) = until {
@@ -180,19 +182,19 @@ impl Told {
     }
 }
 
-/// The place of a request among those that are worked on, if it needs one, and among its user's.
+/// The places that a request holds: in its class, if it needs one there, and among its user's.
 #[derive(Debug, Clone, Default)]
 pub(in crate::api) struct Place(Vec<Arc<Held>>);
 
 #[derive(Debug)]
 struct Held {
     present: Arc<AtomicUsize>,
-    /// Its client is waited for; another may have the place meanwhile.
+    /// Whether the request waits for its client; meanwhile the place is free for another one.
     waits: AtomicBool,
 }
 
 impl Held {
-    /// One of that many places, unless all are taken.
+    /// Takes one of `most` places; `None` if all are taken.
     fn one_of(present: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
         if present.fetch_add(1, Ordering::Relaxed) >= most {
             present.fetch_sub(1, Ordering::Relaxed);
@@ -203,12 +205,13 @@ impl Held {
 }
 
 impl Place {
-    /// The place that the request was given.
+    /// The places that the request was given.
     pub fn of(request: &Request) -> Self {
         request.data().cloned().unwrap_or_default()
     }
 
-    /// Waits for something that the client sends: however long it takes, it keeps no other request out.
+    /// Waits for something that the client sends. The request's places are free meanwhile, so that a slow client blocks
+    /// no other request.
     pub async fn leave_for<T>(self, sent: impl Future<Output = T>) -> T {
         for held in &self.0 {
             if !held.waits.swap(true, Ordering::Relaxed) {
@@ -216,7 +219,8 @@ impl Place {
             }
         }
         let sent = sent.await;
-        // It has been admitted once; to refuse it now would waste what was done for it.
+        // The request gets its places back even beyond the limit: it was admitted before, and refusing it now would
+        // waste the work already done.
         for held in &self.0 {
             if held.waits.swap(false, Ordering::Relaxed) {
                 held.present.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,4 @@
-//! The areas of the server's paths. What a request has to bring, and what an error looks like, depends on which it
-//! speaks to.
+//! The areas of the server's paths. The required credentials and the format of errors depend on the area.
 
 use poem::{
     Response,
@@ -20,18 +19,19 @@ use crate::{
 pub(in crate::api) enum Area {
     /// The resources of the contract, below `/accounts`.
     Accounts,
-    /// What OAuth 2.0 libraries speak to.
+    /// The OAuth 2.0 operations, below `/oauth2`.
     OAuth,
-    /// What proxies ask before they let a request through. Envoy puts the path of that request behind ours.
+    /// The verification of tokens for proxies, at `/verify` and below. Envoy appends the path of the client's request
+    /// to ours.
     Verify,
-    /// What else has to do with tokens.
+    /// The other operations on presented tokens and secrets: `/whoami` and `/leaks`.
     Tokens,
-    /// What is open to everyone.
+    /// All other paths, which are open to everyone.
     Open,
 }
 
 impl Area {
-    /// Where a path leads.
+    /// The area of a path.
     pub fn of(path: &str) -> Self {
         let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         match path {
@@ -43,7 +43,7 @@ impl Area {
         }
     }
 
-    /// An answer that says what is wrong, as this area says it.
+    /// Renders a problem in the format of this area.
     pub fn render(
         self,
         problem: &Problem,
@@ -55,7 +55,7 @@ impl Area {
             Self::Accounts | Self::Tokens | Self::Open => problem.render(method, correlation_id, public_url),
             Self::OAuth => oauth_error::render(problem, method, correlation_id),
             Self::Verify => {
-                // A proxy understands 401 and 403; nginx makes a 500 of every other refusal.
+                // Proxies understand 401 and 403; nginx turns every other refusal into a 500.
                 let mut response = problem.head(Response::default(), method, correlation_id);
                 if response.status().is_client_error() && response.status() != StatusCode::UNAUTHORIZED {
                     let refused = matches!(problem, Problem::TooManyFailures(_));

@@ -1,4 +1,4 @@
-//! Request bodies: documented by their type, read when the handler says so, held against the very schema in the
+//! Request bodies: documented by their type, read when the handler asks for it, and validated against the schema in the
 //! document.
 
 use std::{io, marker::PhantomData};
@@ -25,13 +25,13 @@ use crate::{
     service::{Error, FieldError},
 };
 
-/// The largest body that is read, in bytes.
+/// The maximum size of a body, in bytes.
 const LARGEST: usize = 64 * 1024;
-/// What the document says of bodies.
+/// The description of bodies in the document.
 const DESCRIPTION: &str =
     "JSON, sent as `application/json` or as the resource's own media type, such as `application/astra-token+json`.";
 
-/// A body that hasn't been read: whether the caller may do what it asks for comes first (spec/contract/CONTRACT.md §2).
+/// A body that hasn't been read: the caller's permission is checked before (spec/contract/CONTRACT.md §2).
 pub(in crate::api) struct Body<T> {
     content: poem::Body,
     place: Place,
@@ -49,7 +49,7 @@ impl<'a, T: RequestResource> ApiExtractor<'a> for Body<T> {
     }
 
     fn request_meta() -> Option<MetaRequest> {
-        // Just one of the media types: of several, generated clients make several bodies, or give up.
+        // Only one of the media types: for several, client generators create several bodies, or fail.
         let content = MetaMediaType { content_type: JSON, schema: T::schema_ref() };
         Some(MetaRequest { description: Some(DESCRIPTION), content: vec![content], required: true })
     }
@@ -64,7 +64,8 @@ impl<'a, T: RequestResource> ApiExtractor<'a> for Body<T> {
 }
 
 impl<T: RequestResource> Body<T> {
-    /// Notes a `Content-Type` that doesn't promise JSON. The published curl examples send JSON as a form.
+    /// Reports a `Content-Type` other than JSON as a fault. Forms are accepted: the published curl examples send JSON
+    /// as one.
     pub fn check_content_type(headers: &HeaderMap, faults: &mut Vec<FieldError>) {
         let mut values = headers.get_all(header::CONTENT_TYPE).iter();
         let (first, second) = (values.next(), values.next());
@@ -94,10 +95,10 @@ impl<T: RequestResource> Body<T> {
     }
 }
 
-/// Reads a body to its end; nothing of it if its length, where that is told, is too much.
+/// Reads a body to its end; if the request declares a length that is too large, nothing is read.
 ///
 /// # Errors
-/// When it is too large, or doesn't come whole.
+/// When it is too large, too slow or incomplete.
 pub(in crate::api) async fn read_whole(content: poem::Body) -> Result<Bytes, Problem> {
     let content = BoxBody::<Bytes, io::Error>::from(content);
     if content.size_hint().lower() > LARGEST as u64 {
@@ -106,9 +107,9 @@ pub(in crate::api) async fn read_whole(content: poem::Body) -> Result<Bytes, Pro
     match poem::Body::from(content).into_bytes_limit(LARGEST).await {
         Ok(bytes) => Ok(bytes),
         Err(ReadBodyError::PayloadTooLarge) => Err(Problem::TooLarge),
-        // The server has set it a deadline.
+        // The server has set a deadline for the body.
         Err(ReadBodyError::Io(error)) if error.kind() == io::ErrorKind::TimedOut => Err(Problem::BodyTooSlow),
-        // The client went away: what came is a torso.
+        // The client has closed the connection: the body is incomplete.
         Err(_) => Err(Problem::NotJson),
     }
 }
@@ -125,7 +126,7 @@ fn is_json<T: RequestResource>(content_type: &str) -> bool {
     named || suffixed
 }
 
-/// What is wrong, in a sentence that quotes little and never a value.
+/// Describes a validation error in a sentence, which quotes at most a short name and never a value.
 fn sentence(error: &jsonschema::ValidationError<'_>) -> String {
     let place = place(error.instance_path().as_str());
     match error.kind() {
@@ -167,7 +168,8 @@ fn article(kind: JsonType) -> &'static str {
     }
 }
 
-/// `/metadata/labels/0/name` as people write it. All its parts are names from the schema, for it has no free keys.
+/// Translates a JSON pointer such as `/metadata/labels/0/name` into `metadata.labels[0].name`. All its parts are names
+/// from the schema, which allows no other keys.
 fn place(pointer: &str) -> String {
     let mut path = String::new();
     for part in pointer.split('/').skip(1) {

@@ -1,4 +1,4 @@
-//! From where a request comes, and what is left to whoever is there.
+//! The client address of a request, and the budget of each client.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,7 +16,7 @@ use crate::{
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// What each client may do how often.
+/// The budgets of each client: how many refused tokens and leak reports it may send.
 pub(in crate::api) struct Budgets {
     failures: Mutex<Budget>,
     reports: Mutex<Budget>,
@@ -24,25 +24,26 @@ pub(in crate::api) struct Budgets {
 }
 
 impl Budgets {
-    /// That many failures, and as many reports, a minute; and whose word is believed on where requests come from.
+    /// Allows `most` failures and as many reports per client and minute. The `X-Forwarded-For` of `trusted` proxies is
+    /// trusted.
     pub fn new(most: u32, trusted: Vec<TrustedProxy>) -> Self {
         Self { failures: Mutex::new(Budget::new(most)), reports: Mutex::new(Budget::new(most)), trusted }
     }
 
-    /// A token was refused.
+    /// Counts a refused token.
     ///
     /// # Errors
-    /// That were too many.
+    /// When the client has exceeded its budget.
     pub fn fail(&self, request: &Request, service: &Service) -> Result<(), Problem> {
         let Some(client) = self.client_of(request) else { return Ok(()) };
         lock(&self.failures).spend(client, service.now()).map_err(Problem::TooManyFailures)
     }
 
-    /// Whoever is about to report leaks. Nothing is spent until [`Budgets::report`]: a report that can't be read costs
-    /// no good one.
+    /// The client that is about to report leaks. Its budget is charged only by [`Budgets::report`], so that an invalid
+    /// report doesn't count.
     ///
     /// # Errors
-    /// The client has made too many reports.
+    /// When the client has used up its budget of reports.
     pub fn reporter(&self, request: &Request, service: &Service) -> Result<Reporter, Problem> {
         let reporter = self.client_of(request).map(|client| (client, service.now()));
         if let Some((client, now)) = reporter {
@@ -51,10 +52,10 @@ impl Budgets {
         Ok(Reporter(reporter))
     }
 
-    /// Leaks are reported.
+    /// Counts a leak report.
     ///
     /// # Errors
-    /// That were too many reports.
+    /// When the client has exceeded its budget of reports.
     pub fn report(&self, reporter: &Reporter) -> Result<(), Problem> {
         let Some((client, now)) = reporter.0 else { return Ok(()) };
         lock(&self.reports).spend(client, now).map_err(Problem::TooManyFailures)
@@ -66,15 +67,15 @@ impl Budgets {
     }
 }
 
-/// Who reports leaks, and when; nobody if it isn't known from where.
+/// The address of the client that reports leaks, and the time; `None` if the address isn't known.
 pub(in crate::api) struct Reporter(Option<(IpAddr, Timestamp)>);
 
 fn lock(budget: &Mutex<Budget>) -> MutexGuard<'_, Budget> {
     budget.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The nearest address that isn't one of our proxies: each of those has written down who spoke to it. What others write
-/// there is hearsay.
+/// The client's address: the nearest one that doesn't belong to a trusted proxy. Each trusted proxy has appended the
+/// address of its own client; entries of others can't be trusted.
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -> IpAddr {
     let is_ours = |address: &IpAddr| trusted.iter().any(|network| network.contains(*address));
     let mut nearest = peer.to_canonical();
@@ -88,7 +89,7 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -> IpAddr
     nearest
 }
 
-/// Reads an address; some proxies write the port behind it.
+/// Parses an address; some proxies append the port.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);

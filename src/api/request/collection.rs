@@ -22,15 +22,15 @@ use crate::{
 
 /// The names of a collection's query parameters.
 pub(in crate::api) const PARAMETERS: [&str; 7] = ["include", "filter", "orderBy", "limit", "skip", "count", "continue"];
-/// The longest filter in bytes: a `continue` token carries it, and has to fit into a URL with it.
+/// The maximum length of the filters in bytes: a `continue` token contains them, and must fit into a URL.
 const LONGEST_FILTER: usize = 8 * 1024;
-/// The most conditions that one request may set.
+/// The maximum number of conditions in one request.
 const MOST_CONDITIONS: usize = 16;
 
-/// The query of a request to a collection, not yet read.
+/// The query of a request to a collection, not yet parsed.
 pub(in crate::api) struct CollectionQuery {
     query: Query,
-    /// The path: which collection it is. A `continue` token holds for one.
+    /// The path of the collection. A `continue` token is valid for one collection.
     collection: String,
     shared: Shared,
 }
@@ -42,10 +42,10 @@ impl<'a> FromRequest<'a> for CollectionQuery {
     }
 }
 
-/// What a request asks of a collection.
+/// The parsed query of a request to a collection.
 pub(in crate::api) struct Asked {
     pub selection: Selection,
-    /// Filter and order as they were given, to be carried to the next page.
+    /// Filter and order as they were given, for the `continue` token of the next page.
     filters: Vec<String>,
     order: Option<String>,
     collection: String,
@@ -53,10 +53,10 @@ pub(in crate::api) struct Asked {
 }
 
 impl CollectionQuery {
-    /// Reads the query, and begins the page that answers it.
+    /// Parses the query, and begins the page.
     ///
     /// # Errors
-    /// [`Problem::InvalidQuery`] with every parameter that has to be mended.
+    /// [`Problem::InvalidQuery`] with every invalid parameter.
     pub fn read<T: Resource>(self) -> Result<(Asked, Items<T>), Problem> {
         let fields = T::fields();
         let mut reader = Reader { query: &self.query, faults: vec![] };
@@ -110,22 +110,22 @@ impl Asked {
     /// 200 with the page.
     ///
     /// # Errors
-    /// When it can't be written as JSON.
+    /// When it can't be serialized.
     pub fn answer<T: Resource>(self, items: Items<T>, page: Page) -> ServiceResult<Answer<Listed<T>>> {
         let resume = page.resume.map(|position| self.seal(position).map(Continuation)).transpose()?;
-        // Signed: few generators know of `uint64`, and take a small integer instead.
+        // Signed: few client generators support `uint64`; the others use a smaller integer type.
         let count = page.count.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         items.finish(&ListMetadata { resume, count })
     }
 
-    /// Where this page ended, for the client to carry.
+    /// The `continue` token of the position at which this page ended.
     fn seal(&self, Position { value, created_at, id }: Position) -> ServiceResult<String> {
         let (filters, order) = (self.filters.clone(), self.order.clone());
         Cursor { filters, order, value, created: created_at.as_micros(), id }.seal(&self.collection, &self.shared)
     }
 }
 
-/// Reads parameters, and collects what is wrong with them.
+/// Parses parameters, and collects their faults.
 struct Reader<'q> {
     query: &'q Query,
     faults: Vec<FieldError>,
@@ -152,7 +152,7 @@ impl Reader<'_> {
     }
 }
 
-/// `%20` that is left after decoding stands for a space, as published.
+/// Replaces `%20` that is left after decoding with a space, as the published API does.
 fn spaced(text: &str) -> String {
     text.replace("%20", " ")
 }
@@ -169,8 +169,7 @@ fn included(text: &str, fields: &'static [Field]) -> Result<Vec<&'static Field>,
         if !field.is_top_level() {
             return Err(Refused::because("must name top-level fields"));
         }
-        // Each once: whoever names the largest field of all items over and over would make a small request a huge
-        // answer.
+        // Each once: otherwise a small request that names the largest field many times would get a huge response.
         if named.iter().any(|other| other.path == field.path) {
             return Err(Refused::because(format!("must not name `{}` twice", field.path)));
         }
@@ -192,7 +191,7 @@ fn ordered(text: &str, fields: &'static [Field]) -> Result<Order, Refused> {
     Order::new(field(path, fields)?, descending)
 }
 
-/// `field op 'value'`, several of them separated by commas, in each of the texts.
+/// Parses conditions: in each text `field op 'value'`, or several of them separated by commas.
 fn filtered(texts: &[String], fields: &'static [Field]) -> Result<Vec<Condition>, Refused> {
     if texts.iter().map(String::len).sum::<usize>() > LONGEST_FILTER {
         return Err(Refused::because(format!("must not be longer than {LONGEST_FILTER} bytes")));

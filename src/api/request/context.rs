@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     service::{Error, Service},
 };
 
-/// What all requests share.
+/// The state that all requests share.
 #[derive(Clone)]
 pub(in crate::api) struct Shared(pub Arc<Parts>);
 
@@ -36,7 +36,7 @@ impl Deref for Shared {
 }
 
 impl Shared {
-    /// What the gate has given the request to carry.
+    /// The shared state that the gate has attached to the request.
     pub fn of(request: &Request) -> Result<Self, Problem> {
         request.data().cloned().ok_or_else(|| Error::internal("an operation stands outside the gate").into())
     }

@@ -1,4 +1,4 @@
-//! The id that names a request in answers, events and the log.
+//! The correlation id, which identifies a request in responses, events and the log.
 
 use poem::http::{HeaderMap, HeaderName};
 
@@ -9,7 +9,7 @@ use crate::domain::{
 
 pub(in crate::api) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
-/// The client's own, if it is one; else a new one.
+/// The client's correlation id, if it is a valid identifier; else a new one.
 pub(in crate::api) fn correlation_id(headers: &HeaderMap, entropy: &dyn Entropy) -> String {
     let mut given = headers.get_all(CORRELATION_ID).iter();
     if let (Some(value), None) = (given.next(), given.next())

@@ -18,15 +18,15 @@ use crate::{
     service::{Error, Service, caller::Caller, verification::Verification},
 };
 
-/// What the document calls the scheme.
+/// The name of the security scheme in the document.
 pub(in crate::api) const SCHEME: &str = "bearer";
 
-/// Who was authenticated: the first argument of every handler below `/accounts`. The gate has let it in: below
-/// `/accounts/{account_id}` as a [`Caller`], and on `/accounts` itself, where no account is spoken to, as an
+/// The authenticated caller: the first argument of every handler below `/accounts`. The gate has authenticated it:
+/// below `/accounts/{account_id}` as a [`Caller`], and on `/accounts` itself, which addresses no single account, as an
 /// [`Identity`](crate::service::caller::Identity).
 pub(in crate::api) struct Bearer<Who = Caller> {
     who: Who,
-    /// What it may call.
+    /// The service that the handler calls.
     pub service: Service,
 }
 
@@ -71,11 +71,11 @@ impl<'a, Who: Clone + Send + Sync + 'static> ApiExtractor<'a> for Bearer<Who> {
     }
 }
 
-/// Somebody unknown, who asks for what needs no credentials.
+/// An anonymous client, for operations that need no credentials.
 pub(in crate::api) struct NoCredentials {
-    /// What may be called.
+    /// The service that the handler calls.
     pub service: Service,
-    /// In which request.
+    /// The context of the request, for events.
     pub context: Arc<RequestContext>,
 }
 
@@ -87,11 +87,12 @@ impl<'a> FromRequest<'a> for NoCredentials {
     }
 }
 
-/// A request whose secret hasn't been looked at.
+/// A request whose secret hasn't been verified.
 pub(in crate::api) struct UnverifiedCredentials<'a>(&'a Request);
 
 impl UnverifiedCredentials<'_> {
-    /// The secret that it presents to a proxy: in the header that the operator has named, or else as a bearer does.
+    /// The secret that the client has presented to a proxy: from the header that the operator has configured, or else
+    /// from `Authorization`.
     ///
     /// # Errors
     /// As [`presented`].
@@ -107,11 +108,11 @@ impl UnverifiedCredentials<'_> {
         }
     }
 
-    /// Whose secret that is, and what its user is in that account (`None`: in its own). A failure is held against the
-    /// client.
+    /// Verifies a secret: returns its token, the user, and the user's role in that account (`None`: in the account that
+    /// the user was created in). A refused token counts against the client's budget.
     ///
     /// # Errors
-    /// When it is nobody's.
+    /// When the secret is missing or refused, or the client has exceeded its budget.
     pub async fn verify(
         &self,
         secret: Result<&str, Problem>,
@@ -130,10 +131,10 @@ impl UnverifiedCredentials<'_> {
     }
 }
 
-/// Whose secret was presented: the first argument of handlers outside `/accounts` that want one.
+/// The verified token of a request: the first argument of handlers outside `/accounts` that require one.
 pub(in crate::api) struct VerifiedCredentials {
     who: Verification,
-    /// What it may call.
+    /// The service that the handler calls.
     pub service: Service,
 }
 
@@ -145,7 +146,7 @@ impl Deref for VerifiedCredentials {
     }
 }
 
-/// Both are documented as the bearer's.
+/// In the document, both use the security scheme of [`Bearer`].
 macro_rules! bearers {
     ($($extractor:ty, $request:ident => $extract:expr;)*) => {$(
         impl<'a> ApiExtractor<'a> for $extractor {
@@ -175,7 +176,7 @@ bearers! {
         None).await?, service: Shared::of(request)?.service.clone() });
 }
 
-/// The secret that a request presents.
+/// The bearer token that a request presents in `Authorization`.
 ///
 /// # Errors
 /// [`Problem::MissingToken`] when it presents none; [`Problem::InvalidToken`] when it presents several or unreadable

@@ -1,4 +1,5 @@
-//! `continue` tokens: where a page ended, sealed, for the client to carry (spec/contract/CONTRACT.md §8).
+//! `continue` tokens: the position at which a page ended, protected against changes by a MAC (spec/contract/CONTRACT.md
+//! §8).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -12,29 +13,29 @@ use crate::{
     service::Result as ServiceResult,
 };
 
-/// The length of a seal in bytes: enough that none is ever guessed.
+/// The length of the MAC in bytes: too long to be guessed.
 const SEAL: usize = 16;
 
-/// What a `continue` token carries.
+/// The content of a `continue` token.
 #[derive(Serialize, Deserialize)]
 pub(in crate::api) struct Cursor {
     /// The filters that the page was made with.
     pub filters: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<String>,
-    /// The last item's value of the field that orders, where it has one.
+    /// The last item's value of the field in `orderBy`, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
-    /// The last item's creation, in microseconds.
+    /// When the last item was created, in microseconds since the Unix epoch.
     pub created: i64,
     pub id: String,
 }
 
 impl Cursor {
-    /// Seals what holds for this collection only.
+    /// Encodes the cursor as a token that is valid for this collection only.
     ///
     /// # Errors
-    /// When it can't be written as JSON: a defect.
+    /// When it can't be serialized: a defect.
     pub fn seal(&self, collection: &str, shared: &Shared) -> ServiceResult<String> {
         let payload = to_json(self)?;
         let mut sealed = mac(collection, &payload, shared);
@@ -42,15 +43,15 @@ impl Cursor {
         Ok(BASE64.encode(sealed))
     }
 
-    /// Opens what [`Cursor::seal`] made for this collection.
+    /// Decodes a token that [`Cursor::seal`] made for this collection.
     ///
     /// # Errors
-    /// When it wasn't ours, was altered or belongs to another collection.
+    /// When this server didn't make it, or it was altered, or it belongs to another collection.
     pub fn unseal(text: &str, collection: &str, shared: &Shared) -> Result<Self, Refused> {
         let foreign = || Refused::because("must be what the same collection answered last, unaltered");
         let sealed = BASE64.decode(text).map_err(|_| foreign())?;
         let (seal, payload) = sealed.split_at_checked(SEAL).ok_or_else(foreign)?;
-        // How long a comparison takes tells nothing: an altered token is the client's own.
+        // The comparison need not take constant time: only the client's own token is altered.
         if seal != mac(collection, payload, shared) {
             return Err(foreign());
         }
@@ -58,11 +59,12 @@ impl Cursor {
     }
 }
 
-/// The seal of a payload: HMAC-SHA-256, keyed with what only our servers know, over the collection and the payload.
+/// The MAC of a payload: HMAC-SHA-256 over the collection and the payload, with a key that only our servers know,
+/// truncated to 16 bytes.
 fn mac(collection: &str, payload: &[u8], shared: &Shared) -> Vec<u8> {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(shared.service.continue_key()) else { return vec![] };
     mac.update(collection.as_bytes());
-    // A path holds no NUL, so nothing of it can pass for payload.
+    // A path contains no NUL, so no part of it can be mistaken for the payload.
     mac.update(&[0]);
     mac.update(payload);
     mac.finalize().into_bytes().into_iter().take(SEAL).collect()

@@ -1,6 +1,6 @@
-//! What every request passes, in the order of spec/contract/CONTRACT.md §2: correlation id, credentials, account,
-//! route, method, `Accept`, names of query parameters; then its handler; then, on the way out, problems, headers and
-//! the log line.
+//! The gate that every request passes. It checks, in the order of spec/contract/CONTRACT.md §2: correlation id,
+//! credentials, account, route, method, `Accept`, names of query parameters. Then it calls the handler, renders its
+//! problem, adds headers to the response, and writes the log line.
 
 use std::{
     sync::Arc,
@@ -35,31 +35,32 @@ use crate::{
     service::{Error, caller::Identity},
 };
 
-/// How long a request may take altogether, the sending of its body included. Past that, the database hangs.
+/// The maximum duration of a request, including the time in which its body is sent. If it takes longer, the database
+/// hangs.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What the log line tells of a request.
+/// The data of the log line of a request.
 #[derive(Default)]
 struct Record {
     route: Option<String>,
-    /// Whether the answer says whether a token is good.
+    /// Whether the operation verifies a token.
     verifies: bool,
     account: Option<AccountId>,
     identity: Option<Identity>,
 }
 
-/// The gate before all routes.
+/// The gate in front of all routes.
 pub(in crate::api) struct Gate<O, P>(pub Arc<Behind<O, P>>);
 
-/// What the gate leads to.
+/// The endpoints behind the gate, and their state.
 pub(in crate::api) struct Behind<O, P> {
-    /// What the document knows.
+    /// The operations in the document.
     pub operations: O,
-    /// What stands beside.
+    /// The pages that aren't operations: the document and Swagger UI.
     pub pages: P,
     pub shared: Shared,
-    /// Where changes are worked on. Each takes many steps, and among thousands of requests that are refused in one each
-    /// of these would wait for its turn. `None`: where all else is.
+    /// The runtime on which changes run; `None`: the same as for all other requests. A change takes many steps, and
+    /// each of them would otherwise wait behind thousands of requests that are refused in one step.
     pub changes: Option<Handle>,
 }
 
@@ -117,7 +118,7 @@ impl<O: Endpoint<Output = Response> + 'static, P: Endpoint<Output = Response> + 
             metrics.count(&method, record.route.as_deref(), response.status(), elapsed.as_secs_f64());
         }
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        // Of those that are refused for want of a place there may be very many: the log says how many.
+        // There may be very many requests that are refused because the server is busy: the log only gives their number.
         if !is_busy {
             record.log(&method, &response, micros, &correlation_id);
         }
@@ -126,7 +127,7 @@ impl<O: Endpoint<Output = Response> + 'static, P: Endpoint<Output = Response> + 
 }
 
 impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P> {
-    /// The answer to a request that is worked on.
+    /// The response to an admitted request, not yet rendered, and the data for its log line.
     async fn answer(&self, mut request: Request, target: Target) -> (Response, Record) {
         let mut record = Record::default();
         let answer = async {
@@ -136,14 +137,14 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
                 Err(problem) => problem.into_response(),
             }
         };
-        // A write that is cut off here may have happened or not, as when the connection breaks.
+        // A write that is aborted here may or may not have happened, as when the connection breaks.
         let answer = tokio::time::timeout(DEADLINE, answer).await;
         let response =
             answer.unwrap_or_else(|_| Problem::from(Error::unavailable("the deadline has passed")).into_response());
         (response, record)
     }
 
-    /// Lets a request through to its handler, with what it has learned of it.
+    /// Checks a request, and attaches what the gate has determined about it for the handler.
     async fn check(&self, request: &mut Request, target: Target, record: &mut Record) -> Result<(), Problem> {
         let context = || Arc::new(target.context(request.method()));
         match target.area {
@@ -152,14 +153,14 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
                 let context = context();
                 self.authenticate(request, &target, context, record).await?;
             }
-            // Their handlers find out for themselves who calls.
+            // Their handlers authenticate the caller themselves.
             Area::Verify | Area::OAuth | Area::Tokens => {
                 let context = context();
                 request.set_data(context);
             }
         }
         if target.area == Area::Verify {
-            // Whatever a client asks of a proxy, by whichever method: it is one question here.
+            // Whatever the path and the method of the client's request to the proxy, this is one operation.
             (record.route, record.verifies) = (Some(VERIFY.to_owned()), true);
             let query = Query::parse(request.uri().query().unwrap_or_default());
             request.set_data(RoutedRequest { path: target.path, query, media_type: None });
@@ -173,8 +174,8 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
         (record.route, record.verifies) = (Some(route.template.clone()), route.verifies());
         let operation = route.operation(request.method()).ok_or_else(|| Problem::MethodNotAllowed(route.allowed()))?;
         if target.area != Area::Accounts {
-            // What is no resource has one representation or none, and is answered whatever `Accept` says
-            // (spec/contract/CONTRACT.md §4, RFC 9110 §12.5.1): above all no revocation is refused for it.
+            // Outside resources, no request is refused because of `Accept` (spec/contract/CONTRACT.md §4, RFC 9110
+            // §12.5.1), above all no revocation.
             request.set_data(RoutedRequest { path: target.path, ..RoutedRequest::default() });
             return Ok(());
         }
@@ -194,7 +195,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
         Ok(())
     }
 
-    /// Finds out who calls an operation below `/accounts`, and leaves that with the request.
+    /// Authenticates the caller of an operation below `/accounts`, and attaches it to the request.
     async fn authenticate(
         &self,
         request: &mut Request,
@@ -214,7 +215,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
             Err(problem) => Err(problem),
         };
         if let Err(Problem::InvalidToken) = identity {
-            // Here the contract answers 401 however often; elsewhere this counts.
+            // Here the contract requires 401 however often it happens; for other operations the failure counts.
             let _ = shared.budgets.fail(request, &shared.service);
         }
         let identity = identity?;
@@ -231,7 +232,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
     }
 }
 
-/// What a request is for, as far as its head tells.
+/// The target of a request, as far as its head determines it.
 struct Target {
     area: Area,
     route: Option<Arc<Route>>,
@@ -249,13 +250,13 @@ impl Target {
         Self { area, route, path: path.to_owned(), correlation_id }
     }
 
-    /// With which others it is admitted.
+    /// The class of the request for admission control.
     fn kind(&self, method: &Method) -> Option<Class> {
         let operation = self.route.as_ref().and_then(|route| route.operation(method));
         Class::of(self.area, operation.map(|operation| operation.row.shape))
     }
 
-    /// The token that is asked for, if the request is to retrieve one: it is looked up with the secret.
+    /// The token to retrieve, if that is what the request does: it is looked up together with the secret.
     fn wanted(&self, method: &Method) -> Option<Wanted> {
         let route = self.route.as_ref()?;
         let row = route.operation(method)?.row;
@@ -266,7 +267,8 @@ impl Target {
         })?
     }
 
-    /// What events tell of the request. Of the path only if it names something: any other may hold anything.
+    /// The context of the request for events. It contains the path only if that is well-formed and matches a route: any
+    /// other path may contain anything.
     fn context(&self, method: &Method) -> RequestContext {
         let operation = self.route.as_ref().and_then(|route| route.operation(method));
         let named = || self.route.as_ref().is_some_and(|route| route.repaired(&self.path).is_none());
@@ -293,7 +295,7 @@ impl Record {
     fn log(&self, method: &Method, response: &Response, micros: u64, correlation_id: &str) {
         tracing::info!(
             %method,
-            // The path itself may hold anything; the template is ours.
+            // The path may contain anything; the template is ours.
             route = self.route.as_deref().unwrap_or("-"),
             status = response.status().as_u16(),
             micros,
@@ -306,12 +308,12 @@ impl Record {
     }
 }
 
-/// Errors that the framework hands on: ours, and its own.
+/// The response for an error that the framework passes on: one of our problems, or an error of its own.
 fn answer_to(error: poem::Error) -> Response {
     let problem = match error.data::<Problem>() {
         Some(problem) => problem.clone(),
         None if error.is_from_response() => return error.into_response(),
-        // What can't be read as the parameter's type names nothing.
+        // A value that can't be parsed as the parameter's type names no resource.
         None if error.is::<NotFoundError>() || error.is::<ParsePathError>() => Problem::NotFound,
         None if error.is::<MethodNotAllowedError>() => Problem::MethodNotAllowed("GET, HEAD".to_owned()),
         None => Error::internal(error).into(),

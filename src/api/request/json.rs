@@ -1,5 +1,5 @@
-//! JSON as spec/contract/CONTRACT.md §5 has it: stricter than `serde_json`, which takes repeated keys and deeper
-//! nesting.
+//! The JSON parser that spec/contract/CONTRACT.md §5 requires: stricter than `serde_json`, which accepts repeated keys
+//! and deeper nesting.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub(in crate::api) fn parse(bytes: &[u8]) -> Option<Value> {
 
 #[derive(Clone, Copy)]
 struct Strict {
-    /// How many arrays and objects are open.
+    /// The number of arrays and objects around the value.
     depth: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What happens to a request before and after its handler, and what handlers read of it.
+//! The processing of a request before and after its handler, and the extractors that handlers use.
 
 pub mod admission;
 pub(in crate::api) mod area;

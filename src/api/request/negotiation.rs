@@ -1,4 +1,4 @@
-//! Which representation a client gets (RFC 9110 §12, spec/contract/CONTRACT.md §4).
+//! Content negotiation: which representation a client gets (RFC 9110 §12, spec/contract/CONTRACT.md §4).
 
 use crate::api::wire::json::JSON;
 use poem::http::{HeaderMap, header};
@@ -70,8 +70,8 @@ pub(in crate::api) fn split(value: &str, separator: char) -> Vec<&str> {
         .collect()
 }
 
-/// Reads a media range; one that is malformed accepts nothing. Parameters other than `q` don't tell our representations
-/// apart.
+/// Parses a media range; a malformed one matches nothing. Parameters other than `q` are ignored: our representations
+/// don't differ in them.
 fn range(element: &str) -> Option<Range> {
     let mut parts = split(element, ';').into_iter();
     let (kind, subtype) = parts.next()?.split_once('/')?;

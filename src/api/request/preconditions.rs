@@ -31,22 +31,22 @@ enum EntityTags {
 #[derive(Debug, PartialEq, Eq)]
 struct EntityTag {
     weak: bool,
-    /// With its quotes.
+    /// The opaque tag, with its quotes.
     opaque: String,
 }
 
-/// What a reader gets.
+/// What a conditional `GET` returns.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::api) enum Freshness {
     /// The representation.
     Send,
-    /// 304: it has it already.
+    /// 304: the client already has it.
     NotModified,
 }
 
 impl Conditions {
-    /// Reads the conditional headers, noting those that are malformed. Dates that can't be read don't count, as RFC
-    /// 9110 wants it.
+    /// Parses the conditional headers, and reports malformed ones as faults. Invalid dates are ignored, as RFC 9110
+    /// requires.
     pub fn read(headers: &HeaderMap, faults: &mut Vec<FieldError>) -> Self {
         Self {
             if_match: tags(headers, &header::IF_MATCH, "If-Match", faults),
@@ -69,13 +69,13 @@ impl Conditions {
         Ok(if known { Freshness::NotModified } else { Freshness::Send })
     }
 
-    /// Without `If-Modified-Since`, which means something to `GET` and `PUT` only. The published API gives it a meaning
-    /// on `PUT`, too.
+    /// The conditions without `If-Modified-Since`, which applies to `GET` and `PUT` only. On `PUT` it is defined by the
+    /// published API.
     pub fn of_delete(self) -> Self {
         Self { if_modified_since: None, ..self }
     }
 
-    /// Whether a change may be made.
+    /// Checks whether the conditions permit a change.
     fn admit(&self, present: &Validators) -> Result<()> {
         self.unchanged(present)?;
         let is_known = match &self.if_none_match {
@@ -85,7 +85,7 @@ impl Conditions {
         if is_known { Err(Error::PreconditionFailed) } else { Ok(()) }
     }
 
-    /// `If-Match`, or else `If-Unmodified-Since`.
+    /// Checks `If-Match`, or else `If-Unmodified-Since`.
     fn unchanged(&self, current: &Validators) -> Result<()> {
         let holds = match &self.if_match {
             Some(tags) => tags.hold(current, true),
@@ -95,7 +95,7 @@ impl Conditions {
     }
 }
 
-/// Held against the resource as a client would get it now.
+/// Compares with the resource as a `GET` would return it now.
 impl<T: Represented> Precondition<T> for Conditions {
     fn check(&self, present: &T) -> Result<()> {
         self.admit(&T::Resource::from(present.clone()).representation()?.validators)
@@ -127,8 +127,8 @@ fn parse_tags(value: &str) -> Option<EntityTags> {
     if value.trim() == "*" {
         return Some(EntityTags::Any);
     }
-    // A list may have empty elements (RFC 9110 §5.6.1.2), but not only such. An entity tag knows no escapes: `\` is a
-    // character.
+    // A list may have empty elements (RFC 9110 §5.6.1.2), but needs at least one other. Entity tags have no escape
+    // sequences: `\` is an ordinary character.
     let mut tags = vec![];
     let mut rest = value;
     loop {

@@ -18,7 +18,7 @@ use crate::{
 pub(in crate::api) struct Query(Vec<(String, Option<String>)>);
 
 impl Query {
-    /// Reads a query, or a form: they are written alike.
+    /// Parses a query or a form: both have the same format.
     pub fn parse(raw: &str) -> Self {
         let decode = |text: &str| {
             let spaces = text.replace('+', " ");
@@ -43,7 +43,7 @@ impl Query {
         !self.0.iter().all(|(name, _)| seen.insert(name))
     }
 
-    /// The parameters that aren't among the known ones, each once, up to one more than are listed.
+    /// The unknown parameters, each once, up to one more than a problem lists.
     pub fn unknown(&self, known: &[impl AsRef<str>]) -> Vec<FieldError> {
         let mut seen = HashSet::new();
         let is_known = |name: &str| known.iter().any(|known| known.as_ref() == name);
@@ -55,8 +55,8 @@ impl Query {
     }
 }
 
-/// The query of an operation outside `/accounts` that has no parameters: none, else the request is refused. Below
-/// `/accounts` the gate sees to that; here the credentials, which come first, are the handler's.
+/// Refuses every query parameter, for operations outside `/accounts` that have none. Below `/accounts` the gate does
+/// this; here it must come after the credentials, which the handler checks.
 pub(in crate::api) struct NoQuery;
 
 impl<'a> FromRequest<'a> for NoQuery {

@@ -1,5 +1,5 @@
-//! What is answered before a request comes to the gate: what the server refuses by the look of its head, or for want of
-//! a place.
+//! Responses to requests that don't reach the gate: the server refuses them because of their head, or because it has
+//! reached the maximum number of connections.
 
 use poem::{
     Response,
@@ -12,23 +12,23 @@ use super::{
 };
 use crate::{api::wire::problem::Problem, domain::entropy::OsEntropy, service::FieldError};
 
-/// Why a request doesn't come to the gate.
+/// Why a request doesn't reach the gate.
 #[derive(Debug)]
 pub enum Refusal {
-    /// It isn't HTTP.
+    /// It isn't valid HTTP.
     Malformed,
     /// Its URI is too long.
     UriTooLong,
     /// It has too many headers, or they are too large.
     HeadTooLarge,
-    /// A header that says how the request is to be understood is wrong: which one, and what it must be.
+    /// A header that determines how the request is parsed is invalid: its name, and what it must be.
     Header(&'static str, &'static str),
-    /// All places are taken.
+    /// The maximum number of connections is reached.
     Crowded,
 }
 
 impl Refusal {
-    /// The answer to a request with these headers, after which its connection ends.
+    /// The response to a request with these headers; it closes the connection.
     #[must_use]
     pub fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response {
         let problem = match self {
@@ -39,8 +39,8 @@ impl Refusal {
             Self::Crowded => Problem::Crowded,
         };
         let correlation_id = correlation_id(headers, &OsEntropy);
-        // A request that can't be understood asks nothing of any area; what a proxy is told, or an OAuth client,
-        // answers a question.
+        // The formats for proxies and OAuth clients are for well-formed requests only: a malformed one belongs to no
+        // area.
         let mut response = match self {
             Self::Crowded => Area::of(path).render(&problem, method, &correlation_id, None),
             _ => problem.render(method, &correlation_id, None),

@@ -1,4 +1,4 @@
-//! What handlers need of a request beside its path and body, and the answers that they give with it.
+//! What handlers need of a request besides path and body, and the responses that they build with it.
 
 use poem::{
     FromRequest, Request, RequestBody,
@@ -23,11 +23,11 @@ use crate::{
     service::FieldError,
 };
 
-/// A request, seen from a handler.
+/// The parts of a request from which handlers build their responses.
 pub(in crate::api) struct Responder {
     media_type: String,
     headers: HeaderMap,
-    /// The URL of the collection or resource that is asked, without its query.
+    /// The URL of the requested collection or resource, without its query.
     url: String,
 }
 
@@ -41,16 +41,17 @@ impl<'a> FromRequest<'a> for Responder {
 }
 
 impl Responder {
-    /// The resource that clients see of a noun. What version a request asks for comes in here.
+    /// The resource that clients see of a value of the domain. A version that the request chooses would be applied
+    /// here.
     #[expect(clippy::unused_self, reason = "what is shown is the request's to say")]
     fn shown<T: Represented>(&self, noun: T) -> T::Resource {
         noun.into()
     }
 
-    /// 200, or 304 if the client has it.
+    /// 200, or 304 if the client already has this version.
     ///
     /// # Errors
-    /// When conditional headers are malformed or don't hold.
+    /// When conditional headers are malformed or not satisfied.
     pub fn retrieved<T: Represented>(&self, noun: T) -> Result<Answer<Retrieved<T::Resource>>, Problem> {
         let mut faults = vec![];
         let conditions = Conditions::read(&self.headers, &mut faults);
@@ -64,20 +65,20 @@ impl Responder {
         Ok(if fresh { answer.body(&self.media_type, json) } else { answer })
     }
 
-    /// 201 with the new resource as `GET` answers it.
+    /// 201 with the new resource as `GET` returns it.
     ///
     /// # Errors
-    /// When the resource can't be written as JSON.
+    /// When the resource can't be serialized.
     pub fn created<T: Represented>(&self, noun: T) -> Result<Answer<Created<T::Resource>>, Problem> {
         let resource = self.shown(noun);
         let Representation { json, validators } = resource.representation()?;
         Ok(self.created_at(&resource, &validators, json))
     }
 
-    /// 201 with a form of the new resource that holds more than `GET` answers, this once.
+    /// 201 with a form of the new resource that contains more than `GET` returns, such as a token's secret.
     ///
     /// # Errors
-    /// When it can't be written as JSON.
+    /// When it can't be serialized.
     pub fn created_with<T: Represented, S: Serialize>(
         &self,
         noun: T,
@@ -105,7 +106,7 @@ impl Responder {
     /// 204 with the new entity tag.
     ///
     /// # Errors
-    /// When the resource can't be written as JSON.
+    /// When the resource can't be serialized.
     pub fn modified<T: Represented>(&self, noun: T) -> Result<Answer<Modified>, Problem> {
         Ok(Answer::new(StatusCode::NO_CONTENT).validated(&self.shown(noun).representation()?.validators))
     }
@@ -155,14 +156,15 @@ fn refuse(faults: Vec<FieldError>) -> Result<(), Problem> {
     if faults.is_empty() { Ok(()) } else { Err(Problem::InvalidHeaders(faults)) }
 }
 
-/// Under which URL the client reaches us: as configured, else as the request says, else as the connection does.
+/// The URL at which the client reaches this server: the configured one, else the one in the request, else the address
+/// of the connection.
 pub(in crate::api) fn base_url(request: &Request) -> Result<String, Problem> {
     if let Some(url) = &Shared::of(request)?.public_url {
         return Ok(url.as_str().to_owned());
     }
     let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let named = request.uri().authority().cloned().or_else(|| host?.parse::<Authority>().ok());
-    // An authority may carry a user name, which no URL of ours repeats.
+    // An authority may contain a user name, which our URLs never repeat.
     let named = named.filter(|authority| !authority.as_str().contains('@')).map(|authority| authority.to_string());
     let local = || request.local_addr().as_socket_addr().map_or_else(|| "localhost".to_owned(), ToString::to_string);
     Ok(format!("{}://{}", request.scheme(), named.unwrap_or_else(local)))

@@ -1,4 +1,4 @@
-//! Which operations there are, read from the document: what it says is what holds.
+//! The routes and their operations, read from the document, so that document and behaviour agree.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,33 +10,33 @@ use crate::{
     domain::id::parse_identifier,
 };
 
-/// An operation, as far as the gate goes.
+/// The facts about an operation that the gate needs.
 #[derive(Debug)]
 pub(in crate::api) struct Operation {
-    /// What the table of operations says of it.
+    /// The operation's row in the table of operations.
     pub row: &'static operations::Operation,
-    /// The query parameters that it has.
+    /// The names of the operation's query parameters.
     pub query: Vec<String>,
-    /// The status of its success.
+    /// The status of the successful response.
     pub status: String,
-    /// The media types of its success.
+    /// The media types of the successful response.
     pub offers: Vec<String>,
 }
 
 /// A path of the document and its methods.
 #[derive(Debug)]
 pub(in crate::api) struct Route {
-    /// As the document spells it.
+    /// The path's template, as in the document.
     pub template: String,
     methods: BTreeMap<String, Operation>,
 }
 
-/// All paths.
+/// All routes.
 #[derive(Debug)]
 pub(in crate::api) struct Routes(Vec<Arc<Route>>);
 
 impl Routes {
-    /// Reads the document.
+    /// Reads the routes from the document.
     pub fn of(document: &OpenApi) -> Self {
         let routes = document.paths.paths.iter().map(|(template, item)| {
             let methods = [("GET", &item.get), ("PUT", &item.put), ("POST", &item.post), ("DELETE", &item.delete)];
@@ -47,7 +47,7 @@ impl Routes {
                     RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => Some(parameter.name.clone()),
                     _ => None,
                 });
-                // The statuses rise, so the first is that of success.
+                // The statuses are in ascending order, so the first is that of success.
                 let (status, response) = operation.responses.responses.iter().next()?;
                 let offers = match response {
                     RefOr::T(response) => response.content.keys().cloned().collect(),
@@ -60,7 +60,7 @@ impl Routes {
         Self(routes.collect())
     }
 
-    /// The route of a path. Parameters match any one segment that isn't empty; all else matches to the letter.
+    /// The route of a path. A parameter matches any single non-empty segment; everything else must match exactly.
     pub fn find(&self, path: &str) -> Option<Arc<Route>> {
         let found = self.0.iter().find(|route| {
             let mut given = path.split('/');
@@ -75,9 +75,9 @@ impl Routes {
 }
 
 impl Route {
-    /// The path with the nil UUID in place of every malformed identifier. Such a one names nothing, which is just what
-    /// the nil UUID does: so neither the answer nor the order of checks tells it from an unknown one
-    /// (spec/contract/CONTRACT.md §2, §3). `None` where all are well-formed.
+    /// The path with the nil UUID in place of every malformed identifier; `None` if all are well-formed. Neither names
+    /// a resource, so neither the response nor the order of checks distinguishes a malformed identifier from an unknown
+    /// one (spec/contract/CONTRACT.md §2, §3).
     pub fn repaired(&self, path: &str) -> Option<String> {
         let nil = uuid::Uuid::nil().to_string();
         let mut malformed = false;
@@ -94,22 +94,22 @@ impl Route {
         malformed.then(|| segments.join("/"))
     }
 
-    /// The segment of a path that stands where the template has that one.
+    /// The segment of a path at the position of that segment in the template, such as `{token_id}`.
     pub fn named<'p>(&self, name: &str, path: &'p str) -> Option<&'p str> {
         self.template.split('/').zip(path.split('/')).find(|(wanted, _)| *wanted == name).map(|(_, given)| given)
     }
 
-    /// The operation of a method; `HEAD` is that of `GET`.
+    /// The operation of a method; `HEAD` has the operation of `GET`.
     pub fn operation(&self, method: &Method) -> Option<&Operation> {
         self.methods.get(if *method == Method::HEAD { "GET" } else { method.as_str() })
     }
 
-    /// Whether one of its operations says whether a token is good.
+    /// Whether one of the route's operations verifies tokens.
     pub fn verifies(&self) -> bool {
         self.methods.values().any(|operation| operation.row.shape == Shape::Ask)
     }
 
-    /// For `Allow`.
+    /// The value of the header `Allow`.
     pub fn allowed(&self) -> String {
         let methods = self.methods.keys().map(String::as_str);
         let head = self.methods.contains_key("GET").then_some("HEAD");

@@ -1,11 +1,11 @@
-//! What the gate has found out about a request, for its handler.
+//! What the gate has determined about a request, for its handler.
 
 use poem::{FromRequest, Request, RequestBody};
 
 use super::query::Query;
 use crate::{api::wire::problem::Problem, service::Error};
 
-/// What the gate has found out about a request, for its handler.
+/// What the gate has determined about a request, for its handler.
 #[derive(Debug, Clone, Default)]
 pub(in crate::api) struct RoutedRequest {
     /// The path, as the client sent it.
@@ -17,7 +17,7 @@ pub(in crate::api) struct RoutedRequest {
 }
 
 impl RoutedRequest {
-    /// What the gate has given the request to carry.
+    /// The data that the gate has attached to the request.
     pub fn of(request: &Request) -> Result<Self, Problem> {
         request.data().cloned().ok_or_else(|| Error::internal("an operation stands outside the gate").into())
     }

@@ -1,6 +1,6 @@
-//! The schemas that request bodies are held against.
+//! The schemas that request bodies are validated against.
 
 use jsonschema::Validator;
 
-/// The schemas of the document that bodies are held against, by name.
+/// The compiled schemas of the document, by name.
 pub(in crate::api) type Schemas = std::collections::HashMap<String, Validator>;

@@ -29,11 +29,11 @@ resource! {
 }
 
 choice!(
-    /// How far the account's life has come. Here it is always `active`.
+    /// The state of an account. On this server it is always `active`.
     AccountState = AccountState
 );
 
-/// A tenant: what lies in one account is invisible from another.
+/// A tenant: the contents of an account are invisible from other accounts.
 #[derive(Debug, Clone, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase")]
@@ -44,75 +44,75 @@ pub struct Account {
     pub version: AccountVersion,
     /// The account's id.
     pub id: AccountId,
-    /// What the account is called. Need not be unique.
+    /// The account's name. Need not be unique.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: String,
-    /// How far the account's life has come: it is `active`.
+    /// The account's state: always `active`.
     pub state: AccountState,
-    /// A disabled account refuses everyone but its owners.
+    /// Whether the account is enabled. A disabled account refuses everyone but its owners.
     pub is_enabled: Flag,
-    /// When the account was enabled last.
+    /// When the account was last enabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub enabled_timestamp: Option<Time>,
-    /// Who answers for the account.
+    /// The contact for the account.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub account_contact: Option<AccountContact>,
-    /// Where the account comes from, and its labels.
+    /// The account's labels, creation and last modification.
     pub metadata: Metadata,
 }
 
-/// Who answers for an account. All but company, phone and the second line of the street is needed.
+/// The contact for an account. All fields but `companyName`, `phone` and `streetAddress2` are required.
 #[derive(Debug, Clone, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountContact {
-    /// A first name.
+    /// The contact's first name.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub first_name: String,
-    /// A last name.
+    /// The contact's last name.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub last_name: String,
-    /// A company.
+    /// The contact's company.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none, validator(min_length = 1, max_length = 63))]
     pub company_name: Option<String>,
-    /// An address to write to.
+    /// The contact's email address.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub email: String,
-    /// A number to call.
+    /// The contact's phone number.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none, validator(min_length = 1, max_length = 31))]
     pub phone: Option<String>,
-    /// Where letters go.
+    /// The contact's postal address.
     pub postal_address: PostalAddress,
 }
 
-/// Who shall answer for an account. In place of the present contact, and so with all that a contact needs.
+/// A new contact for an account. It replaces the present contact, so all fields that a contact requires must be given.
 #[derive(Debug, Clone, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountContactChange {
-    /// A first name.
+    /// The contact's first name.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub first_name: Option<String>,
-    /// A last name.
+    /// The contact's last name.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub last_name: Option<String>,
-    /// A company.
+    /// The contact's company.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub company_name: Option<String>,
-    /// An address to write to.
+    /// The contact's email address.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub email: Option<String>,
-    /// A number to call.
+    /// The contact's phone number.
     #[oai(validator(min_length = 1, max_length = 31))]
     pub phone: Option<String>,
-    /// Where letters go.
+    /// The contact's postal address.
     pub postal_address: Option<PostalAddressChange>,
 }
 
-/// Where letters to an account shall go.
+/// The postal address of a new contact.
 #[derive(Debug, Clone, Default, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PostalAddressChange {
@@ -131,7 +131,7 @@ pub struct PostalAddressChange {
     /// Street and number.
     #[oai(rename = "streetAddress1", validator(min_length = 1, max_length = 63))]
     pub street_address_1: Option<String>,
-    /// What else the street's address needs.
+    /// The second line of the street address.
     #[oai(rename = "streetAddress2", validator(min_length = 1, max_length = 63))]
     pub street_address_2: Option<String>,
 }
@@ -144,14 +144,14 @@ pub struct NewAccount {
     pub r#type: AccountType,
     /// The version of the resource's schema.
     pub version: AccountVersion,
-    /// What to call the account: printable ASCII, as for tokens.
+    /// The account's name: printable ASCII, under the same rules as a token's name.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: String,
     /// The account's labels.
     pub metadata: Option<MetadataChange>,
 }
 
-/// What shall change about an account. What is left out stays as it is.
+/// Changes to an account. Fields that are left out stay unchanged.
 #[derive(Debug, Clone, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountChange {
@@ -159,18 +159,18 @@ pub struct AccountChange {
     pub r#type: AccountType,
     /// The version of the resource's schema.
     pub version: AccountVersion,
-    /// If given, the id that the account has.
+    /// If given, must be the account's id.
     pub id: Option<AccountId>,
     /// A new name.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: Option<String>,
-    /// If given, `active`.
+    /// If given, must be `active`.
     pub state: Option<AccountState>,
-    /// `false` refuses everyone but the owners, `true` takes that back.
+    /// `false` disables the account, which then refuses everyone but its owners; `true` enables it again.
     pub is_enabled: Option<Flag>,
     /// Ignored.
     pub enabled_timestamp: Option<Time>,
-    /// Who shall answer for the account.
+    /// A new contact, in place of the present one.
     pub account_contact: Option<AccountContactChange>,
     /// New labels, in place of all present ones.
     pub metadata: Option<MetadataChange>,
@@ -205,7 +205,7 @@ impl From<account::AccountContact> for AccountContact {
     }
 }
 
-/// What a contact can't do without.
+/// Checks that a required field of a contact is given.
 fn needed(name: &str, given: Option<String>, faults: &mut FieldErrors) -> Option<String> {
     let name = format!("accountContact.{name}");
     faults.check(&name, given.ok_or_else(|| Refused("must be given with the contact".to_owned())))

@@ -25,15 +25,16 @@ resource! {
 }
 
 constant!(
-    /// Who tells of events.
+    /// The source of an event.
     EventSource = "tokenward"
 );
 choice!(
-    /// How much an event matters.
+    /// The severity of an event.
     EventSeverity = Severity
 );
 choice!(
-    /// What kind of thing happened: a change, or a refusal.
+    /// The class of an event: `user` for changes, `security` for refused tokens and for tokens revoked after a leak
+    /// report.
     EventClass = Class
 );
 
@@ -48,37 +49,38 @@ pub struct Event {
     pub version: EventVersion,
     /// The event's id.
     pub id: EventId,
-    /// Which kind of event, with dots: `token.created`.
+    /// The kind of event, as resource and action: `token.created`.
     pub name: String,
-    /// The event's place in the account's log: it rises with every event.
+    /// The event's position in the account's log; it increases with every event.
     pub sequence_count: i64,
-    /// What happened, in a few words.
+    /// What happened, in a few words: `Token created`.
     pub summary: String,
-    /// When it happened.
+    /// When the event happened.
     pub event_time: Time,
-    /// Who tells of it: this server.
+    /// The source of the event: this server.
     pub source: EventSource,
-    /// What it happened to.
+    /// The id of the resource that the event is about.
     #[serde(rename = "resourceID")]
     #[oai(rename = "resourceID")]
     pub resource_id: Identifier,
-    /// Whose that is, for tokens and role bindings: the user's id.
+    /// For tokens and role bindings: the id of the user that the resource belongs to.
     #[serde(rename = "additionalResourceIDs")]
     #[oai(rename = "additionalResourceIDs", validator(unique_items))]
     pub additional_resource_ids: Vec<UserId>,
-    /// The media type of what it happened to.
+    /// The media type of the resource that the event is about.
     pub resource_type: String,
-    /// Names the request in which it happened.
+    /// The correlation id of the request that caused the event.
     #[serde(rename = "correlationID")]
     #[oai(rename = "correlationID")]
     pub correlation_id: Identifier,
-    /// How much it matters.
+    /// The event's severity.
     pub severity: Severity,
-    /// What kind of thing happened.
+    /// The event's class.
     pub class: Class,
     /// What happened, in a sentence.
     pub description: String,
-    /// The path of the request. Absent for what operators did on the command line.
+    /// The path of the request. Absent if it names no resource or collection, and for actions of operators on the
+    /// command line.
     #[serde(rename = "resourceURI", skip_serializing_if = "Option::is_none")]
     #[oai(rename = "resourceURI", skip_serializing_if_is_none)]
     pub resource_uri: Option<String>,
@@ -86,19 +88,19 @@ pub struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub resource_method: Option<String>,
-    /// The status of the answer.
+    /// The status code of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub resource_method_result: Option<String>,
-    /// Who did it: the nil UUID for an operator on the command line.
+    /// The user that caused the event; the nil UUID for operators on the command line and for leak reports.
     #[serde(rename = "userID")]
     #[oai(rename = "userID")]
     pub user_id: UserId,
-    /// In whose log it stands.
+    /// The account whose log contains the event.
     #[serde(rename = "accountID")]
     #[oai(rename = "accountID")]
     pub account_id: AccountId,
-    /// When the event was written, and by whom.
+    /// When the event was recorded, and the user that caused it.
     pub metadata: Metadata,
 }
 

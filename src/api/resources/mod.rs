@@ -1,4 +1,4 @@
-//! The resources of the contract as clients see and send them, one file per noun.
+//! The resources of the contract, as responses show them and requests send them; one file per kind of resource.
 
 pub(in crate::api) mod account;
 pub(in crate::api) mod event;

@@ -8,7 +8,7 @@ use crate::{
     service::error::FieldErrors,
 };
 
-/// Where letters reach somebody.
+/// A postal address.
 #[derive(Debug, Clone, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
@@ -29,7 +29,7 @@ pub struct PostalAddress {
     #[serde(rename = "streetAddress1")]
     #[oai(rename = "streetAddress1", validator(min_length = 1, max_length = 63))]
     pub street_address_1: String,
-    /// What else the street's address needs.
+    /// The second line of the street address.
     #[serde(rename = "streetAddress2", skip_serializing_if = "Option::is_none")]
     #[oai(rename = "streetAddress2", skip_serializing_if_is_none, validator(min_length = 1, max_length = 63))]
     pub street_address_2: Option<String>,
@@ -49,7 +49,7 @@ impl From<postal_address::PostalAddress> for PostalAddress {
 }
 
 impl PostalAddress {
-    /// The address that a body gives, its faults told below that field.
+    /// Checks the address of a body; faults are reported with names below that field.
     pub(in crate::api) fn checked(
         self,
         field: &str,

@@ -27,11 +27,11 @@ resource! {
 }
 
 constant!(
-    /// Who can hold a role here.
+    /// The kind of principal that can hold a role.
     PrincipalType = "user"
 );
 choice!(
-    /// What is held: each role may all that the ones before it may.
+    /// A role in an account. Each role has all permissions of the roles before it.
     Role = Role
 );
 
@@ -46,13 +46,13 @@ pub struct RoleBinding {
     pub version: RoleBindingVersion,
     /// The binding's id.
     pub id: RoleBindingId,
-    /// Who holds the role: a user.
+    /// The kind of principal that holds the role: always a user.
     pub principal_type: PrincipalType,
     /// The user who holds the role.
     #[serde(rename = "userID")]
     #[oai(rename = "userID")]
     pub user_id: UserId,
-    /// The nil UUID: there are no groups here.
+    /// Always the nil UUID: this server has no groups.
     #[serde(rename = "groupID")]
     #[oai(rename = "groupID")]
     pub group_id: GroupId,
@@ -60,12 +60,12 @@ pub struct RoleBinding {
     #[serde(rename = "accountID")]
     #[oai(rename = "accountID")]
     pub account_id: AccountId,
-    /// What is held.
+    /// The role.
     pub role: Role,
-    /// Where it holds. `*` stands for everywhere; an empty list grants nothing.
+    /// The scopes of the role. `*` means everything; an empty list grants nothing.
     #[oai(validator(unique_items))]
     pub role_constraints: Vec<String>,
-    /// Where the binding comes from, and its labels.
+    /// The binding's labels, creation and last modification.
     pub metadata: Metadata,
 }
 
@@ -77,25 +77,25 @@ pub struct NewRoleBinding {
     pub r#type: RoleBindingType,
     /// The version of the resource's schema.
     pub version: RoleBindingVersion,
-    /// The user who shall hold the role. Below a user it may be left out.
+    /// The user that the role is granted to. May be left out if the path names the user.
     #[oai(rename = "userID")]
     pub user_id: Option<UserId>,
-    /// To be left out, or nil: there are no groups here.
+    /// Must be left out or the nil UUID: this server has no groups.
     #[oai(rename = "groupID")]
     pub group_id: Option<GroupId>,
-    /// The account of the path.
+    /// The account in which the role is granted: must be the account in the path.
     #[oai(rename = "accountID")]
     pub account_id: AccountId,
-    /// What shall be held.
+    /// The role to grant.
     pub role: Role,
-    /// Where it shall hold; everywhere, if left out.
+    /// The scopes of the role; if left out, everything: `["*"]`.
     #[oai(validator(unique_items))]
     pub role_constraints: Option<Vec<String>>,
     /// The binding's labels.
     pub metadata: Option<MetadataChange>,
 }
 
-/// What shall change about a role binding.
+/// Changes to a role binding.
 #[derive(Debug, Clone, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RoleBindingChange {
@@ -103,20 +103,20 @@ pub struct RoleBindingChange {
     pub r#type: RoleBindingType,
     /// The version of the resource's schema.
     pub version: RoleBindingVersion,
-    /// If given, the id that the binding has.
+    /// If given, must be the binding's id.
     pub id: Option<RoleBindingId>,
-    /// If given, the user who holds the role.
+    /// If given, must be the user who holds the role.
     #[oai(rename = "userID")]
     pub user_id: Option<UserId>,
-    /// If given, nil.
+    /// If given, must be the nil UUID.
     #[oai(rename = "groupID")]
     pub group_id: Option<GroupId>,
-    /// If given, the account of the path.
+    /// If given, must be the account in the path.
     #[oai(rename = "accountID")]
     pub account_id: Option<AccountId>,
-    /// What shall be held.
+    /// The role. Required also if it does not change.
     pub role: Role,
-    /// Where it shall hold; where it does, if left out.
+    /// The new scopes of the role; if left out, they stay unchanged.
     #[oai(validator(unique_items))]
     pub role_constraints: Option<Vec<String>>,
     /// New labels, in place of all present ones.

@@ -35,25 +35,25 @@ pub struct Token {
     pub version: TokenVersion,
     /// The token's id. Not a secret.
     pub id: TokenId,
-    /// What the token is called. Need not be unique.
+    /// The token's name. Need not be unique.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: String,
-    /// Whose token it is.
+    /// The user that the token belongs to.
     #[serde(rename = "userID")]
     #[oai(rename = "userID")]
     pub user_id: UserId,
-    /// Where the token comes from, and its labels.
+    /// The token's labels, creation and last modification.
     pub metadata: Metadata,
 }
 
 /// A token that was just issued, with its secret.
 #[derive(Debug, Clone, Serialize, Object)]
 pub struct IssuedToken {
-    /// The token as it will be answered from now on.
+    /// The token, as later responses show it.
     #[serde(flatten)]
     #[oai(flatten)]
     pub token: Token,
-    /// The secret to present as bearer token. Nothing else ever shows it again: store it now.
+    /// The secret to present as bearer token. It is never shown again: store it now.
     #[serde(rename = "token")]
     #[oai(rename = "token")]
     pub secret: ShownSecret,
@@ -67,15 +67,15 @@ pub struct NewToken {
     pub r#type: TokenType,
     /// The version of the resource's schema.
     pub version: TokenVersion,
-    /// What to call the token: printable ASCII without `< > " ' ; \` and the backtick, without `..`, `--` and `/*`, and
-    /// without spaces at its ends.
+    /// The token's name: printable ASCII without `< > " ' ; \` and the backtick, without `..`, `--` and `/*`, and
+    /// without leading or trailing spaces.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: String,
     /// The token's labels.
     pub metadata: Option<MetadataChange>,
 }
 
-/// What shall change about a token. What is left out stays as it is.
+/// Changes to a token. Fields that are left out stay unchanged.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields)]
 pub struct TokenChange {
@@ -83,12 +83,12 @@ pub struct TokenChange {
     pub r#type: TokenType,
     /// The version of the resource's schema.
     pub version: TokenVersion,
-    /// If given, the id that the token has.
+    /// If given, must be the token's id.
     pub id: Option<TokenId>,
-    /// A new name, as for a new token.
+    /// A new name, under the same rules as for a new token.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub name: Option<String>,
-    /// If given, the user whose token it is.
+    /// If given, must be the user that the token belongs to.
     #[oai(rename = "userID")]
     pub user_id: Option<UserId>,
     /// New labels, in place of all present ones.

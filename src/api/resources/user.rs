@@ -28,11 +28,11 @@ resource! {
 }
 
 choice!(
-    /// Whether a user takes part. Local users are never `pending`.
+    /// The state of a user. Local users are never `pending`.
     UserState = UserState
 );
 choice!(
-    /// Who vouches for a user's identity.
+    /// The identity provider of a user.
     AuthProvider = AuthProvider
 );
 
@@ -47,47 +47,47 @@ pub struct User {
     pub version: UserVersion,
     /// The user's id.
     pub id: UserId,
-    /// Whether the user takes part: a suspended user's tokens are refused.
+    /// The user's state: a suspended user's tokens are refused.
     pub state: UserState,
-    /// Whether the user is switched on: a disabled user's tokens are refused.
+    /// Whether the user is enabled: a disabled user's tokens are refused.
     pub is_enabled: Flag,
-    /// The name by which the provider knows the user.
+    /// The user's identifier at the identity provider.
     #[serde(rename = "authID")]
     #[oai(rename = "authID")]
     pub auth_id: String,
-    /// Who vouches for the user's identity.
+    /// The user's identity provider.
     pub auth_provider: AuthProvider,
-    /// May be empty.
+    /// The user's first name. May be empty.
     #[oai(validator(max_length = 63))]
     pub first_name: String,
-    /// May be empty.
+    /// The user's last name. May be empty.
     #[oai(validator(max_length = 63))]
     pub last_name: String,
-    /// For whom the user works.
+    /// The user's company.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none, validator(min_length = 1, max_length = 63))]
     pub company_name: Option<String>,
-    /// How the user is reached; unique within the account without regard to case.
+    /// The user's email address; unique within the account without regard to case.
     pub email: String,
-    /// How the user is called.
+    /// The user's phone number.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub phone: Option<String>,
-    /// Where the user gets its letters.
+    /// The user's postal address.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub postal_address: Option<PostalAddress>,
     /// Always `false`: this server sends no mail.
     pub send_welcome_email: Flag,
-    /// When the user was enabled last.
+    /// When the user was last enabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub enable_timestamp: Option<Time>,
-    /// When the user last authenticated, give or take a minute.
+    /// When the user last authenticated, accurate to about a minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub last_act_timestamp: Option<Time>,
-    /// Where the user comes from, and its labels.
+    /// The user's labels, creation and last modification.
     pub metadata: Metadata,
 }
 
@@ -99,26 +99,26 @@ pub struct NewUser {
     pub r#type: UserType,
     /// The version of the resource's schema.
     pub version: UserVersion,
-    /// The name by which the provider knows the user; the email, if left out.
+    /// The user's identifier at the identity provider; the email, if left out.
     #[oai(rename = "authID")]
     pub auth_id: Option<String>,
-    /// Who vouches for the user's identity; `local`, if left out.
+    /// The user's identity provider; `local`, if left out.
     pub auth_provider: Option<AuthProvider>,
-    /// A first name, in any script.
+    /// The user's first name, in any script.
     #[oai(validator(max_length = 63))]
     pub first_name: Option<String>,
-    /// A last name, in any script.
+    /// The user's last name, in any script.
     #[oai(validator(max_length = 63))]
     pub last_name: Option<String>,
-    /// For whom the user works.
+    /// The user's company.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub company_name: Option<String>,
-    /// How the user is reached: 3 to 254 characters, one `@` with something on both sides. No two users of an account
-    /// have the same, however it is spelled.
+    /// The user's email address: 3 to 254 characters, with one `@` that is neither first nor last. Unique within the
+    /// account without regard to case.
     pub email: String,
-    /// How the user is called.
+    /// The user's phone number.
     pub phone: Option<String>,
-    /// Where the user gets its letters.
+    /// The user's postal address.
     pub postal_address: Option<PostalAddress>,
     /// Ignored: this server sends no mail.
     pub send_welcome_email: Option<Flag>,
@@ -126,8 +126,8 @@ pub struct NewUser {
     pub metadata: Option<MetadataChange>,
 }
 
-/// What shall change about a user. What is left out stays as it is. Users may change their own names, company, phone
-/// and postal address; all else is for admins and owners.
+/// Changes to a user. Fields that are left out stay unchanged. Users may change their own names, company, phone and
+/// postal address; everything else may be changed by admins and owners only.
 #[derive(Debug, Clone, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UserChange {
@@ -135,16 +135,16 @@ pub struct UserChange {
     pub r#type: UserType,
     /// The version of the resource's schema.
     pub version: UserVersion,
-    /// If given, the id that the user has.
+    /// If given, must be the user's id.
     pub id: Option<UserId>,
-    /// `suspended` has the user's tokens refused, `active` makes them work again.
+    /// `suspended`: the user's tokens are refused; `active`: they work again.
     pub state: Option<UserState>,
-    /// `false` has the user's tokens refused, `true` makes them work again.
+    /// `false`: the user's tokens are refused; `true`: they work again.
     pub is_enabled: Option<Flag>,
-    /// A new name with the provider.
+    /// A new identifier at the identity provider.
     #[oai(rename = "authID")]
     pub auth_id: Option<String>,
-    /// If given, the provider that the user has.
+    /// If given, must be the user's identity provider.
     pub auth_provider: Option<AuthProvider>,
     /// A new first name.
     #[oai(validator(max_length = 63))]
@@ -155,9 +155,9 @@ pub struct UserChange {
     /// A new company.
     #[oai(validator(min_length = 1, max_length = 63))]
     pub company_name: Option<String>,
-    /// A new email.
+    /// A new email address.
     pub email: Option<String>,
-    /// A new phone.
+    /// A new phone number.
     pub phone: Option<String>,
     /// A new postal address, in place of the present one.
     pub postal_address: Option<PostalAddress>,
@@ -196,12 +196,12 @@ impl From<user::User> for User {
     }
 }
 
-/// A text that a body may give.
+/// Checks an optional text of a body.
 fn text(name: &str, given: Option<String>, faults: &mut FieldErrors) -> Option<FreeText> {
     given.and_then(|text| faults.check(name, FreeText::parse(&text)))
 }
 
-/// An id may be as long as the email that it defaults to.
+/// Checks the `authID` of a body. It may be as long as the email that it defaults to.
 fn auth_id(given: Option<String>, faults: &mut FieldErrors) -> Option<FreeText> {
     given.and_then(|id| faults.check("authID", FreeText::parse_auth_id(&id)))
 }

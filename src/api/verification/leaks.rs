@@ -1,4 +1,4 @@
-//! Secrets that were found where they don't belong.
+//! The operation that takes reports of leaked secrets and revokes them.
 
 use poem::{FromRequest, Request, RequestBody, http::StatusCode};
 use poem_openapi::{
@@ -20,11 +20,11 @@ use crate::api::{
     },
 };
 
-/// What was found.
+/// A report of leaked secrets.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields)]
 pub struct LeakReport {
-    /// Whatever looked like one of our secrets.
+    /// Texts that look like secrets of this server.
     #[oai(validator(min_items = 1, max_items = 100))]
     pub secrets: Vec<String>,
 }
@@ -33,7 +33,7 @@ impl RequestResource for LeakReport {
     const MEDIA_TYPE: &'static str = JSON;
 }
 
-/// A report that its client may still make.
+/// A client that has budget left for a leak report.
 pub(in crate::api) struct WithinBudget {
     shared: Shared,
     reporter: Reporter,
@@ -67,9 +67,10 @@ pub(in crate::api) struct Leaks;
 impl Leaks {
     /// Report leaked secrets
     ///
-    /// For scanners of repositories, logs and chats. Each secret that is ours is revoked, and leaves an event of class
-    /// `security` in its user's account. No credentials are needed: whoever has a secret has it all. The answer doesn't
-    /// tell which were ours. Each client has a budget of reports.
+    /// For scanners of repositories, logs and chats. Each reported secret that belongs to a token of this server is
+    /// revoked, and an event of class `security` is recorded in the account in which its user was created. No
+    /// credentials are needed: whoever knows a secret can use it anyway. The response doesn't tell which secrets belong
+    /// to tokens. The number of reports per client and minute is limited.
     #[oai(path = "/leaks", method = "post", operation_id = "report_leaks")]
     async fn report_leaks(
         &self,

@@ -1,4 +1,4 @@
-//! Operations about a secret that somebody presents, for gateways, services and whoever finds one.
+//! Operations on a presented secret: verification, introspection, revocation and leak reports.
 
 pub(in crate::api) mod leaks;
 pub(in crate::api) mod oauth2;

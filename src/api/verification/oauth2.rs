@@ -1,4 +1,4 @@
-//! What OAuth 2.0 libraries speak: introspection (RFC 7662) and revocation (RFC 7009).
+//! The OAuth 2.0 operations: token introspection (RFC 7662) and token revocation (RFC 7009).
 
 use poem::{
     FromRequest, Request, RequestBody,
@@ -35,39 +35,40 @@ use crate::{
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The token that is asked about.
+/// The form of an introspection or a revocation.
 #[derive(Debug, Object)]
 pub struct TokenForm {
-    /// The secret.
+    /// The token's secret.
     #[oai(validator(min_length = 1))]
     pub token: String,
-    /// What kind of token it might be. There is one kind, so this is of no use; libraries send it.
+    /// A hint at the type of the token, as OAuth 2.0 libraries send it. Ignored: there is only one type.
     pub token_type_hint: Option<String>,
 }
 
-/// What an introspection tells. Of a token that is no good, or none of the caller's business, just `active`.
+/// The result of an introspection. For a token that is inactive, or that the caller may not introspect, it contains
+/// only `active`.
 #[derive(Debug, Default, Serialize, Object)]
 #[serde(rename_all = "snake_case")]
 pub struct Introspection {
-    /// Whether the token is good.
+    /// Whether the token is active; `false` also if the caller may not introspect it.
     pub active: bool,
     /// The user's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub sub: Option<Identifier>,
-    /// How the user is reached.
+    /// The user's email address.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub username: Option<String>,
-    /// The token's id: a token is what a client is known by here.
+    /// The token's id: this server identifies clients by their tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub client_id: Option<Identifier>,
-    /// `Bearer`.
+    /// Always `Bearer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub token_type: Option<String>,
-    /// When the token was issued, in seconds since 1970.
+    /// When the token was issued, in seconds since the Unix epoch (1970-01-01T00:00:00Z).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub iat: Option<i64>,
@@ -79,12 +80,12 @@ pub struct Introspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub iss: Option<String>,
-    /// The user's role in the account and all lower ones, separated by spaces: whoever demands `viewer` lets an admin
-    /// pass.
+    /// The user's role in the account and all lower roles, separated by spaces, so that a check for `viewer` also
+    /// accepts an admin.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub scope: Option<String>,
-    /// The account that is spoken of.
+    /// The account that `role` and `scope` refer to.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub account: Option<Identifier>,
@@ -159,10 +160,10 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 impl Form {
-    /// The token that the form names.
+    /// Reads the form, and returns its parameter `token`.
     ///
     /// # Errors
-    /// When it isn't a form, names none, or anything more than once (RFC 6749 §3.2).
+    /// When the body isn't a form, lacks the token, or gives a parameter more than once (RFC 6749 §3.2).
     pub async fn token(self) -> Result<String, Problem> {
         if !self.is_form {
             return Err(Problem::InvalidHeaders(vec![]));
@@ -183,7 +184,7 @@ fn malformed(sentence: &str) -> Problem {
     Problem::NotTheSchema(sentence.to_owned())
 }
 
-/// Under which URL the client reaches us.
+/// The URL at which the client reaches this server.
 pub(in crate::api) struct Issuer(String);
 
 impl<'a> FromRequest<'a> for Issuer {
@@ -192,7 +193,7 @@ impl<'a> FromRequest<'a> for Issuer {
     }
 }
 
-/// 200 with what an introspection tells.
+/// 200 with the result of an introspection.
 pub(in crate::api) struct Introspected;
 /// 200 without a body.
 pub(in crate::api) struct Revoked;
@@ -232,9 +233,9 @@ pub(in crate::api) struct OAuth2;
 impl OAuth2 {
     /// Introspect a token
     ///
-    /// OAuth 2.0 Token Introspection (RFC 7662). The caller presents a token of its own, whose user is an admin or
-    /// owner of an account; tokens of users who have no role in any such account are as inactive as unknown, revoked
-    /// and suspended ones. Every token may ask about itself.
+    /// OAuth 2.0 Token Introspection (RFC 7662). The caller presents a token of its own, whose user must be an admin or
+    /// owner of an account. Tokens of users who have no role in any such account are reported as inactive, like unknown
+    /// and revoked tokens and those of suspended or disabled users. Every token may introspect itself.
     #[oai(path = "/oauth2/introspect", method = "post", operation_id = "introspect_token")]
     async fn introspect_token(
         &self,
@@ -252,9 +253,9 @@ impl OAuth2 {
 
     /// Revoke a token by its secret
     ///
-    /// OAuth 2.0 Token Revocation (RFC 7009). Whoever holds a secret may revoke it, and needs no other credentials.
-    /// From the moment of the answer the secret is refused, everywhere and for ever; one that is nobody's is answered
-    /// alike.
+    /// OAuth 2.0 Token Revocation (RFC 7009). Whoever knows a secret may revoke it; no other credentials are needed.
+    /// From the moment of the response, the secret is refused everywhere and permanently. An unknown secret gets the
+    /// same response.
     #[oai(path = "/oauth2/revoke", method = "post", operation_id = "revoke_token")]
     async fn revoke_token(&self, client: NoCredentials, form: Form) -> Result<Answer<Revoked>, Problem> {
         client.service.revoke_secret(&Zeroizing::new(form.token().await?), &client.context).await?;

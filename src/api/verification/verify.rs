@@ -1,4 +1,4 @@
-//! Is this token good, and whose is it? For reverse proxies, and for whoever holds it.
+//! Verification of a presented token, for reverse proxies (`/verify`) and for the token's holder (`/whoami`).
 
 use std::str::FromStr;
 
@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::{
     api::{
+        operations::VERIFY,
         request::{
             credentials::{UnverifiedCredentials, VerifiedCredentials},
             query::{NoQuery, Query},
@@ -30,10 +31,7 @@ use crate::{
     service::{Error, FieldError, verification},
 };
 
-/// Where proxies ask, in whichever way.
-pub(in crate::api) const PATH: &str = "/verify";
-
-/// What a header can't carry as it is: all but visible ASCII, and the sign that begins an encoded byte.
+/// The characters that are percent-encoded in headers: all but visible ASCII, and `%` itself.
 const NOT_IN_A_HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
 const ACCOUNT: HeaderName = HeaderName::from_static("x-auth-account");
@@ -42,32 +40,32 @@ const EMAIL: HeaderName = HeaderName::from_static("x-auth-email");
 const ROLE: HeaderName = HeaderName::from_static("x-auth-role");
 const TOKEN_ID: HeaderName = HeaderName::from_static("x-auth-token-id");
 const ROLE_CONSTRAINTS: HeaderName = HeaderName::from_static("x-auth-role-constraints");
-/// The longest header of scopes. Beside the longest email, this is what proxies have room for: nginx as our example has
-/// it, 8 KiB in all.
+/// The maximum length of `X-Auth-Role-Constraints` in bytes. Together with the longest email, the response still fits
+/// into the buffers of proxies: 8 KiB in all for nginx with our example configuration.
 const MOST_SCOPES: usize = 4_096;
 
-/// Whose the presented token is.
+/// The presented token, its user, and that user's role.
 #[derive(Debug, Serialize, Object)]
 pub struct WhoAmI {
     /// The token's id.
     #[serde(rename = "tokenID")]
     #[oai(rename = "tokenID")]
     pub token_id: Identifier,
-    /// What the token is called.
+    /// The token's name.
     #[serde(rename = "tokenName")]
     #[oai(rename = "tokenName")]
     pub token_name: String,
-    /// Whose token it is.
+    /// The user that the token belongs to.
     #[serde(rename = "userID")]
     #[oai(rename = "userID")]
     pub user_id: Identifier,
-    /// How that user is reached.
+    /// The user's email address.
     pub email: String,
-    /// The account that the user was created in, if it has a role there.
+    /// The account that the user was created in, if the user has a role there.
     #[serde(rename = "accountID", skip_serializing_if = "Option::is_none")]
     #[oai(rename = "accountID", skip_serializing_if_is_none)]
     pub account_id: Option<Identifier>,
-    /// The user's role there.
+    /// The user's role in that account.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub role: Option<String>,
@@ -92,19 +90,19 @@ impl From<&verification::Verification> for WhoAmI {
     }
 }
 
-/// What a proxy demands of whoever wants to pass.
+/// What a proxy requires of a token: a role in this account, at least this role.
 struct Demand {
     account: Option<AccountId>,
     role: Option<Role>,
 }
 
 impl Demand {
-    /// Reads the query. What can't be understood lets nobody through: the operator of the proxy has made a mistake.
+    /// Reads the query. If it can't be parsed, nobody passes: the operator of the proxy has made a mistake.
     fn read(routed: &RoutedRequest) -> Result<Self, Problem> {
-        let behind = routed.path.get(PATH.len()..).unwrap_or_default();
-        // Behind a slash alone it is still the operator who speaks: a slash too many must not take a demand away.
+        let behind = routed.path.get(VERIFY.len()..).unwrap_or_default();
+        // After `/verify/` the query is still the operator's: a trailing slash must not remove a requirement.
         if !matches!(behind, "" | "/") {
-            // Path and query are the client's own, put behind ours by the proxy.
+            // Path and query are the client's own, appended to ours by the proxy.
             return Ok(Self { account: None, role: None });
         }
         let mut faults = routed.query.unknown(&["account", "role"]);
@@ -133,13 +131,13 @@ fn one<T: FromStr>(query: &Query, name: &str, faults: &mut Vec<FieldError>) -> O
     value
 }
 
-/// A text as a header carries it.
+/// A text, percent-encoded for a header.
 fn in_a_header(text: &str) -> String {
     utf8_percent_encode(text, NOT_IN_A_HEADER).to_string()
 }
 
-/// The scopes of the role, as a header carries them. Where they don't fit in nobody passes: an application that is told
-/// of no scopes, or of some, would take the role for more than it is.
+/// The scopes of the role, encoded for a header. If they are too long, the request is refused: an application that got
+/// no scopes, or only some of them, could misjudge what the role permits.
 fn scopes(verified: &verification::Verification) -> Result<String, Problem> {
     let scopes = in_a_header(&serde_json::to_string(&verified.role_constraints).map_err(Error::internal)?);
     if scopes.len() > MOST_SCOPES {
@@ -152,7 +150,7 @@ fn scopes(verified: &verification::Verification) -> Result<String, Problem> {
 
 /// 200 with identity headers and no body.
 pub(in crate::api) struct Passed;
-/// 200 with what is known of the token.
+/// 200 with the token, its user and role.
 pub(in crate::api) struct Known;
 
 impl ApiResponse for Answer<Passed> {
@@ -197,22 +195,22 @@ impl ApiResponse for Answer<Known> {
     }
 }
 
-/// The operations that answer for tokens.
+/// The operations on the presented token.
 pub(in crate::api) struct Verifications;
 
 #[OpenApi(tag = "Tag::Verification")]
 impl Verifications {
     /// Verify a token for a reverse proxy
     ///
-    /// Forward authentication, as nginx `auth_request`, Traefik's `forwardAuth`, Caddy's `forward_auth`, HAProxy and
-    /// Envoy `ext_authz` ask for it. Answers to every method. There is no body in either direction. A token that is no
-    /// good is answered with 401 or 403 and never anything else; a query that can't be understood with 403. The
-    /// operator may name another header that carries the secret in place of `Authorization`. A role with more scopes
-    /// than 4,096 characters of `X-Auth-Role-Constraints` hold is answered with 403.
+    /// Forward authentication for nginx `auth_request`, Traefik's `forwardAuth`, Caddy's `forward_auth`, HAProxy and
+    /// Envoy `ext_authz`. Every method is accepted. Neither the request nor the response has a body. A refused token is
+    /// always answered with 401 or 403; a query that can't be parsed with 403. The operator may configure another
+    /// header that carries the secret in place of `Authorization`. If the scopes of the role need more than 4,096
+    /// characters in `X-Auth-Role-Constraints`, the response is 403.
     ///
-    /// A proxy that puts the client's own path and query behind a prefix puts them behind `/verify/for`: below it, and
-    /// wherever something stands behind `/verify/`, they mean nothing here. `/verify/` alone is the same as `/verify`,
-    /// and a query behind it is a demand: the client must not be the one who writes it.
+    /// A proxy that appends the client's own path and query to a prefix must use the prefix `/verify/for`: there, and
+    /// at every other path below `/verify/`, path and query are ignored. `/verify/` alone is the same as `/verify`: its
+    /// query sets requirements, so the client must not be able to write it.
     #[oai(path = "/verify", method = "get", operation_id = "verify_token")]
     async fn verify_token(
         &self,
@@ -234,8 +232,8 @@ impl Verifications {
 
     /// Whose token is this?
     ///
-    /// Tells the holder of a token what is known of it: the token, its user, and that user's role in the account that
-    /// it was created in.
+    /// Returns the presented token's id and name, its user, and that user's role in the account that the user was
+    /// created in.
     #[oai(path = "/whoami", method = "get", operation_id = "who_am_i")]
     async fn who_am_i(&self, caller: VerifiedCredentials, _no_query: NoQuery) -> Result<Answer<Known>, Problem> {
         let body = to_json(&WhoAmI::from(&*caller))?;
@@ -244,7 +242,8 @@ impl Verifications {
 
     /// Revoke the presented token
     ///
-    /// A token revokes itself. From the moment of the answer its secret is refused, everywhere and for ever.
+    /// Revokes the token that the request presents. From the moment of the response, its secret is refused everywhere
+    /// and permanently.
     #[oai(path = "/whoami", method = "delete", operation_id = "revoke_presented_token")]
     async fn revoke_presented_token(
         &self,

@@ -1,4 +1,4 @@
-//! Answers that are ready to be sent, and what each kind of them is in the document.
+//! Responses that are ready to be sent, and how the document describes each kind of them.
 
 use std::marker::PhantomData;
 
@@ -19,14 +19,14 @@ use super::{
 };
 use crate::service::caller::Identity;
 
-/// An answer that is ready to go, and what it is in the document.
+/// A response that is ready to be sent; `Kind` says how the document describes it.
 pub(in crate::api) struct Answer<Kind>(Response, PhantomData<fn() -> Kind>);
 
 /// 200 with a resource, or 304.
 pub(in crate::api) struct Retrieved<T>(PhantomData<T>);
 
-/// 201 with a new resource. `T` is the form in which this answer shows it: it may hold more than later answers, this
-/// once.
+/// 201 with a new resource. `T` is the form of the resource in this response: it may contain more than later responses
+/// do, such as a token's secret.
 pub(in crate::api) struct Created<R, T = R>(PhantomData<(R, T)>);
 
 /// 204 with the new state's entity tag.
@@ -36,12 +36,12 @@ pub(in crate::api) struct Modified;
 pub(in crate::api) struct Deleted;
 
 impl<Kind> Answer<Kind> {
-    /// An answer of that status.
+    /// A response with that status.
     pub fn new(status: StatusCode) -> Self {
         Self(Response::builder().status(status).finish(), PhantomData)
     }
 
-    /// With that header. A value that no header can carry is left out; ours are all ASCII.
+    /// Adds a header. A value that isn't valid in a header is left out; ours are all ASCII.
     pub fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.0.headers_mut().insert(name, value);
@@ -49,29 +49,29 @@ impl<Kind> Answer<Kind> {
         self
     }
 
-    /// About that caller: the log tells of it, nobody else does.
+    /// Attaches the caller's identity, for the log only.
     pub fn of(mut self, identity: &Identity) -> Self {
         self.0.set_data(identity.clone());
         self
     }
 
-    /// About a token that is no good: the metrics tell of it.
+    /// Marks the response as a report of an inactive token, for the metrics.
     pub fn inactive(mut self) -> Self {
         self.0.set_data(Inactive);
         self
     }
 
-    /// With the headers that a cache or a writer holds on to.
+    /// Adds `ETag`.
     pub fn validated(self, validators: &Validators) -> Self {
         self.with(header::ETAG, &validators.etag)
     }
 
-    /// With `Last-Modified`.
+    /// Adds `Last-Modified`.
     pub fn dated(self, validators: &Validators) -> Self {
         self.with(header::LAST_MODIFIED, &http_date(validators.modified_at))
     }
 
-    /// With that body.
+    /// Adds a body of that media type.
     pub fn body(mut self, media_type: &str, json: Vec<u8>) -> Self {
         self.0.set_body(json);
         self.with(header::CONTENT_TYPE, media_type)
@@ -150,11 +150,11 @@ pub(in crate::api) fn response(
     MetaResponse { description, status: Some(status), status_range: None, content, headers: headers.collect() }
 }
 
-/// The resource's own media type first, as the published document has it.
+/// The media types of a resource: its own first, as in the published document.
 fn representations<T: Type>(media_type: &'static str) -> Vec<MetaMediaType> {
     [media_type, JSON].map(|content_type| MetaMediaType { content_type, schema: T::schema_ref() }).into()
 }
 
-/// A successful answer that nevertheless says that a token is no good.
+/// Marks a successful response that reports an inactive token.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::api) struct Inactive;

@@ -1,31 +1,31 @@
-//! The catalogue of problems (spec/contract/CONTRACT.md §5): all that is said of each, once. The wire, the document,
-//! the pages and the metrics read it.
+//! The catalogue of problems (spec/contract/CONTRACT.md §5): the only place that defines the facts about each kind.
+//! Responses, the document, the pages and the metrics read it.
 
 use poem::http::StatusCode;
 
-/// What isn't in the published catalogue has no number; its type is `about:blank` (RFC 9457 §4.2.1).
+/// The `number` of problems that aren't in the published catalogue; their type is `about:blank` (RFC 9457 §4.2.1).
 pub(in crate::api) const NO_NUMBER: u16 = 0;
 
-/// What is said of a kind of problem.
+/// The facts about a kind of problem.
 #[derive(Debug)]
 pub(in crate::api) struct Entry {
     /// The number at the end of its `type`, or [`NO_NUMBER`].
     pub number: u16,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: StatusCode,
-    /// The kind of problem in a few words.
+    /// The problem's `title`: a short name of the kind.
     pub title: &'static str,
-    /// The kind of problem in a sentence.
+    /// The problem's `detail`: a description of the kind in one sentence.
     pub detail: &'static str,
-    /// What it means and what to do then, for the page of each kind that has a number.
+    /// The explanation, for the page of each kind that has a number.
     pub explanation: Option<Explanation>,
-    /// Its code and description for an OAuth 2.0 client (RFC 6749 §5.2, RFC 6750 §3.1).
+    /// The error code and description for OAuth 2.0 clients (RFC 6749 §5.2, RFC 6750 §3.1).
     pub oauth: (&'static str, &'static str),
-    /// How the metrics count a verification that ends so.
+    /// The metrics' label `outcome` of a verification that ends with this problem.
     pub outcome: &'static str,
 }
 
-/// What a problem means, and what to do then.
+/// What a problem means, and what to do about it.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::api) struct Explanation {
     pub meaning: &'static str,
@@ -49,10 +49,10 @@ macro_rules! catalogue {
         }
 
         impl Kind {
-            /// All that there are.
+            /// All kinds of problems.
             pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
 
-            /// What is said of it.
+            /// The facts about this kind.
             pub const fn entry(self) -> &'static Entry {
                 match self {
                     $(Self::$kind => &Entry {

@@ -13,27 +13,27 @@ use crate::{
     service::error::FieldErrors,
 };
 
-/// A mark that clients put on a resource.
+/// A name and a value that clients attach to a resource.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Object)]
 #[oai(deny_unknown_fields)]
 pub struct Label {
-    /// What is told: 1 to 127 characters, none of them a control character.
+    /// The label's name: 1 to 127 characters, none of them a control character.
     pub name: String,
-    /// What is told of it: up to 1,023 characters, none of them a control character.
+    /// The label's value: up to 1,023 characters, none of them a control character.
     pub value: String,
 }
 
-/// Where a resource comes from, and the marks that clients have put on it.
+/// A resource's labels, and when and by whom it was created and last modified.
 #[derive(Debug, Clone, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase")]
 pub struct Metadata {
-    /// The clients' marks, in the order in which they were given.
+    /// The resource's labels, in the order in which they were given.
     #[oai(validator(unique_items))]
     pub labels: Vec<Label>,
     /// When the resource was created.
     pub creation_timestamp: Time,
-    /// When the resource was last modified; when it was created, until then.
+    /// When the resource was last modified; until the first modification, when it was created.
     pub modification_timestamp: Time,
     /// The user who created the resource.
     pub created_by: UserId,
@@ -43,11 +43,11 @@ pub struct Metadata {
     pub modified_by: Option<UserId>,
 }
 
-/// The marks to put on a resource. Everything else that answers have here may be sent back, and is ignored.
+/// The labels of a resource. The other fields that responses have here may be sent back, and are ignored.
 #[derive(Debug, Clone, Default, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, rename = "MetadataChange")]
 pub struct MetadataChange {
-    /// All the marks that the resource shall have: at most 64, no two alike.
+    /// All labels that the resource is to have: at most 64, no two of them equal.
     #[oai(validator(unique_items))]
     pub labels: Option<Vec<Label>>,
     /// Ignored.
@@ -73,7 +73,7 @@ impl From<metadata::Metadata> for Metadata {
     }
 }
 
-/// The labels that a body asks for, if it says anything of them.
+/// Checks the labels of a body; `None` if the body has none or they are invalid.
 pub(in crate::api) fn labels(given: Option<MetadataChange>, faults: &mut FieldErrors) -> Option<Labels> {
     let labels = given?.labels?.into_iter().map(|label| label::Label { name: label.name, value: label.value });
     faults.check("metadata.labels", Labels::parse(labels.collect()))

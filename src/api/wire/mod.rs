@@ -1,4 +1,4 @@
-//! What goes over the wire: scalars, resources, answers and problems. It knows no request.
+//! The types of responses and bodies: scalars, resources, responses and problems. Nothing here depends on a request.
 
 pub(in crate::api) mod answer;
 pub(in crate::api) mod catalogue;

@@ -9,18 +9,18 @@ use serde::Serialize;
 
 use super::{challenge::INSUFFICIENT_SCOPE, json::JSON, problem::Problem};
 
-/// Why a request isn't answered as it hoped (RFC 6749 §5.2, RFC 6750 §3.1).
+/// Why a request failed (RFC 6749 §5.2, RFC 6750 §3.1).
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "OAuthError")]
 pub struct OAuthError {
-    /// The kind of error.
+    /// The error code.
     pub error: String,
-    /// The same for people.
+    /// A description of the error for people.
     pub error_description: String,
 }
 
 impl OAuthError {
-    /// What a problem is to an OAuth 2.0 client.
+    /// The OAuth 2.0 error that corresponds to a problem.
     pub fn of(problem: &Problem) -> Self {
         let (error, description) = problem.kind(&Method::POST).entry().oauth;
         let description = if let Problem::NotTheSchema(sentence) = problem { sentence } else { description };
@@ -28,7 +28,7 @@ impl OAuthError {
     }
 }
 
-/// An error as OAuth 2.0 clients expect it.
+/// Renders a problem as an OAuth 2.0 error response.
 pub(in crate::api) fn render(problem: &Problem, method: &Method, correlation_id: &str) -> Response {
     let json = serde_json::to_vec(&OAuthError::of(problem)).unwrap_or_default();
     let mut response = problem.head(Response::builder().content_type(JSON).body(json), method, correlation_id);

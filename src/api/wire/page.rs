@@ -1,4 +1,4 @@
-//! A page of a collection, and what it is in the document (spec/contract/CONTRACT.md §8).
+//! A page of a collection, and its schema in the document (spec/contract/CONTRACT.md §8).
 
 use std::marker::PhantomData;
 
@@ -22,23 +22,23 @@ use crate::{
     service::{Error, Result as ServiceResult},
 };
 
-/// The most bytes of items' JSON on a page.
+/// The maximum size of the items' JSON on a page, in bytes.
 const LARGEST_PAGE: usize = 1024 * 1024;
 
-/// What a response says of the collection.
+/// Metadata of a page of a collection.
 #[derive(Debug, Serialize, Object)]
 pub struct ListMetadata {
-    /// Send this as `continue` to get the next page. Absent when nothing follows.
+    /// Send this as `continue` to get the next page. Absent on the last page.
     #[serde(rename = "continue", skip_serializing_if = "Option::is_none")]
     #[oai(rename = "continue", skip_serializing_if_is_none)]
     pub resume: Option<Continuation>,
-    /// With `count=true`: how many items match, on all pages together.
+    /// With `count=true`: the number of items that match, on all pages together.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub count: Option<i64>,
 }
 
-/// 200 with some resources.
+/// 200 with a page of resources.
 pub(in crate::api) struct Listed<T>(PhantomData<T>);
 
 impl<T: Resource> ApiResponse for Answer<Listed<T>> {
@@ -60,7 +60,7 @@ impl<T: Resource> ApiResponse for Answer<Listed<T>> {
     }
 }
 
-/// What `include` makes of an item.
+/// An item in a response to a request with `include`: an array of field values.
 struct Row;
 
 impl Row {
@@ -75,15 +75,15 @@ impl Row {
     }
 }
 
-/// Whatever a field may hold.
+/// The value of a field: any JSON value.
 pub(in crate::api) struct FieldValue;
 
 impl FieldValue {
-    /// Its name in the document.
+    /// The name of the schema in the document.
     pub const NAME: &'static str = "FieldValue";
 
-    /// Anything, in utoipa's model: that can't read a schema without a type, as poem-openapi makes it, but can write
-    /// it.
+    /// The schema of any JSON value, in utoipa's model: utoipa can't read a schema without a type, as poem-openapi
+    /// generates it, but can write one.
     pub fn schema() -> Schema {
         let any = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
         any.description(Some("What a field holds: whatever JSON it is, `null` where it is absent.")).into()
@@ -130,11 +130,11 @@ fn list_schema<T: Resource>() -> MetaSchema {
     }
 }
 
-/// A page in the making: its items as they go over the wire.
+/// The items of a page under construction, as JSON.
 pub(in crate::api) struct Items<T> {
     json: Vec<u8>,
     include: Option<Vec<&'static Field>>,
-    /// What couldn't be written.
+    /// The error of an item that couldn't be serialized.
     failed: Option<Error>,
     of: PhantomData<fn(T)>,
 }
@@ -144,7 +144,7 @@ impl<T: Resource> Items<T> {
         Self { json: vec![], include, failed: None, of: PhantomData }
     }
 
-    /// Writes an item, or returns `false`: the page ends before it. The first always has room.
+    /// Adds an item, or returns `false` if the page ends before it. The first item always fits.
     pub fn take(&mut self, item: impl Into<T>) -> bool {
         let before = self.json.len();
         if before > 0 {
@@ -161,10 +161,10 @@ impl<T: Resource> Items<T> {
         has_room
     }
 
-    /// The page that holds them.
+    /// The response with the page.
     ///
     /// # Errors
-    /// When an item couldn't be written as JSON: a defect.
+    /// When an item couldn't be serialized: a defect.
     pub fn finish(self, metadata: &ListMetadata) -> ServiceResult<Answer<Listed<T>>> {
         if let Some(error) = self.failed {
             return Err(error);

@@ -1,4 +1,4 @@
-//! The problems that clients can be told (spec/contract/CONTRACT.md §5), and the one conversion from service errors.
+//! The problems that responses report (spec/contract/CONTRACT.md §5), and the only conversion from service errors.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,57 +21,57 @@ use crate::{
     service::{self, FieldError, error::Cause},
 };
 
-/// How long a client is asked to wait before it tries again.
+/// How long a client must wait after a 503 before it tries again (`Retry-After`).
 pub(in crate::api) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why a request isn't answered as it hoped.
+/// Why a request failed.
 #[derive(Debug, Clone)]
 pub enum Problem {
-    /// What is asked for isn't there.
+    /// The requested resource or collection doesn't exist.
     NotFound,
     /// The request presents no bearer token.
     MissingToken,
-    /// The bearer token is no good.
+    /// The bearer token is unknown, revoked or not usable now.
     InvalidToken,
-    /// Query parameters have values that can't be used.
+    /// Query parameters have invalid values.
     InvalidQuery(Vec<FieldError>),
-    /// Query parameters aren't known.
+    /// The operation doesn't have these query parameters.
     UnsupportedQuery(Vec<FieldError>),
     /// The body isn't JSON.
     NotJson,
-    /// The body isn't as the schema wants it, with a sentence that says which field and why.
+    /// The body doesn't conform to the schema, with a sentence that says which field and why.
     NotTheSchema(String),
-    /// Fields of the body break rules.
+    /// Fields of the body violate rules that the schema can't express.
     InvalidFields(Vec<FieldError>),
-    /// Fields of the body contradict what is so.
+    /// Fields of the body conflict with existing data.
     Conflict(Vec<FieldError>),
-    /// The caller may not do this.
+    /// The caller isn't permitted to do this.
     Forbidden,
-    /// There is as much of something as there may be, with a sentence that says of what.
+    /// A quota is reached, with a sentence that says which.
     QuotaReached(String),
-    /// Headers can't be used.
+    /// Headers are invalid.
     InvalidHeaders(Vec<FieldError>),
-    /// `Accept` takes nothing that is offered.
+    /// `Accept` accepts none of the offered media types.
     NotAcceptable,
-    /// The server has failed, with what the log shall say.
+    /// The server has failed, with the cause for the log.
     Internal(Arc<Cause>),
-    /// The conditional headers don't hold.
+    /// The conditional headers aren't satisfied.
     PreconditionFailed,
-    /// Something that the server needs isn't there now, with what the log shall say.
+    /// Something that the server needs is unavailable, with the cause for the log.
     Unavailable(Arc<Cause>),
-    /// More is asked than can be done.
+    /// Too many requests are in progress.
     Busy,
-    /// The method isn't known here, with the methods that are allowed, comma-separated.
+    /// The method isn't supported, with the allowed methods, comma-separated.
     MethodNotAllowed(String),
     /// The body is too large.
     TooLarge,
-    /// Too many tokens were refused; for how many seconds to wait.
+    /// The client has sent too many refused tokens or leak reports, with the number of seconds to wait.
     TooManyFailures(u32),
-    /// All places for connections are taken. That isn't a failure, and the log needn't say why.
+    /// The maximum number of connections is reached. That isn't a failure, so there is no cause for the log.
     Crowded,
-    /// What came isn't HTTP.
+    /// The request isn't valid HTTP.
     Malformed,
-    /// The body has taken too long.
+    /// The body has taken too long to arrive.
     BodyTooSlow,
     /// The request's URI is too long.
     UriTooLong,
@@ -80,7 +80,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// Of which kind it is; a missing resource is told otherwise to whoever would change it.
+    /// The kind of problem; a missing resource has another kind for `PUT` and `DELETE` than for other methods.
     pub(in crate::api) fn kind(&self, method: &Method) -> Kind {
         match self {
             Self::NotFound if matches!(*method, Method::PUT | Method::DELETE) => Kind::NotFoundToChange,
@@ -113,7 +113,7 @@ impl Problem {
         self.kind(method).entry()
     }
 
-    /// A problem of that kind, for the document and the pages.
+    /// A sample problem of that kind, for the document and the pages.
     pub(in crate::api) fn sample(kind: Kind) -> Self {
         let one = |name: &str, reason: &str| vec![FieldError::new(name, reason)];
         let cause = || Arc::new(Cause::default());
@@ -152,7 +152,7 @@ impl Problem {
         self.entry(method).status
     }
 
-    /// The problem as it goes over the wire.
+    /// The problem's body.
     pub(in crate::api) fn body(&self, method: &Method, correlation_id: &str) -> ProblemBody {
         let mut body = ProblemBody::of(self.entry(method), correlation_id);
         match self {
@@ -167,13 +167,13 @@ impl Problem {
         body
     }
 
-    /// A problem of that kind as a client gets it.
+    /// The body of a sample problem of that kind.
     pub(in crate::api) fn sample_body(kind: Kind, correlation_id: &str) -> ProblemBody {
         let method = if kind == Kind::NotFoundToChange { Method::PUT } else { Method::GET };
         Self::sample(kind).body(&method, correlation_id)
     }
 
-    /// The whole answer.
+    /// The complete response.
     pub(in crate::api) fn render(
         &self,
         method: &Method,
@@ -192,8 +192,8 @@ impl Problem {
         response
     }
 
-    /// An answer with the problem's status and headers. What lies behind a failure of ours goes to the log here, and
-    /// nowhere else.
+    /// Sets the problem's status and headers on a response. The cause of a server failure is logged here, and nowhere
+    /// else.
     pub(in crate::api) fn head(&self, mut response: Response, method: &Method, correlation_id: &str) -> Response {
         if let Self::Internal(cause) | Self::Unavailable(cause) = self {
             tracing::error!(correlation_id, cause = cause.for_log(), "request failed");
@@ -237,8 +237,8 @@ impl From<service::Error> for Problem {
     }
 }
 
-/// A handler knows neither the request's method nor its correlation id; it hands the problem to the gate, which renders
-/// it.
+/// Attaches the problem to a placeholder response, for the gate to render: a handler knows neither the request's method
+/// nor its correlation id.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
@@ -250,13 +250,13 @@ impl IntoResponse for Problem {
 impl From<Problem> for poem::Error {
     fn from(problem: Problem) -> Self {
         let mut error = Self::from_status(StatusCode::INTERNAL_SERVER_ERROR);
-        // What lies on the error itself is what the framework hands on.
+        // The framework passes on only the data of the error itself.
         error.set_data(problem);
         error
     }
 }
 
-/// Which operation can answer with which problem stands in one place, where the document is finished.
+/// Declares no responses: `document/problems.rs` adds the problems of each operation to the document.
 impl ApiResponse for Problem {
     fn meta() -> MetaResponses {
         MetaResponses { responses: vec![] }

@@ -1,4 +1,4 @@
-//! A problem as it goes over the wire (RFC 9457), and what it repeats of a client's own words.
+//! The body of a problem (RFC 9457), and how it quotes the client's input.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -6,48 +6,48 @@ use serde::Serialize;
 use super::catalogue::{Entry, NO_NUMBER};
 use crate::service::FieldError;
 
-/// The most characters of its own input that a client is shown again.
+/// The maximum number of characters of a client's input that a problem quotes.
 const LONGEST_QUOTE: usize = 64;
 
-/// The most faults that an answer lists.
+/// The maximum number of faults that a problem lists.
 pub(in crate::api) const MOST_FAULTS: usize = 16;
 
-/// Why a request was not answered as it hoped (RFC 9457). `type`, `title`, `detail` and `status` are the same for every
-/// instance of a problem type; the other members say what is particular to this one.
+/// Why a request failed (RFC 9457). `type`, `title`, `detail` and `status` are the same for every instance of a problem
+/// type; the other members describe this instance.
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "Problem")]
 pub struct ProblemBody {
-    /// Names the kind of problem; the number at the end is the one to tell apart by.
+    /// Identifies the kind of problem by the number at the end; `about:blank` for kinds without a number.
     r#type: String,
-    /// The kind of problem in a few words.
+    /// A short name of the kind of problem.
     title: String,
-    /// The kind of problem in a sentence.
+    /// A description of the kind of problem in one sentence.
     detail: String,
     /// The response's status code, as text.
     status: String,
-    /// Names this very request: it stands in the `X-Correlation-ID` header and in the server's log, too.
+    /// The correlation id of the request, also found in the `X-Correlation-ID` header and in the server's log.
     #[serde(rename = "correlationID")]
     #[oai(rename = "correlationID")]
     correlation_id: String,
-    /// Of a refusal that isn't for want of a role: which bound of the server is reached, and what would help.
+    /// If the operation isn't permitted because a limit of the server is reached: which limit, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
-    /// The query parameters or headers that have to be mended, each once: all of them, or the first 16.
+    /// The query parameters or headers that must be corrected, each once: all of them, or the first 16.
     #[serde(rename = "invalidParams", skip_serializing_if = "Option::is_none")]
     #[oai(rename = "invalidParams")]
     pub(super) invalid_params: Option<Vec<Fault>>,
-    /// The fields of the body that have to be mended, each once: all of them, or the first 16.
+    /// The fields of the body that must be corrected, each once: all of them, or the first 16.
     #[serde(rename = "invalidFields", skip_serializing_if = "Option::is_none")]
     #[oai(rename = "invalidFields")]
     pub(super) invalid_fields: Option<Vec<Fault>>,
-    /// Which field of the body breaks the schema, and how.
+    /// Which field of the body violates the schema, and how.
     #[serde(rename = "schemaValidationFailure", skip_serializing_if = "Option::is_none")]
     #[oai(rename = "schemaValidationFailure")]
     pub(super) schema_validation_failure: Option<String>,
 }
 
 impl ProblemBody {
-    /// What all problems of a kind have.
+    /// A body with the members that all problems of a kind have in common.
     pub(super) fn of(&Entry { number, status, title, detail, .. }: &Entry, correlation_id: &str) -> Self {
         let r#type = match number {
             NO_NUMBER => "about:blank".to_owned(),
@@ -66,18 +66,18 @@ impl ProblemBody {
         }
     }
 
-    /// The kind of problem in a few words.
+    /// The problem's `title`.
     pub fn title(&self) -> &str {
         &self.title
     }
 }
 
-/// Something that has to be mended.
+/// A parameter, header or field that must be corrected.
 #[derive(Debug, Serialize, Object)]
 pub(super) struct Fault {
-    /// The parameter, header or field.
+    /// The name of the parameter, header or field.
     name: String,
-    /// What would mend it.
+    /// What is wrong, or what the value must be.
     reason: String,
 }
 
@@ -87,7 +87,7 @@ impl From<&FieldError> for Fault {
     }
 }
 
-/// The faults that an answer tells of: nobody gets much more than it has sent.
+/// The faults that a problem lists. Their number is limited, so that a response isn't much larger than its request.
 pub(super) fn listed(faults: &[FieldError]) -> Vec<Fault> {
     let mut listed: Vec<Fault> = faults.iter().take(MOST_FAULTS).map(Fault::from).collect();
     if let (Some(last), true) = (listed.last_mut(), faults.len() > MOST_FAULTS) {
@@ -96,7 +96,7 @@ pub(super) fn listed(faults: &[FieldError]) -> Vec<Fault> {
     listed
 }
 
-/// A client's own words, as they may be shown again: at most 64 characters, and nothing that could be a secret.
+/// A client's input, as a problem may quote it: at most 64 characters, and nothing that could be a secret.
 pub(in crate::api) fn quoted(input: &str) -> String {
     if crate::domain::secret::may_hold_secret(input) {
         "[redacted]".to_owned()

@@ -1,4 +1,5 @@
-//! What every resource is on the wire, and the kinds of answers about one (spec/contract/CONTRACT.md §4).
+//! The traits of resources and their representations (spec/contract/CONTRACT.md §4), and the macro that implements
+//! them.
 
 use poem_openapi::types::{ParseFromJSON, Type};
 use serde::Serialize;
@@ -15,23 +16,24 @@ use crate::{
 
 /// A resource as clients see it.
 pub(in crate::api) trait Resource: Type + Serialize {
-    /// Its media type with `+json`, spelled as published.
+    /// The resource's media type with `+json`, spelled as published.
     const MEDIA_TYPE: &'static str;
-    /// The `type` of a collection of it.
+    /// The `type` of a collection of such resources.
     const COLLECTION_TYPE: &'static str;
-    /// The `version` of it and of a collection of it.
+    /// The `version` of the resource and of a collection of such resources.
     const VERSION: &'static str;
-    /// What filters, orders and includes may name.
+    /// The fields that `filter`, `orderBy` and `include` may name.
     fn fields() -> &'static [Field];
-    /// Its id.
+    /// The resource's id.
     fn id(&self) -> String;
-    /// Its history.
+    /// The resource's metadata.
     fn metadata(&self) -> &Metadata;
 
-    /// Its JSON, and what conditional requests are held against: the MD5 of that, and its last modification.
+    /// The resource's JSON, and its validators for conditional requests: the MD5 of the JSON, and the last
+    /// modification.
     ///
     /// # Errors
-    /// When the resource can't be written as JSON.
+    /// When the resource can't be serialized.
     fn representation(&self) -> Result<Representation> {
         let json = to_json(self)?;
         let validators = Validators { etag: etag(&json), modified_at: self.metadata().modification_timestamp.0 };
@@ -39,20 +41,20 @@ pub(in crate::api) trait Resource: Type + Serialize {
     }
 }
 
-/// A resource as it goes over the wire.
+/// A resource as JSON, with its validators.
 pub(in crate::api) struct Representation {
     pub json: Vec<u8>,
     pub validators: Validators,
 }
 
-/// A noun of the domain that clients see as a resource.
+/// A type of the domain that clients see as a resource.
 pub(in crate::api) trait Represented: Clone {
-    /// What they see.
+    /// The resource that clients see.
     type Resource: Resource + From<Self>;
 }
 
-/// What a resource is called and which version it has, once: its type, that of a collection of it, its media type; and
-/// the bodies that ask for it.
+/// Defines the type and version of a resource in one place: its own type, the type of a collection, the media type, and
+/// the request bodies that create or change it.
 ///
 /// ```text
 /// resource! {
@@ -61,7 +63,7 @@ pub(in crate::api) trait Represented: Clone {
 /// }
 /// ```
 ///
-/// The resource has the members `id` and `metadata`.
+/// The resource must have the members `id` and `metadata`.
 macro_rules! resource {
     (
         $(#[doc = $type_doc:literal])* $type:ident = $name:literal,
@@ -102,14 +104,14 @@ macro_rules! resource {
 }
 pub(in crate::api) use resource;
 
-/// The fields of a resource: its type and version, which say nothing new of any one, and those that the store knows.
+/// The fields of a resource: the constants `type` and `version`, and the fields in the store.
 pub(in crate::api) fn with_constants(name: &'static str, version: &'static str, stored: &[Field]) -> Vec<Field> {
     let constants = [("type", name), ("version", version)].map(|(path, value)| Field::new(path, Kind::Constant(value)));
     constants.into_iter().chain(stored.iter().copied()).collect()
 }
 
-/// A resource in a request.
+/// The body of a request.
 pub(in crate::api) trait RequestResource: ParseFromJSON {
-    /// Its media type with `+json`.
+    /// The media type that `Content-Type` may name in addition to `application/json`.
     const MEDIA_TYPE: &'static str;
 }

@@ -1,4 +1,4 @@
-//! Strings with a form: how identifiers, instants and constants look in JSON, in paths and in the document.
+//! Strings with a fixed format: identifiers, instants and constants in JSON, in paths and in the document.
 
 use std::borrow::Cow;
 
@@ -15,17 +15,17 @@ use crate::domain::{
     secret::Secret,
 };
 
-/// spec/contract/CONTRACT.md §3, as one pattern.
+/// The pattern of identifiers (spec/contract/CONTRACT.md §3).
 pub(in crate::api) const IDENTIFIER: &str = "^([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\
     |[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|0{8}-0{4}-0{4}-0{4}-0{12})$";
-/// The published `type_astra_time`.
+/// The pattern of the published `type_astra_time`.
 const TIME: &str =
     "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.,][0-9]{1,9})?Z$";
-/// The published `type_base64_data`.
+/// The pattern of the published `type_base64_data`.
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
 
-/// Implements what poem-openapi wants of a type that is a string, registered under a name or written out where it's
-/// used.
+/// Implements the traits that poem-openapi needs for a string type. Its schema is registered under a name, or inlined
+/// where it is used.
 macro_rules! string_type {
     ($type:ty, $name:expr, $schema_ref:expr $(, register $schema:expr)? $(, registered by $other:ty)?) => {
         impl Type for $type {
@@ -67,12 +67,13 @@ macro_rules! string_type {
 }
 pub(in crate::api) use string_type;
 
-/// A string of that form, with a description.
+/// The schema of a string with that pattern and description.
 fn formed(pattern: &str, description: &'static str) -> MetaSchema {
     MetaSchema { pattern: Some(pattern.to_owned()), description: Some(description), ..MetaSchema::new("string") }
 }
 
-/// One of these strings. Clients generated from the document get an enumeration that is called like the Rust type.
+/// The schema of an enumeration of strings. Clients generated from the document get an enumeration with the name of the
+/// Rust type.
 pub(in crate::api) fn one_of(values: &[&str], doc: &'static str) -> MetaSchema {
     let values = values.iter().map(|value| Value::from(*value)).collect();
     MetaSchema { enum_items: values, description: Some(doc.trim_ascii_start()), ..MetaSchema::new("string") }
@@ -120,14 +121,14 @@ impl Serialize for Time {
 
 impl ParseFromJSON for Time {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-        // The form admits days that no month has; in requests it doesn't matter, for instants in them are ignored
-        // (spec/contract/CONTRACT.md §6).
+        // The pattern admits dates that don't exist, such as 31 February. That doesn't matter: instants in requests are
+        // ignored (spec/contract/CONTRACT.md §6).
         let at = Timestamp::parse(&text(value)?).map_or(Timestamp::from_micros(0), |(at, _)| at);
         Ok(Self(at))
     }
 }
 
-/// A bearer secret, in the one body that shows it.
+/// A bearer secret, in the only body that shows it.
 #[derive(Debug, Clone)]
 pub struct ShownSecret(pub Secret);
 
@@ -160,7 +161,7 @@ impl ParseFromJSON for Continuation {
     }
 }
 
-/// Typed identifiers, in paths and in bodies: to the document each is an `Identifier`.
+/// Typed identifiers, in paths and in bodies: in the document, each has the schema `Identifier`.
 macro_rules! identifiers {
     ($($id:ty),*) => {$(
         string_type!($id, "Identifier", Identifier::schema_ref(), registered by Identifier);
@@ -177,7 +178,7 @@ macro_rules! identifiers {
             }
         }
 
-        // The gate lets none through that is malformed.
+        // The gate replaces malformed identifiers with the nil UUID.
         impl ParseFromParameter for $id {
             fn parse_from_parameter(value: &str) -> ParseResult<Self> {
                 value.parse().map_err(ParseError::custom)
@@ -188,8 +189,8 @@ macro_rules! identifiers {
 
 identifiers!(AccountId, UserId, GroupId, TokenId, RoleBindingId, EventId);
 
-/// `constant!(TokenType = "application/astra-token")`: a string that has one value in answers, and those listed in
-/// requests.
+/// `constant!(TokenType = "application/astra-token")`: a string that has one value in responses; requests may also give
+/// the values after `or`.
 macro_rules! constant {
     ($(#[doc = $doc:literal])* $name:ident = $answer:literal $(or $other:literal)*) => {
         $(#[doc = $doc])*
@@ -224,7 +225,7 @@ macro_rules! constant {
 }
 pub(in crate::api) use constant;
 
-/// `choice!(UserState = user::UserState)`: a value of the domain, which spells it.
+/// `choice!(UserState = user::UserState)`: an enumeration of the domain, which defines the spelling of its values.
 macro_rules! choice {
     ($(#[doc = $doc:literal])* $name:ident = $value:ty) => {
         const _: () = {
@@ -256,7 +257,7 @@ macro_rules! choice {
 }
 pub(in crate::api) use choice;
 
-/// Yes or no, as text.
+/// A boolean, as the text `true` or `false`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flag(pub bool);
 

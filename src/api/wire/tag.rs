@@ -1,24 +1,24 @@
-//! How the operations are grouped in the document.
+//! The tags that group the operations in the document.
 
 use poem_openapi::Tags;
 
-/// How the operations are grouped in the document.
+/// The tags that group the operations in the document.
 #[derive(Tags)]
 pub(in crate::api) enum Tag {
     /// Issue, retrieve, list, modify and revoke API tokens.
     Tokens,
-    /// Whose tokens they are.
+    /// The users that tokens belong to.
     Users,
-    /// Who has which role.
+    /// The roles that users have in accounts.
     RoleBindings,
     /// The tenants.
     Accounts,
     /// The audit log.
     Events,
-    /// Is a token good, and whose is it? For reverse proxies and other services.
+    /// Verify, introspect and revoke tokens by their secrets. For reverse proxies and other services.
     Verification,
-    /// What can go wrong, and what to do then.
+    /// What each problem means, and what to do about it.
     Problems,
-    /// For those who run the server.
+    /// Health checks for operators of the server.
     Operations,
 }

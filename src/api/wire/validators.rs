@@ -1,4 +1,4 @@
-//! What conditional requests compare: an entity tag and a time of modification (RFC 9110 §8.8).
+//! The validators of conditional requests: entity tag and modification time (RFC 9110 §8.8).
 
 use std::time::UNIX_EPOCH;
 
@@ -14,7 +14,7 @@ pub(in crate::api) fn etag(json: &[u8]) -> String {
     tag + "\""
 }
 
-/// What a condition is held against.
+/// The validators of a representation, with which conditions are compared.
 pub(in crate::api) struct Validators {
     /// A strong entity tag, with its quotes.
     pub etag: String,
@@ -22,7 +22,7 @@ pub(in crate::api) struct Validators {
     pub modified_at: Timestamp,
 }
 
-/// Writes an HTTP date.
+/// Formats an HTTP date (RFC 9110 §5.6.7).
 pub(in crate::api) fn http_date(at: Timestamp) -> String {
     let seconds = u64::try_from(at.seconds()).unwrap_or_default();
     httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(seconds))
