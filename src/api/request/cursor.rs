@@ -2,7 +2,7 @@
 //! §8).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, KeyInit as _, Mac as _, digest::InvalidLength};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
@@ -10,7 +10,7 @@ use super::context::Shared;
 use crate::{
     api::wire::json::to_json,
     domain::{Refused, collection::Value},
-    service::Result as ServiceResult,
+    service::{Error, Result as ServiceResult},
 };
 
 /// The length of the MAC in bytes: too long to be guessed.
@@ -38,7 +38,8 @@ impl Cursor {
     /// When it can't be serialized: a defect.
     pub fn seal(&self, collection: &str, shared: &Shared) -> ServiceResult<String> {
         let payload = to_json(self)?;
-        let mut sealed = mac(collection, &payload, shared);
+        let mac = mac(collection, &payload, shared).map_err(Error::internal)?;
+        let mut sealed: Vec<u8> = mac.finalize().into_bytes().into_iter().take(SEAL).collect();
         sealed.extend(payload);
         Ok(BASE64.encode(sealed))
     }
@@ -51,21 +52,22 @@ impl Cursor {
         let foreign = || Refused::because("must be what the same collection answered last, unaltered");
         let sealed = BASE64.decode(text).map_err(|_| foreign())?;
         let (seal, payload) = sealed.split_at_checked(SEAL).ok_or_else(foreign)?;
-        // The comparison need not take constant time: only the client's own token is altered.
-        if seal != mac(collection, payload, shared) {
+        // Compared in constant time.
+        let is_ours = mac(collection, payload, shared).is_ok_and(|mac| mac.verify_truncated_left(seal).is_ok());
+        if !is_ours {
             return Err(foreign());
         }
         serde_json::from_slice(payload).map_err(|_| foreign())
     }
 }
 
-/// The MAC of a payload: HMAC-SHA-256 over the collection and the payload, with a key that only our servers know,
-/// truncated to 16 bytes.
-fn mac(collection: &str, payload: &[u8], shared: &Shared) -> Vec<u8> {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(shared.service.continue_key()) else { return vec![] };
+/// The MAC of a payload: HMAC-SHA-256 over the collection and the payload, with a key that only our servers know. Its
+/// first 16 bytes are the seal.
+fn mac(collection: &str, payload: &[u8], shared: &Shared) -> Result<Hmac<Sha256>, InvalidLength> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(shared.service.continue_key())?;
     mac.update(collection.as_bytes());
-    // A path contains no NUL, so no part of it can be mistaken for the payload.
+    // A path holds no NUL, so nothing of it can pass for payload.
     mac.update(&[0]);
     mac.update(payload);
-    mac.finalize().into_bytes().into_iter().take(SEAL).collect()
+    Ok(mac)
 }
