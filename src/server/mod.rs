@@ -185,7 +185,7 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
     }
 
     /// Serves a connection until its client closes it, it exceeds a deadline, it has to make room for another, or the
-    /// server stops. In the last two cases requests in progress may finish.
+    /// server stops. In all cases but the first, requests in progress may finish.
     async fn attend(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -42,7 +42,7 @@ pub struct Requested {
     pub wanted: Wanted,
     /// The user, if it is in the account.
     pub member: Option<Member>,
-    /// The token, if it is that user's.
+    /// The token, if it belongs to that user.
     pub token: Option<Token>,
 }
 
@@ -106,7 +106,7 @@ impl Conn {
         })?)
     }
 
-    /// The token, if it is that user's.
+    /// The token, if it belongs to that user.
     pub async fn find_token(&mut self, user: UserId, token: TokenId) -> Result<Option<Token>, StoreError> {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM tokens WHERE id = $1 AND user_id = $2");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(token).bind(user).fetch_optional(c).await)?)
