@@ -25,7 +25,7 @@ const GATHER: Duration = Duration::from_millis(5);
 /// How long to wait before trying again when a terminal that another program has set to non-blocking accepts no more
 /// for the moment.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long the end of the process waits for what is left to be written.
+/// How long the end of the process waits for remaining output to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is logged, and how.
@@ -46,7 +46,7 @@ enum Format {
 }
 
 impl Options {
-    /// Logs to standard error from here on.
+    /// Starts logging to standard error.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -90,7 +90,7 @@ struct Parts {
 struct Queue {
     /// Whole lines.
     waiting: Vec<u8>,
-    /// Whether the thread sleeps until it is told that something waits.
+    /// Whether the thread sleeps until it is notified that something was queued.
     asleep: bool,
     /// Whether the thread holds lines that aren't written yet.
     writing: bool,

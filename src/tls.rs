@@ -115,7 +115,7 @@ impl Tls {
                     Err(error) => tracing::error!(error, "the TLS certificate stays as it was"),
                 }
             }
-            // Files that are being replaced may be gone for a moment.
+            // Files that are being replaced may be missing for a moment.
             Err(error) if asked => tracing::error!(error, "the TLS certificate stays as it was"),
             Err(_) => {}
         }

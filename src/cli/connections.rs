@@ -37,7 +37,7 @@ pub(super) struct Connections {
         .range(1..=3600), value_name = "SECONDS")]
     head_timeout: u64,
     /// How long the body of a request may take to arrive.
-    // No longer than a request may take altogether.
+    // No longer than a request may take in total.
     #[arg(long, env = "TOKENWARD_BODY_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64)
         .range(1..=30), value_name = "SECONDS")]
     body_timeout: u64,

@@ -89,7 +89,7 @@ impl Serve {
         let log = self.log.start().map_err(no_thread)?;
         let out = Outlet::to(io::stdout()).map_err(no_thread)?;
         let served = self.serve(&log, &out).await;
-        // The results are ignored: nobody is waiting for output that can't be written now.
+        // The results are ignored: output that can't be written now is dropped.
         let _ = (out.flush(), log.flush());
         served
     }

@@ -1,5 +1,4 @@
-//! The activity of a connection: its requests in progress, whether they wait for the server or for the client, and the
-//! resulting deadlines.
+//! The activity of a connection: its requests in progress, whom they wait for, and the resulting deadlines.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -142,8 +141,7 @@ impl Activity {
         self.state().look_again = true;
     }
 
-    /// Records that some data from the client won't be read: closing the connection at once would then discard the
-    /// answer before the client has read it.
+    /// Records that some data from the client won't be read: closing at once would then discard the answer.
     pub fn leave_unread(&self) {
         self.state().leaves_unread = true;
     }
@@ -158,8 +156,7 @@ impl Activity {
         self.state().closed.is_some()
     }
 
-    /// Until when the connection may stay in its current state, and whether that is a deadline; if not, it is the time
-    /// of the next check.
+    /// Until when the connection may stay as it is, and whether that is a deadline, not just the next check.
     fn until(&self, head_timeout: Duration) -> (Instant, bool) {
         let state = self.state();
         let mut until = if state.under_way == 0 {
@@ -181,8 +178,7 @@ impl Activity {
         (until, true)
     }
 
-    /// Resolves when the connection has exceeded a deadline: it was idle for too long, a head arrives too slowly, or
-    /// its requests make no progress.
+    /// Resolves when a deadline has passed: of an idle connection, a slow head, or requests without progress.
     pub async fn quiet(&self, head_timeout: Duration) {
         let sleep = tokio::time::sleep_until(self.until(head_timeout).0);
         let mut sleep = std::pin::pin!(sleep);

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::{activity::UnderWay, places::Places};
 
-/// How much of a refused body is read, so that the client gets to read its answer, and for how long.
+/// How many bytes of a refused body are read, so that the client can read its answer, and for how long.
 const MOST_DRAINED: usize = 8 * 1024 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The size of the pieces in which an answer is passed to the HTTP library, which keeps each until it is sent.

@@ -1,4 +1,4 @@
-//! Listens and serves HTTP/1.1 and HTTP/2, in the clear or over TLS, until it is told to stop.
+//! Listens and serves HTTP/1.1 and HTTP/2, without or with TLS, until it is told to stop.
 //!
 //! poem's own server isn't used: it has no deadline for a request's head, and retries without a pause when no
 //! connection can be accepted.
@@ -45,8 +45,8 @@ use wire::Wire;
 
 /// How long a client may take for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many requests an HTTP/2 connection has under way at most, and how many bytes of them, and of their answers, wait
-/// in memory.
+/// How many requests an HTTP/2 connection has in progress at most, and how many bytes of them, and of their answers,
+/// wait in memory.
 const STREAMS: u32 = 32;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
@@ -57,12 +57,11 @@ const BUFFER: usize = 128 * 1024;
 const HEADERS: u32 = 128 * 1024;
 /// How often HTTP/2 clients are pinged.
 const PING: Duration = Duration::from_secs(30);
-/// How long requests that are under way may take to finish when their connection is to end, or the server is told to
-/// stop.
+/// How long requests in progress may take to finish when their connection is to end, or the server is told to stop.
 const GRACE: Duration = Duration::from_secs(8);
 /// How long closing a connection without requests may take.
 const FAREWELL: Duration = Duration::from_millis(100);
-/// How long a connection of the reserve may take altogether, and for its head.
+/// How long a connection of the reserve may take in total, and for its head.
 const RESERVE_TIMEOUT: Duration = Duration::from_secs(5);
 const RESERVE_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait before trying again when the system can't accept a connection.
@@ -87,7 +86,8 @@ struct Server<E> {
     stopped: watch::Receiver<bool>,
 }
 
-/// Serves the endpoint on the listener until `stop` resolves, then lets requests under way finish.
+/// Serves the endpoint on the listener until `stop` resolves, then lets requests in progress finish, for a limited
+/// time.
 ///
 /// # Errors
 /// When the listener's address can't be read.

@@ -297,7 +297,7 @@ impl Writer {
     pub async fn commit(mut self) -> Result<(), StoreError> {
         let conn = &mut self.0;
         if conn.has_failed {
-            // PostgreSQL would answer such a COMMIT with a rollback, and call that a success.
+            // PostgreSQL would answer such a COMMIT with a rollback, and report success.
             return Err(StoreError::Failed(sqlx::Error::InvalidArgument(
                 "a statement of this transaction has failed".to_owned(),
             )));

@@ -12,7 +12,7 @@ use crate::domain::{
 pub struct Deletion {
     /// The value of `user_id` in the tokens to delete; or the id of the account to delete.
     pub id: String,
-    /// The user that the tokens belonged to.
+    /// The user that the tokens belonged to; or the user who deleted the account.
     pub user_id: UserId,
     /// The account whose log records the deletion of the tokens, if the account still exists.
     pub account_id: AccountId,

@@ -60,8 +60,8 @@ pub(super) fn is_unavailability(error: &sqlx::Error) -> bool {
     }
 }
 
-/// SQLite's codes are numbers, whose low byte is the primary one; PostgreSQL's have five characters, whose first two
-/// are the class.
+/// An error code. SQLite's are numbers, whose low byte is the primary one; PostgreSQL's have five characters, whose
+/// first two are the class.
 enum Code<'c> {
     Sqlite(u32),
     Postgres(&'c str),
@@ -79,9 +79,9 @@ impl<'c> From<&'c str> for Code<'c> {
 /// Whether a retry may succeed after an error with this code. SQLite: PERM, ABORT, BUSY, LOCKED, NOMEM, READONLY,
 /// INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, SCHEMA, NOLFS, NOTADB. PostgreSQL's classes: 08 connection; 0A
 /// a cached plan or feature that is no longer valid; 25 read-only and other states of transactions; 26 a prepared
-/// statement that is gone; 28 and 42501 access withdrawn; 3D the database is gone; 40 conflicts; 53 resources; 55 locks
-/// and states of objects; 57 shutdown, cancel and timeouts; 58 system errors; XX internal errors, and errors of
-/// connection poolers.
+/// statement that no longer exists; 28 and 42501 access withdrawn; 3D the database no longer exists; 40 conflicts; 53
+/// resources; 55 locks and states of objects; 57 shutdown, cancel and timeouts; 58 system errors; XX internal errors,
+/// and errors of connection poolers.
 fn is_temporary(code: &str) -> bool {
     const CLASSES: [&str; 13] = ["08", "0A", "25", "26", "28", "3D", "40", "42501", "53", "55", "57", "58", "XX"];
     match code.into() {

@@ -75,7 +75,7 @@ fn identity(_: &Metadata) -> Identity {
 
 impl DatabaseFile {
     /// # Errors
-    /// When the system doesn't say which file it is.
+    /// When the file's metadata can't be read.
     pub fn new(path: PathBuf, handle: File, lock: File) -> io::Result<Self> {
         let identity = identity(&handle.metadata()?);
         let (was_strange, is_overwritten) = (AtomicBool::new(false), AtomicBool::new(false));

@@ -200,12 +200,12 @@ impl Health {
         self.state.borrow().writes != Writes::Work
     }
 
-    /// Resolves when writes are doubted, or the store is closed.
+    /// Resolves when a write has failed and none was tried since, or when the store is closed.
     pub async fn doubted(&self) {
         let _ = self.state.subscribe().wait_for(|state| state.closed || state.writes != Writes::Work).await;
     }
 
-    /// What the store can't do. Waits until it is known whether writes work.
+    /// Why the store isn't fully operational, if so. Waits until it is known whether writes work.
     pub async fn fitness(&self) -> Result<(), Unfit> {
         let mut state = self.state.subscribe();
         let known = state.wait_for(|state| state.place != Place::Here || state.writes != Writes::Doubted).await;

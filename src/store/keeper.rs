@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// The least time between two attempts to write.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Runs until the store is closed or gone.
+/// Runs until the store is closed or dropped.
 pub(super) async fn keep(parts: Weak<Parts>) {
     while let Some(health) = parts.upgrade().map(|parts| Arc::clone(&parts.health)) {
         let _ = tokio::time::timeout(EVERY, health.doubted()).await;

@@ -27,7 +27,7 @@ use super::{
 
 /// PostgreSQL's error code `too_many_connections`: the role, the database or the server has reached its limit.
 const TOO_MANY_CONNECTIONS: &str = "53300";
-/// How long a start waits for the server.
+/// How long the start of the process waits for the server.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection before it is refused as unavailable. This and the following times are
 /// without network latency, which [`Distance`] adds.
