@@ -1,5 +1,4 @@
-//! What the server does beside answering requests: it writes what was noted in memory, finishes deletions, and forgets
-//! old events.
+//! The server's background tasks: writing when users were last seen, finishing deletions, and deleting old events.
 
 use std::time::Duration;
 
@@ -11,23 +10,24 @@ use tokio::{
 
 use crate::service::{Service, event::Cutoff};
 
-/// How often what was noted is written: so often may a crash forget when a user was last seen.
+/// How often the times when users were last seen are written from memory to the database: a crash loses at most this
+/// much.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
-/// How often it is looked for deletions that another server, or one that crashed, has left.
+/// How often to look for deletions that another server, or one that crashed, has left unfinished.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// How often old events are forgotten.
+/// How often old events are deleted.
 const PRUNE_EVERY: Duration = Duration::from_hours(24);
-/// How soon after a failure that is tried again.
+/// How soon that is tried again after a failure.
 const PRUNE_AGAIN: Duration = Duration::from_mins(10);
-/// How long the end of the process waits for what is under way.
+/// How long the end of the process waits for the tasks.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Which events are forgotten.
+/// Which events are deleted because of their age.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// After how long.
+    /// How long events are kept.
     pub kept: Duration,
-    /// Whether the clock is believed even if it has jumped.
+    /// Whether the clock is trusted even if it has jumped.
     pub prune_all: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// Starts them. Without a retention all events are kept.
+    /// Starts the tasks. Without a retention all events are kept.
     #[must_use]
     pub fn start(service: &Service, retention: Option<Retention>) -> Self {
         let (stop, stopped) = watch::channel(false);
@@ -52,7 +52,8 @@ impl Background {
         Self { stop, tasks }
     }
 
-    /// Ends them, within a bounded time: what was noted is written, and what is under way stops where it is.
+    /// Ends the tasks, within a limited time: the times when users were last seen are written, and the other tasks stop
+    /// where they are.
     pub async fn drain(mut self) {
         self.stop.send_replace(true);
         if timeout(GRACE, async { while self.tasks.join_next().await.is_some() {} }).await.is_err() {
@@ -61,7 +62,7 @@ impl Background {
     }
 }
 
-/// What is dropped is a transaction, which then never happened.
+/// Runs a task until the server stops. A transaction that is open then is dropped, and so rolled back.
 async fn until_stopped(mut stopped: watch::Receiver<bool>, task: impl Future<Output = ()>) {
     tokio::select! {
         () = task => {}
@@ -103,7 +104,7 @@ async fn forget_old_events(service: Service, retention: Retention) {
     let mut last: Option<Instant> = None;
     loop {
         let now = runs.tick().await;
-        // By a clock that can't be set.
+        // Measured by the monotonic clock, which can't be set.
         let passed = last.map_or(Duration::ZERO, |last| now.duration_since(last));
         let cutoff = if retention.prune_all { Cutoff::AsTheClockSays } else { Cutoff::ADayMore { passed } };
         match service.prune_events(retention.kept, cutoff).await {

@@ -1,4 +1,4 @@
-//! The command line: what can be said on it, and what each command does.
+//! The command line: its commands and options, and what each command does.
 
 mod connections;
 mod given;
@@ -64,7 +64,7 @@ enum Command {
 #[derive(Args)]
 struct Database {
     /// Where the data lies: `sqlite:PATH`, made if need be, or `postgres://USER:PASSWORD@HOST/NAME`.
-    // Read later than the rest: clap repeats what it refuses, and this may hold a password.
+    // Parsed later than the rest: clap quotes values that it refuses, and this may hold a password.
     #[arg(
         long = "database",
         env = "TOKENWARD_DATABASE",
@@ -95,7 +95,7 @@ impl Database {
         self.url.parse().map_err(|reason: String| fail(format!("--database is malformed: {reason}")))
     }
 
-    /// Opens the database, if that is kept from others.
+    /// Opens the database, if other users can't access its files.
     async fn open(&self, url: &DatabaseUrl) -> Result<Service, Failure> {
         self.insist(files::check_database(url))?;
         let store = Store::open_with(url, self.connections)
@@ -104,7 +104,7 @@ impl Database {
         Ok(Service::new(store, Arc::new(SystemClock), Arc::new(OsEntropy)).await?)
     }
 
-    /// Fails where a file is open to others, or only says so.
+    /// Fails if a file is accessible to others; only logs a warning if that is allowed.
     fn insist(&self, checked: Result<(), String>) -> Result<(), Failure> {
         files::insist(checked, self.allow_readable_files).map_err(fail)
     }
@@ -206,8 +206,7 @@ impl From<Error> for Failure {
 }
 
 impl Cli {
-    /// Reads the command line; the first token's secret, if one is given in the environment, was taken out of that
-    /// before.
+    /// Parses the command line. `given` is the first token's secret, if it was in the environment.
     #[must_use]
     pub fn read(given: Given) -> Self {
         let mut cli = Self::parse();
@@ -220,7 +219,7 @@ impl Cli {
         cli
     }
 
-    /// Does what was asked for.
+    /// Runs the command.
     ///
     /// # Errors
     /// One sentence that says why it can't be done.
@@ -289,7 +288,7 @@ impl DocumentFormat {
 }
 
 impl First {
-    /// What a shell makes the given secret of, if one is given.
+    /// The shell expression that yields the given secret, if one is given.
     fn secret_from(&self) -> Option<String> {
         match &self.bootstrap_token_file {
             Some(path) => Some(format!("$(cat '{}')", path.display())),
@@ -317,7 +316,7 @@ impl First {
     }
 }
 
-/// Prints to standard output. A reader that went away is no reason to stop serving.
+/// Prints to standard output. A reader that has closed the pipe isn't an error.
 fn print(text: &str) -> Result<(), Failure> {
     match writeln!(std::io::stdout().lock(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(fail(format!("can't print: {error}"))),

@@ -1,16 +1,16 @@
-//! Settings, checked as they are read.
+//! The types of settings, which are validated when they are parsed.
 
 use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
 use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 
-/// Where the data lies.
+/// The location of the database.
 #[derive(Clone)]
 pub enum DatabaseUrl {
     /// `sqlite:PATH`, a file on this machine.
     Sqlite(PathBuf),
-    /// None: what is written ends with the process.
+    /// In memory: the data is lost when the process ends.
     Memory,
     /// `postgres://…`, shared by several servers.
     Postgres(Box<PgConnectOptions>),
@@ -64,8 +64,8 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Under which URL clients reach the server: `http` or `https`, a host, and perhaps a path prefix. Kept without a final
-/// slash.
+/// The URL at which clients reach the server: `http` or `https`, a host, and optionally a path prefix. Stored without a
+/// final slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl(String);
 
@@ -91,12 +91,12 @@ impl FromStr for PublicUrl {
     }
 }
 
-/// A proxy, or a network of them, whose word is believed on where requests come from.
+/// A proxy, or a network of proxies, that is trusted to say where requests come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrustedProxy(IpNet);
 
 impl TrustedProxy {
-    /// Whether the address is the proxy's.
+    /// Whether the address is the proxy's, or within the network.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)
@@ -115,8 +115,9 @@ impl FromStr for TrustedProxy {
     }
 }
 
-/// The network as peers are seen: those of IPv4 as IPv4, also where a socket maps them into IPv6 (RFC 4291 §2.5.5.2).
-/// `None` for one that is neither: it begins among the mapped addresses and reaches beyond them.
+/// The network in the form in which peers' addresses are compared: IPv4 networks as IPv4, also if they are given as
+/// IPv4-mapped IPv6 addresses (RFC 4291 §2.5.5.2). `None` for a network that begins within the mapped addresses and
+/// extends beyond them.
 fn canonical(network: IpNet) -> Option<IpNet> {
     match (network, network.addr().to_canonical()) {
         (IpNet::V6(mapped), address @ IpAddr::V4(_)) => IpNet::new(address, mapped.prefix_len().checked_sub(96)?).ok(),

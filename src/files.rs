@@ -1,4 +1,4 @@
-//! Who else may read or replace the files that hold what must be kept from others.
+//! Checks that other users can't read or replace files with confidential content, and reads secrets from files.
 
 use std::{
     fs::File,
@@ -12,21 +12,22 @@ use zeroize::Zeroizing;
 
 use crate::config::DatabaseUrl;
 
-/// How long a secret may be in coming: a pipe's other end may be slow, a file system may hang.
+/// How long reading a secret may take: a pipe's other end may be slow, a file system may hang.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How many bytes a file may have that holds the first token's secret.
+/// The largest size of a file that holds the first token's secret, in bytes.
 const MOST: u64 = 4 << 10;
 
-/// What SQLite and this server put beside a database, by the end of its name.
+/// The name endings of a database's files: its own, and those of the files that SQLite and this server create beside
+/// it.
 const BESIDE: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
 
-/// Whether the files of a database are its owner's alone. Those that aren't there are none's.
+/// Checks that only their owner can access the files of a database. Files that don't exist are skipped.
 ///
 /// # Errors
-/// One sentence that says which of them is open to others, and how to mend it.
+/// One sentence that says which of them is accessible to others, and how to fix that.
 pub fn check_database(url: &DatabaseUrl) -> Result<(), String> {
     let DatabaseUrl::Sqlite(path) = url else { return Ok(()) };
-    // By its real name, which is where it lies.
+    // By its canonical path, which gives the folder that contains the file.
     let path = path.canonicalize().unwrap_or_else(|_| path.clone());
     let folder = path
         .parent()
@@ -41,20 +42,20 @@ pub fn check_database(url: &DatabaseUrl) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a file that holds a secret is its owner's alone. One of root's may be open to a group, as PostgreSQL has it:
-/// else nobody but root could use it.
+/// Checks that only its owner can access a file that holds a secret. A file of root may be readable by its group, a
+/// rule that PostgreSQL has as well: otherwise only root could use it.
 ///
 /// # Errors
-/// One sentence that says what is wrong with it, and how to mend it.
+/// One sentence that says what is wrong with it, and how to fix that.
 pub fn check_secret(path: &Path, what: &str) -> Result<(), String> {
     let is_of_root = facts(path).is_some_and(|facts| facts.owner == 0);
     check(path, what, if is_of_root { 0o037 } else { 0o077 })
 }
 
-/// Fails where a file is open to others, or only says so.
+/// Returns the result of a check of files; if failures are `allowed`, only logs a warning.
 ///
 /// # Errors
-/// The sentence, and how to allow it.
+/// The sentence, and how to allow the file's permissions.
 pub fn insist(checked: Result<(), String>, allowed: bool) -> Result<(), String> {
     match checked {
         Err(sentence) if allowed => {
@@ -66,18 +67,17 @@ pub fn insist(checked: Result<(), String>, allowed: bool) -> Result<(), String> 
     }
 }
 
-/// The sentence, and how to allow it.
+/// The sentence, and how to allow the file's permissions.
 #[must_use]
 pub fn or_allow(sentence: &str) -> String {
     format!("{sentence}, or allow it with --allow-readable-files")
 }
 
-/// What a file holds in which a secret is given: a regular file, or a pipe such as `/dev/stdin` or a shell's `<(…)`,
-/// which somebody has to write to within seconds. Whoever may wait for it is a thread of its own: an open or a read
-/// that hangs can't be ended.
+/// Reads a file that holds a secret: a regular file, or a pipe such as `/dev/stdin` or a shell's `<(…)`, which has to
+/// be written to within seconds. A separate thread reads it, because an open or a read that hangs can't be cancelled.
 ///
 /// # Errors
-/// One sentence that says why it can't be read. It doesn't quote it.
+/// One sentence that says why it can't be read. It doesn't quote the content.
 pub fn read_secret(path: &Path, what: &str) -> Result<Zeroizing<String>, String> {
     let (done, read) = mpsc::sync_channel(1);
     let file = path.to_path_buf();
@@ -100,7 +100,7 @@ fn read_bounded(path: &Path) -> Result<Zeroizing<String>, String> {
     if !kind.is_file() && !is_pipe(kind) {
         return Err("is neither a regular file nor a pipe".to_owned());
     }
-    // Of this capacity it is never copied elsewhere as it grows.
+    // With this capacity it is never reallocated, which would leave copies of the secret in memory.
     let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(2 * MOST).unwrap_or_default()));
     File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut text)).map_err(cannot)?;
     if text.len() as u64 > MOST {
@@ -130,7 +130,7 @@ struct Facts {
 #[cfg(unix)]
 fn facts(path: &Path) -> Option<Facts> {
     use std::os::unix::fs::MetadataExt as _;
-    // Whoever may not look at it will find out when it is opened.
+    // If its metadata can't be read, opening it will report the error.
     path.metadata().ok().map(|metadata| Facts { mode: metadata.mode() & 0o7777, owner: metadata.uid() })
 }
 
@@ -139,7 +139,7 @@ fn me() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Access is governed otherwise there.
+/// Other systems control access in other ways.
 #[cfg(not(unix))]
 fn facts(_: &Path) -> Option<Facts> {
     None
@@ -151,7 +151,7 @@ fn me() -> u32 {
 }
 
 fn check(path: &Path, what: &str, of_others: u32) -> Result<(), String> {
-    // What is no file will be refused when it is opened.
+    // A directory is refused when it is opened.
     let Some(Facts { mode, owner }) = facts(path).filter(|_| !path.is_dir()) else { return Ok(()) };
     let path = path.display();
     if owner != 0 && owner != me() {
@@ -163,7 +163,7 @@ fn check(path: &Path, what: &str, of_others: u32) -> Result<(), String> {
     Ok(())
 }
 
-/// Whoever may write to a folder may put another file in the place of one that is in it, unless it is sticky.
+/// Fails if everyone may write to a folder that isn't sticky: they could replace the files in it.
 fn check_folder(path: &Path) -> Result<(), String> {
     match facts(path) {
         Some(Facts { mode, .. }) if mode & 0o1002 == 0o002 => Err(format!(

@@ -1,16 +1,18 @@
 //! tokenward: a self-hosted API-token service.
 //!
-//! The house has five floors. A file uses only floors below its own, and a noun has the same file name on each of them:
+//! The code has five layers, listed from the lowest up. A file uses only layers below its own, and each kind of
+//! resource has the same file name in every layer:
 //!
-//! - [`domain`]: the nouns and their rules; pure.
-//! - [`store`]: the two databases; one file of SQL per noun.
+//! - [`domain`]: the kinds of resources and their rules; no database, no HTTP.
+//! - [`store`]: the two databases; one file of SQL per kind of resource.
 //! - [`service`]: the use cases: authorise, check, write.
-//! - [`api`]: HTTP; wire types and handlers per noun, and what concerns all of them once each.
+//! - [`api`]: HTTP; wire types and handlers per kind of resource, and one module for each concern that all of them
+//!   share.
 //! - [`server`], [`background`], [`tls`], [`log`], [`files`], [`cli`] and [`config`]: the process around it.
 //!
-//! To follow a request: [`server`] accepts it, the gate in [`api`] authenticates it and finds its operation, a handler
-//! calls one method of [`service::Service`], which asks the [`store`]; what comes back becomes an answer, or a problem,
-//! and passes the gate again.
+//! The path of a request: [`server`] accepts it, the gate in [`api`] authenticates it and finds its operation, and a
+//! handler calls one method of [`service::Service`], which queries the [`store`]. The result becomes an answer, or an
+//! error response, and passes through the gate again on its way out.
 
 pub mod api;
 pub mod background;

@@ -1,8 +1,8 @@
-//! The log, and what else is written for people: a bounded queue in memory and a thread of its own, so that nobody
-//! waits for a reader.
+//! Writes the log, and other output for people, through a bounded queue in memory and a separate thread, so that
+//! nothing else waits for a slow reader.
 //!
-//! A terminal that was stopped, a pipe that nobody empties and a disk that is full hold up that thread alone. What
-//! finds the queue full, or can't be written, is dropped, and counted; the number is logged when writing works again.
+//! A stopped terminal, an unread pipe or a full disk blocks only that thread. Lines that find the queue full, or that
+//! can't be written, are dropped and counted; the number is logged when writing works again.
 
 use std::{
     io::{self, IsTerminal as _, Write},
@@ -17,14 +17,15 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 use zeroize::Zeroize as _;
 
-/// The most bytes that wait to be written. As many may be in the hands of the thread that writes.
+/// The most bytes in the queue. The thread that writes may hold as many again.
 const MOST_WAITING: usize = 1024 * 1024;
 /// How long lines are gathered between two writes: under load one write carries many, and waking the thread costs more
 /// than a line does.
 const GATHER: Duration = Duration::from_millis(5);
-/// How long to wait before trying again where a terminal that others have set so takes no more for the moment.
+/// How long to wait before trying again when a terminal that another program has set to non-blocking accepts no more
+/// for the moment.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long the end of the process waits for what is left to be written.
+/// How long the end of the process waits for remaining output to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is logged, and how.
@@ -45,13 +46,14 @@ enum Format {
 }
 
 impl Options {
-    /// Logs to standard error from here on.
+    /// Starts logging to standard error.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When no thread can be started.
     pub fn start(&self) -> io::Result<Outlet> {
         let outlet = Outlet::to(io::stderr())?;
-        // Libraries tell of warnings only: what they trace may hold a request's head, and with it a secret.
+        // Libraries log only warnings and errors: their other messages may contain a request's head, and with it a
+        // secret.
         let filter = Targets::new()
             .with_default(self.log.min(LevelFilter::WARN))
             .with_target(env!("CARGO_CRATE_NAME"), self.log);
@@ -63,7 +65,7 @@ impl Options {
                 registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).init();
             }
         }
-        // The usual one writes to standard error itself, and so waits for its reader.
+        // The default hook writes to standard error directly, and so waits for its reader.
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(tracing::field::display);
             tracing::error!(place, said = panic.payload_as_str(), "a defect: a thread panicked");
@@ -72,14 +74,14 @@ impl Options {
     }
 }
 
-/// Where lines are written by a thread of its own. Cheap to clone.
+/// A queue of lines, which a separate thread writes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Outlet(Arc<Parts>);
 
 #[derive(Debug, Default)]
 struct Parts {
     queue: Mutex<Queue>,
-    /// Something was queued, or everything was written.
+    /// Notified when something was queued, or everything was written.
     changed: Condvar,
     dropped: Counter,
 }
@@ -88,17 +90,17 @@ struct Parts {
 struct Queue {
     /// Whole lines.
     waiting: Vec<u8>,
-    /// Whether the thread sleeps until it is told that something waits.
+    /// Whether the thread sleeps until it is notified that something was queued.
     asleep: bool,
-    /// Whether the thread has lines in hand.
+    /// Whether the thread holds lines that aren't written yet.
     writing: bool,
 }
 
 impl Outlet {
-    /// Begins to write there.
+    /// Starts the thread that writes to `writer`.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When no thread can be started.
     pub fn to(writer: impl Write + Send + 'static) -> io::Result<Self> {
         let outlet = Self(Arc::default());
         let worker = outlet.clone();
@@ -106,14 +108,14 @@ impl Outlet {
         Ok(outlet)
     }
 
-    /// Queues whole lines, or drops them where the queue is full. Waits for nobody.
+    /// Queues whole lines, or drops them if the queue is full. Never waits for the reader.
     pub fn put(&self, lines: &[u8]) {
         let mut queue = self.queue();
         if queue.waiting.len().saturating_add(lines.len()) > MOST_WAITING {
             self.0.dropped.inc_by(count(lines));
             return;
         }
-        // A start's lines may show a secret: what grows leaves no copy behind.
+        // The lines of a first start may show a secret, so a queue that grows leaves no copy behind.
         let room = queue.waiting.capacity().saturating_sub(queue.waiting.len());
         if room < lines.len() {
             let mut grown = Vec::with_capacity(queue.waiting.len().saturating_add(lines.len()).next_power_of_two());
@@ -133,7 +135,7 @@ impl Outlet {
         self.0.dropped.clone()
     }
 
-    /// Waits until all is written or dropped, but not for long. Whether it is.
+    /// Waits until everything is written or dropped, for a limited time. Returns whether it is.
     #[must_use]
     pub fn flush(&self) -> bool {
         let is_busy = |queue: &mut Queue| queue.writing || !queue.waiting.is_empty();
@@ -147,7 +149,7 @@ impl Outlet {
 
     /// Writes what is queued. Never returns.
     fn work(&self, mut writer: impl Write) {
-        // What couldn't be written of a line that was begun comes before all else, so that no line is torn.
+        // The rest of a line that was partly written is written first, so that no line is torn.
         let (mut rest, mut works, mut said): (Vec<u8>, bool, u64) = (vec![], true, 0);
         loop {
             let is_begun = !rest.is_empty();
@@ -158,8 +160,7 @@ impl Outlet {
                 rest.append(&mut taken);
                 taken.zeroize();
             }
-            // Before and after: where the queue is full there is no room for this line either, until what waits was
-            // taken.
+            // Before and after writing: if the queue is full, there is no room for this line until the queue was taken.
             self.say(works, &mut said);
             let (left, all) = write(&mut writer, &rest, is_begun, &self.0.dropped);
             rest.zeroize();
@@ -171,7 +172,7 @@ impl Outlet {
         }
     }
 
-    /// Logs how many lines were dropped since that was said last, if writing works and there is room for it.
+    /// Logs how many lines were dropped since that was last logged, if writing works and there is room for it.
     fn say(&self, works: bool, said: &mut u64) {
         let dropped = self.0.dropped.get();
         if works && dropped > *said && self.queue().waiting.len() < MOST_WAITING / 2 {
@@ -183,7 +184,7 @@ impl Outlet {
         }
     }
 
-    /// What waits; if nothing does, what comes next.
+    /// Takes what is queued; if nothing is, waits for it.
     fn take(&self) -> Vec<u8> {
         let mut queue = self.queue();
         queue.asleep = queue.waiting.is_empty();
@@ -194,8 +195,9 @@ impl Outlet {
     }
 }
 
-/// Writes lines, of which the first may be the rest of one that was begun. Where that fails, counts those that weren't
-/// begun, and returns what is left of one that was. Also returns whether all could be written.
+/// Writes lines, of which the first may be the rest of a partly written one. If writing fails, counts the lines that
+/// weren't begun as dropped, and returns the rest of one that was partly written. Also returns whether everything could
+/// be written.
 fn write(writer: &mut impl Write, lines: &[u8], is_begun: bool, dropped: &Counter) -> (Vec<u8>, bool) {
     let (mut written, mut left) = (0, lines);
     while !left.is_empty() {
@@ -220,7 +222,7 @@ fn count(lines: &[u8]) -> u64 {
     lines.split_inclusive(|byte| *byte == b'\n').count().try_into().unwrap_or(u64::MAX)
 }
 
-/// The subscriber writes each line at one go.
+/// The subscriber writes each line in one call.
 impl Write for Outlet {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.put(line);
@@ -240,7 +242,8 @@ impl MakeWriter<'_> for Outlet {
     }
 }
 
-/// The process's last words, to standard error. A reader who doesn't take them keeps it from ending for a moment only.
+/// Writes the process's final message to standard error. A reader who doesn't read delays the end of the process only
+/// for a limited time.
 pub fn last_words(sentence: String) {
     let (said, done) = mpsc::channel();
     thread::spawn(move || {

@@ -1,11 +1,11 @@
-//! Parse, run, exit code.
+//! The program's entry point: parses the command line, runs the command and returns the exit code.
 
 use std::process::ExitCode;
 
 use tokenward::cli::{Cli, Given};
 
 fn main() -> ExitCode {
-    // Before there are threads: it may start the program anew.
+    // Before any thread is started, because it may re-execute the program.
     run(Given::take())
 }
 

@@ -1,4 +1,4 @@
-//! TLS: a certificate and its key, read again when the operator says so or the files change.
+//! TLS: a certificate and its key, which are read again on SIGHUP and when the files change.
 
 use std::{
     io::Read as _,
@@ -21,32 +21,33 @@ use zeroize::Zeroizing;
 
 use crate::files;
 
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long the files may take to be read.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many bytes either of them may have.
+/// The largest size of either file, in bytes.
 const MOST: u64 = 1 << 20;
-/// How many are usual: as it grows beyond that, a key leaves copies of itself in memory.
+/// The initial size of the buffer for a file: a larger key leaves copies of itself in memory as the buffer grows.
 const ROOM: usize = 32 << 10;
 
-/// Where certificate and key lie.
+/// The paths of the certificate and its key.
 #[derive(Debug, Clone)]
 pub struct Files {
     /// The chain in PEM, the server's own certificate first.
     pub certificate: PathBuf,
     /// The private key in PEM.
     pub key: PathBuf,
-    /// Whether a key that others may read is only warned about.
+    /// Whether a key that others may read only causes a warning.
     pub allow_readable: bool,
 }
 
-/// What connections are secured with. What was read last and fits together stays until something better comes.
+/// The TLS configuration of connections. The last valid certificate and key stay in use until other valid ones are
+/// read.
 pub struct Tls {
     files: Files,
     acceptor: Mutex<TlsAcceptor>,
-    /// A digest of what the files held when they were last read, whatever came of it.
+    /// A digest of the files' content when they were last read, whether it was valid or not.
     seen: Mutex<[u8; 32]>,
 }
 
@@ -54,14 +55,14 @@ impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// One sentence: which of them is at fault, and how. Never what the key holds.
+    /// One sentence: which of them is at fault, and how. It never contains the key.
     pub async fn load(files: Files) -> Result<Self, String> {
         let (config, seen) =
             tokio::time::timeout(PATIENCE, read(&files)).await.unwrap_or_else(|_| Err(slow(&files)))?;
         Ok(Self { files, acceptor: Mutex::new(acceptor(config?)), seen: Mutex::new(seen) })
     }
 
-    /// For the next connection.
+    /// The acceptor for the next connection.
     #[must_use]
     pub fn acceptor(&self) -> TlsAcceptor {
         self.acceptor.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -89,14 +90,14 @@ impl Tls {
         }
     }
 
-    /// Takes over what the files hold, if they have changed or the operator asks for it.
+    /// Reads the files, and uses their content if it has changed or the operator asks for it.
     async fn reload(&self, asked: bool) {
         let mut reading = std::pin::pin!(read(&self.files));
         let read = if let Ok(read) = tokio::time::timeout(PATIENCE, &mut reading).await {
             read
         } else {
             tracing::error!(error = slow(&self.files), "the TLS certificate stays as it was");
-            // Nothing is read beside what hangs.
+            // No other read is started while this one hangs.
             reading.await
         };
         match read {
@@ -114,7 +115,7 @@ impl Tls {
                     Err(error) => tracing::error!(error, "the TLS certificate stays as it was"),
                 }
             }
-            // Files that are being replaced may be gone for a moment.
+            // Files that are being replaced may be missing for a moment.
             Err(error) if asked => tracing::error!(error, "the TLS certificate stays as it was"),
             Err(_) => {}
         }
@@ -128,13 +129,13 @@ fn acceptor((config, warning): (ServerConfig, Option<String>)) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// With what is wrong with the key's file, where that is allowed.
+/// The configuration, with a warning about the key's file if its permissions are too wide but allowed.
 type Configured = Result<(ServerConfig, Option<String>), String>;
 
-/// What the files make, and a digest of them; an error where they can't be read.
+/// The configuration that the files yield, and a digest of them; an error if they can't be read.
 ///
-/// They are read by a thread that nobody waits for when the process ends: a file system that hangs may hold it for
-/// ever.
+/// They are read by a separate thread, which the end of the process doesn't wait for: a file system that hangs may
+/// block it for ever.
 async fn read(files: &Files) -> Result<(Configured, [u8; 32]), String> {
     let (done, read) = oneshot::channel();
     let files = files.clone();
@@ -151,7 +152,7 @@ fn read_now(files: &Files) -> Result<(Configured, [u8; 32]), String> {
     let mut digest = Sha256::new_with_prefix(certificate.len().to_be_bytes());
     digest.update(&certificate);
     digest.update(&*key);
-    // Whoever closes it to others, or opens it, is heard as well.
+    // The result of the check is included, so that a change of the permissions is noticed as well.
     digest.update(checked.as_ref().err().map_or("", String::as_str));
     Ok((configure(files, &certificate, &key, checked), digest.finalize().into()))
 }
@@ -184,7 +185,8 @@ fn configure(files: &Files, certificate: &[u8], key: &[u8], checked: Result<(), 
         Err(sentence) if !files.allow_readable => return Err(files::or_allow(&sentence)),
         checked => checked.err(),
     };
-    // All or nothing: without a damaged one in between, clients would find no way to their trust.
+    // A single damaged certificate is an error: without it, clients couldn't build the chain to a certificate that they
+    // trust.
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
     let chain = chain.map_err(|_| format!("the TLS certificate {} is damaged", files.certificate.display()))?;
     if chain.is_empty() {

@@ -1,4 +1,4 @@
-//! The settings of connections, and whether the system has descriptors for them.
+//! The options for connections, and the check that the system allows enough file descriptors for them.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::{
 
 /// How many connections the port for metrics serves.
 const METRICS: usize = 16;
-/// Descriptors for what is neither a client's connection nor the database's: the log, signals, what the system tells of
-/// sockets by.
+/// Descriptors for other uses than connections to clients and the database: the log, signals, the system's
+/// notifications about sockets.
 const SPARE: usize = 24;
-/// For each connection to the database: SQLite's has the file and its log open, PostgreSQL's may be replaced while it
-/// is closed.
+/// Descriptors for each connection to the database: one to SQLite has the file and its log open, one to PostgreSQL may
+/// be replaced while it is being closed.
 const FOR_DATABASE: usize = 2;
-/// Where the system allows it, so many connections may be ending at a time.
+/// How many connections may be closing at the same time, if the system allows it.
 const MANY_LEAVING: u64 = 1_000;
 
 #[derive(Debug, Clone, Args)]
@@ -37,7 +37,7 @@ pub(super) struct Connections {
         .range(1..=3600), value_name = "SECONDS")]
     head_timeout: u64,
     /// How long the body of a request may take to arrive.
-    // No longer than a request may take altogether.
+    // No longer than a request may take in total.
     #[arg(long, env = "TOKENWARD_BODY_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64)
         .range(1..=30), value_name = "SECONDS")]
     body_timeout: u64,
@@ -71,11 +71,11 @@ impl Connections {
         Limits { connections: METRICS, sockets: METRICS + RESERVE + LEAVING, per_client: 0, ..self.limits(vec![]) }
     }
 
-    /// Raises the process's limit of descriptors as far as is needed and allowed, or lowers the number of connections,
-    /// and says so.
+    /// Raises the process's limit of descriptors as far as is needed and allowed. If that isn't enough, lowers the
+    /// number of connections, and logs that.
     ///
     /// # Errors
-    /// One sentence, when there would be none.
+    /// One sentence, when no connection could be served.
     #[cfg(unix)]
     pub fn fit_descriptors(mut self, with_metrics: bool, database: u32) -> Result<Self, String> {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -1,6 +1,6 @@
-//! The first token's secret, given in the environment. As long as a process lives, `/proc/PID/environ` shows what it
-//! was started with, so the program starts itself anew without the variable, in the same process, and reads the secret
-//! from a pipe.
+//! Takes the first token's secret from the environment. As long as a process lives, `/proc/PID/environ` shows its
+//! initial environment. So the program re-executes itself without the variable, in the same process, and reads the
+//! secret from a pipe.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use zeroize::Zeroizing;
 /// The variable that may hold the first token's secret. Not an option of the command line, where other users of the
 /// machine would see it.
 pub(super) const BOOTSTRAP_TOKEN: &str = "TOKENWARD_BOOTSTRAP_TOKEN";
-/// No pipe is too small for so many bytes.
+/// The longest value that is passed through a pipe, in bytes: the buffer of every pipe holds this many.
 #[cfg(unix)]
 const LONGEST: usize = 4_096;
-/// Says that the secret comes on standard input, to the process of this id.
+/// The variable that says that the secret is on standard input. Its value is the id of the process that it is for.
 const HANDED_OVER: &str = "TOKENWARD_BOOTSTRAP_TOKEN_HANDED_OVER";
 
-/// What was given; empty is as good as nothing.
+/// The secret that was given; an empty value counts as none.
 #[derive(Clone, Default)]
 pub struct Given(pub(super) Option<Zeroizing<String>>);
 
@@ -26,15 +26,15 @@ impl fmt::Debug for Given {
 }
 
 impl Given {
-    /// Takes the secret out of the environment, for which it starts the program anew. Where that fails, it stays there
-    /// and a line says so.
+    /// Takes the secret out of the environment by re-executing the program. If that fails, the secret stays there, and
+    /// a line on standard error says so.
     #[must_use]
     pub fn take() -> Self {
         let Ok(secret) = std::env::var(BOOTSTRAP_TOKEN).map(Zeroizing::new) else { return Self(handed_over()) };
         if secret.is_empty() {
             return Self(None);
         }
-        // What is longer than any secret is refused in a moment, and a pipe may not take it.
+        // A value that is longer than any secret is refused later, and a pipe might not hold it.
         #[cfg(unix)]
         if secret.len() <= LONGEST {
             let error = hand_over(&secret);
@@ -44,7 +44,7 @@ impl Given {
     }
 }
 
-/// Returns only if it fails.
+/// Re-executes the program with the secret on standard input. Returns only if that fails.
 #[cfg(unix)]
 fn hand_over(secret: &str) -> std::io::Error {
     use std::{env, io::Write as _, os::unix::process::CommandExt as _, process::Command};

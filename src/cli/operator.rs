@@ -1,4 +1,4 @@
-//! What operators do on the database itself: for those who have locked themselves out.
+//! Operators' commands, which work on the database directly: for operators who have lost their access to the API.
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -154,7 +154,7 @@ impl UserCommand {
     }
 }
 
-/// A database that is there: to make an empty one would only hide a slip of the pen.
+/// Opens a database that must exist: creating an empty one would only hide a typing error in its path.
 async fn existing(database: &Database) -> Result<Service, Failure> {
     let url = database.read()?;
     if let DatabaseUrl::Sqlite(path) = &url
@@ -175,7 +175,7 @@ fn explain(error: Error, what: &str) -> Failure {
     }
 }
 
-/// A line for each row, its cells separated by two spaces; or a JSON list of objects.
+/// Prints a line for each row, its cells separated by two spaces; or a JSON list of objects.
 fn print_rows<const N: usize>(
     format: OutputFormat,
     rows: impl Iterator<Item = [(&'static str, String); N]>,

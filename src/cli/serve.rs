@@ -1,4 +1,4 @@
-//! Serving: its settings, the process's signals, and what a first start says.
+//! The command that serves: its options, the process's signals, and the messages of a first start.
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -26,8 +26,8 @@ pub(super) struct Serve {
     #[command(flatten)]
     database: Database,
     /// Show what it is like: in memory, with what the document's examples speak of. Nothing is kept.
-    // On the command line only: what is in the environment for a real server must not stand in its way, nor be taken
-    // for it.
+    // On the command line only: variables in the environment that are meant for a real server must neither conflict
+    // with it nor start it.
     #[arg(long, conflicts_with_all = ["url", "First"])]
     demo: bool,
     /// The address and port to listen on.
@@ -89,7 +89,7 @@ impl Serve {
         let log = self.log.start().map_err(no_thread)?;
         let out = Outlet::to(io::stdout()).map_err(no_thread)?;
         let served = self.serve(&log, &out).await;
-        // What can't be written now is nobody's loss that waits for it.
+        // The results are ignored: output that can't be written now is dropped.
         let _ = (out.flush(), log.flush());
         served
     }
@@ -114,7 +114,7 @@ impl Serve {
             tokens_per_user: self.max_tokens_per_user,
             users_per_account: self.max_users_per_account,
         });
-        // Read only where it's needed: a secret that was given once need not stay around.
+        // Read only when needed: the file of a secret that was given at the first start needn't be kept.
         let secret_from = self.bootstrap.secret_from();
         let bootstrap = if self.demo || service.is_bootstrapped().await? { None } else { Some(self.bootstrap) };
         let bootstrap = bootstrap.map(|first| first.read(&self.database)).transpose()?;
@@ -152,7 +152,7 @@ impl Serve {
         print(&format!("tokenward listens on {scheme}://{local}{for_clients}"));
         if let Some(((listener, local), metrics)) = metrics {
             print(&format!("Metrics: http://{local}/metrics"));
-            // It is cut off with the process: nobody waits for the end of it.
+            // It ends with the process; no one waits for its requests to finish.
             tokio::spawn(server::serve(
                 listener,
                 server::Options { tls: None, limits: connections.limits_for_metrics() },
@@ -178,7 +178,7 @@ impl Serve {
             tokio::spawn(async move { tls.watch().await });
         }
         let kept = Duration::from_hours(24 * u64::from(self.event_retention));
-        // The demonstration's are as old as the document's examples.
+        // The events of a demonstration are as old as the examples of the OpenAPI document, so they are kept.
         let retention = (!self.demo).then_some(Retention { kept, prune_all: self.prune_all });
         let background = Background::start(&service, retention);
         let options = server::Options { tls, limits };
@@ -186,14 +186,15 @@ impl Serve {
             .await
             .map_err(|error| fail(format!("can't serve: {error}")))?;
         background.drain().await;
-        // A request that outlived its grace holds its connection; what was acknowledged is safe without this.
+        // A request that has exceeded its time still holds its connection, so this has a timeout. Acknowledged changes
+        // are safe without it.
         let _ = tokio::time::timeout(Duration::from_secs(1), service.close()).await;
         tracing::info!("stopped");
         Ok(())
     }
 }
 
-/// The threads that changes are worked on. They serve connections to the database, so they stay until these are closed.
+/// The threads that process changes. They also serve connections to the database, so they stay until these are closed.
 struct Changes(Option<Runtime>);
 
 impl Changes {
@@ -212,7 +213,7 @@ impl Changes {
 
 impl Drop for Changes {
     fn drop(&mut self) {
-        // Nothing may wait here.
+        // Dropping this must not block.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
@@ -220,8 +221,8 @@ impl Drop for Changes {
 }
 
 impl Bootstrapped {
-    /// What a first start says. A secret that the operator has brought isn't repeated; the line says where the shell
-    /// finds it.
+    /// The message of a first start. A secret that the operator has provided isn't repeated; the line refers to the
+    /// file or variable that holds it.
     fn greeting(&self, base: &str, given: Option<&str>) -> Zeroizing<String> {
         let told = if given.is_some() {
             "The first token's secret is the one that you have given. To retrieve the token:"
@@ -231,7 +232,7 @@ impl Bootstrapped {
         joined(&["\n", told, "\n\n", &self.curl(base, given.unwrap_or_else(|| self.secret.expose())), "\n"])
     }
 
-    /// What a demonstration says.
+    /// The message of a demonstration.
     fn invitation(&self, base: &str) -> Zeroizing<String> {
         let secret = self.secret.expose();
         Zeroizing::new(format!(
@@ -248,8 +249,8 @@ impl Bootstrapped {
     }
 }
 
-/// One text of several, one of them a secret: made at its full length, so that none is left behind as it grows, and
-/// overwritten in the end.
+/// Concatenates texts, one of which is a secret. The result is allocated at its full length, so that no copies are left
+/// behind as it grows, and is overwritten when it is dropped.
 fn joined(parts: &[&str]) -> Zeroizing<String> {
     Zeroizing::new(parts.concat())
 }
@@ -275,7 +276,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     {
         use tokio::signal::unix::{SignalKind, signal};
         let listen = |kind| signal(kind).map_err(|error| fail(format!("can't listen for signals: {error}")));
-        // From here on a hangup ends nothing, be there a certificate to read again or not.
+        // From here on SIGHUP doesn't end the process, whether there is a certificate to read again or not.
         let _ = listen(SignalKind::hangup())?;
         let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
         Ok(async move {

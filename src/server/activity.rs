@@ -1,4 +1,4 @@
-//! What goes on on a connection: which requests are under way, who waits for whom, and until when.
+//! The activity of a connection: its requests in progress, whom they wait for, and the resulting deadlines.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -12,55 +12,55 @@ pub const IDLE: Duration = Duration::from_secs(30);
 /// How long requests may wait for their client without anything being sent or received: their answers aren't being
 /// read.
 pub const STUCK: Duration = Duration::from_secs(30);
-/// How long a client that has closed its side may wait for an answer: whoever hangs up looks just like that, and for so
-/// long is worked for in vain.
+/// How long a client that has closed its side may wait for an answer. A client that has disconnected looks the same,
+/// and the server works for it in vain for this long.
 const HALF_CLOSED: Duration = Duration::from_secs(1);
-/// How long a request waits for its client before its connection may have to make room for another.
+/// How long a request waits for its client before its connection may be closed to make room for another.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How many bytes of unread answers a connection may have before it is given another one.
+/// How many bytes of unread answers a connection may have before its further answers have to wait.
 const MOST_UNREAD: usize = 4 * 1024 * 1024;
-/// After how long to look again at what can't be waited for.
+/// How often to check for changes that the system doesn't notify about.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// What goes on on a connection.
+/// The activity of a connection.
 pub struct Activity {
     state: Mutex<State>,
-    /// Something was sent or given up.
+    /// Notified when bytes of answers were sent or given up.
     released: Notify,
     evicted: Notify,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct State {
-    /// Requests, until their answers are sent.
+    /// The number of requests whose answers aren't sent yet.
     under_way: usize,
-    /// Those among them that wait for the server, not for their client.
+    /// The number of those that wait for the server, not for their client.
     working: usize,
-    /// Since when any is worked on.
+    /// Since when `working` has been above zero.
     working_since: Instant,
     /// When the last request began.
     begun: Instant,
-    /// When something came of a request last: it began, ended, or a piece of it came or went.
+    /// When a request last made progress: it began or ended, or a part of it was received or sent.
     moved: Instant,
-    /// When the head that isn't complete began.
+    /// When the head that isn't complete began; `None` if there is none.
     head: Option<Instant>,
     is_http2: bool,
     has_served: bool,
     /// When the client closed its side.
     closed: Option<Instant>,
-    /// It closed both.
+    /// Whether the client closed both sides.
     is_gone: bool,
-    /// Whether the client may have closed its side without the system telling.
+    /// Whether the client may have closed its side without a notification from the system.
     look_again: bool,
     /// Bytes of answers that wait to be sent, and since when there are any.
     unread: usize,
     unread_since: Instant,
     is_evicted: bool,
-    /// Whether something of the client's won't be read.
+    /// Whether some data from the client won't be read.
     leaves_unread: bool,
 }
 
-/// How readily a connection is closed to make room: the least first.
+/// The order in which connections are closed to make room for others: the lowest rank first.
 pub type Rank = (bool, Instant);
 
 impl Default for Activity {
@@ -92,7 +92,8 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request begins. It is under way as long as what is returned, and is worked on until it is said to wait.
+    /// Records that a request begins. It is in progress until the returned value is dropped, and counts as being worked
+    /// on until it is said to wait.
     pub fn begin(self: &Arc<Self>) -> UnderWay {
         let (mut state, now) = (self.state(), Instant::now());
         state.under_way += 1;
@@ -104,8 +105,8 @@ impl Activity {
         UnderWay { activity: Arc::clone(self), waits: Mutex::new(false) }
     }
 
-    /// Bytes have come. `is_head` says whether they end within a request's head, where the protocol tells: else they do
-    /// while no request is under way. Returns whether a head begins with them.
+    /// Records that bytes were received. `is_head` says whether they end within a request's head; if it is `None`, they
+    /// do when no request is in progress. Returns whether a head begins with them.
     pub fn received(&self, is_head: Option<bool>) -> bool {
         let mut state = self.state();
         let is_first = state.head.is_none();
@@ -118,34 +119,34 @@ impl Activity {
         false
     }
 
-    /// From here on the connection speaks HTTP/2.
+    /// Records that the connection speaks HTTP/2.
     pub fn speaks_http2(&self) {
         self.state().is_http2 = true;
     }
 
-    /// Whether any request is worked on.
+    /// Whether any request is being worked on.
     pub fn is_working(&self) -> bool {
         self.state().working > 0
     }
 
-    /// The client has closed its side, or both.
+    /// Records that the client has closed its side, or both.
     pub fn closed(&self, is_gone: bool) {
         let mut state = self.state();
         state.closed = state.closed.or_else(|| Some(Instant::now()));
         state.is_gone |= is_gone;
     }
 
-    /// Nobody will tell when the client closes its side.
+    /// Records that the system won't notify when the client closes its side.
     pub fn look_again(&self) {
         self.state().look_again = true;
     }
 
-    /// Something of the client's won't be read: to close the connection on it at once would tear the answer away.
+    /// Records that some data from the client won't be read: closing at once would then discard the answer.
     pub fn leave_unread(&self) {
         self.state().leaves_unread = true;
     }
 
-    /// Whether something of the client's won't be read.
+    /// Whether some data from the client won't be read.
     pub fn leaves_unread(&self) -> bool {
         self.state().leaves_unread
     }
@@ -155,8 +156,7 @@ impl Activity {
         self.state().closed.is_some()
     }
 
-    /// Until when the connection may stay as it is, and whether that is for sure: else it is only to be looked at again
-    /// then.
+    /// Until when the connection may stay as it is, and whether that is a deadline, not just the next check.
     fn until(&self, head_timeout: Duration) -> (Instant, bool) {
         let state = self.state();
         let mut until = if state.under_way == 0 {
@@ -178,7 +178,7 @@ impl Activity {
         (until, true)
     }
 
-    /// Resolves when the connection has idled for long enough, dawdles, or nothing comes of its requests.
+    /// Resolves when a deadline has passed: of an idle connection, a slow head, or requests without progress.
     pub async fn quiet(&self, head_timeout: Duration) {
         let sleep = tokio::time::sleep_until(self.until(head_timeout).0);
         let mut sleep = std::pin::pin!(sleep);
@@ -188,7 +188,7 @@ impl Activity {
                 if is_sure && until <= Instant::now() {
                     return std::task::Poll::Ready(());
                 }
-                // A deadline that has moved away is found when the old one has passed: to set the clock for each
+                // A deadline that was postponed is noticed when the old one has passed: resetting the timer for each
                 // request would cost more.
                 if sleep.is_elapsed() || until < sleep.deadline() {
                     sleep.as_mut().reset(until);
@@ -201,7 +201,7 @@ impl Activity {
         .await;
     }
 
-    /// Whether so much waits to be read that a further answer has to wait.
+    /// Whether there are so many bytes of unread answers that a further answer has to wait.
     pub fn is_full(&self) -> bool {
         self.state().unread >= MOST_UNREAD
     }
@@ -217,7 +217,7 @@ impl Activity {
         }
     }
 
-    /// Bytes of an answer wait to be sent.
+    /// Records bytes of an answer that wait to be sent.
     pub fn hold(&self, bytes: usize) {
         let mut state = self.state();
         if state.unread == 0 {
@@ -226,7 +226,7 @@ impl Activity {
         state.unread += bytes;
     }
 
-    /// They were sent, or given up. Returns whether they still counted.
+    /// Records that such bytes were sent or given up. Returns whether they were still counted.
     pub fn release(&self, bytes: usize) -> bool {
         let mut state = self.state();
         let was_full = state.unread >= MOST_UNREAD;
@@ -238,16 +238,16 @@ impl Activity {
         !state.is_evicted
     }
 
-    /// How much its unread answers weigh: their bytes, times for how long there have been any. `None` where there are
-    /// none.
+    /// The weight of the unread answers: their bytes, multiplied by the milliseconds that there have been any. `None`
+    /// if there are none.
     pub fn weight(&self, now: Instant) -> Option<u128> {
         let state = self.state();
         let age = now.saturating_duration_since(state.unread_since).as_millis() + 1;
         (state.unread > 0).then(|| age * state.unread as u128)
     }
 
-    /// How readily it makes room for another connection: idle ones first, then those whose requests wait for their
-    /// client; the longest first. `None` while it is worked on.
+    /// The rank of the connection for making room for another: idle connections first, then those whose requests wait
+    /// for their client; the longest first. `None` while a request is being worked on or began only recently.
     pub fn rank(&self, now: Instant) -> Option<Rank> {
         let state = self.state();
         if state.under_way == 0 {
@@ -257,7 +257,7 @@ impl Activity {
         (state.working == 0 && has_waited).then_some((true, state.begun))
     }
 
-    /// Tells the connection to end. Returns how many bytes of unread answers count no longer.
+    /// Tells the connection to end. Returns how many bytes of unread answers are no longer counted.
     pub fn evict(&self) -> usize {
         let mut state = self.state();
         state.is_evicted = true;
@@ -270,8 +270,8 @@ impl Activity {
         self.evicted.notified().await;
     }
 
-    /// Whether its requests may finish when it is to end: all of them when the server stops; else only what waits for
-    /// the server, and not if its client has gone or doesn't read.
+    /// Whether requests in progress may finish when the connection has to end. When the server stops, all may;
+    /// otherwise only if one waits for the server, and the client has neither closed its side nor left answers unread.
     pub fn may_finish(&self, stops: bool) -> bool {
         let state = self.state();
         if stops { state.under_way > 0 } else { state.working > 0 && state.unread == 0 && state.closed.is_none() }
@@ -287,19 +287,19 @@ impl State {
     }
 }
 
-/// A request that is under way.
+/// A request in progress.
 pub struct UnderWay {
     activity: Arc<Activity>,
     waits: Mutex<bool>,
 }
 
 impl UnderWay {
-    /// Where it is under way.
+    /// The activity of its connection.
     pub fn activity(&self) -> &Arc<Activity> {
         &self.activity
     }
 
-    /// The request waits for its client from here on, or no longer does.
+    /// Records whether the request waits for its client.
     pub fn waits(&self, waits: bool) {
         let mut waited = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut state, now) = (self.activity.state(), Instant::now());
@@ -316,7 +316,7 @@ impl UnderWay {
         }
     }
 
-    /// A piece of its answer goes.
+    /// Records that a part of the answer is being sent.
     pub fn moves(&self) {
         self.activity.state().moved = Instant::now();
     }

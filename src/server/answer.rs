@@ -1,5 +1,5 @@
-//! The bodies of a request and of its answer: how long the one may take to come, and how much of the other waits to be
-//! sent.
+//! The bodies of requests and of answers: the time limit for receiving the former, and the count of bytes of the latter
+//! that wait to be sent.
 
 use std::{
     future::poll_fn,
@@ -17,19 +17,19 @@ use tokio::time::{Instant, Sleep};
 
 use super::{activity::UnderWay, places::Places};
 
-/// How much of a refused body is read, so that the client gets to read its answer, and for how long.
+/// How many bytes of a refused body are read, so that the client can read its answer, and for how long.
 const MOST_DRAINED: usize = 8 * 1024 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// In which pieces an answer is handed to the HTTP library, which keeps what it has been handed until it is sent.
+/// The size of the pieces in which an answer is passed to the HTTP library, which keeps each until it is sent.
 const PIECE: usize = 64 * 1024;
-/// An answer that is smaller doesn't count as memory; one that others share counts as little.
+/// An answer that is smaller than this isn't counted as memory; one whose bytes are shared is counted with this size.
 const SMALL: usize = 4 * 1024;
 
 /// The body of a request or an answer.
 pub type Content = BoxBody<Bytes, io::Error>;
 
-/// Answers, and reads what the handler didn't want of the body meanwhile: to close a connection on unread data would
-/// tear the answer away.
+/// Answers a request, and then reads what the handler left unread of its body in the background: closing a connection
+/// with unread data would discard the answer.
 pub async fn answer<E: Endpoint<Output = Response>>(
     endpoint: &E,
     mut request: Request,
@@ -48,7 +48,7 @@ pub async fn answer<E: Endpoint<Output = Response>>(
         is_whole: false,
         under_way: Arc::clone(under_way),
     })));
-    // A client that waits to be asked for its body gets its answer instead.
+    // A client that sent `Expect` waits before it sends its body, and gets its answer instead.
     let waits = request.headers().contains_key(header::EXPECT);
     request.set_body(Content::new(intake.clone()));
     let response = endpoint.get_response(request).await;
@@ -73,8 +73,8 @@ async fn drain(mut intake: Intake) {
     }
 }
 
-/// The body of a request, which can still be read when its reader has let go of it. Its request waits for the client
-/// while it doesn't come.
+/// The body of a request, which can still be read after its reader has dropped it. While no data arrives, the request
+/// counts as waiting for its client.
 #[derive(Clone)]
 struct Intake(Arc<Mutex<Incoming>>);
 
@@ -82,7 +82,7 @@ struct Incoming {
     body: Content,
     until: Instant,
     late: Option<Pin<Box<Sleep>>>,
-    /// Whether it has come to its end, good or bad.
+    /// Whether the body has ended, completely or with an error.
     is_whole: bool,
     under_way: Arc<UnderWay>,
 }
@@ -122,23 +122,23 @@ impl Body for Intake {
     }
 }
 
-/// The body of an answer: its request is under way until it was sent, or given up.
+/// The body of an answer. Its request is in progress until the body was sent or given up.
 pub struct Answer {
     body: Content,
-    /// What it has given and isn't handed on yet.
+    /// Bytes that were taken from `body` and not passed on yet.
     rest: Bytes,
     places: Arc<Places>,
     under_way: Arc<UnderWay>,
 }
 
 impl Answer {
-    /// What is sent for that request.
+    /// The answer to that request.
     pub fn new(body: Content, places: &Arc<Places>, under_way: Arc<UnderWay>) -> Self {
         under_way.waits(true);
         Self { body, rest: Bytes::new(), places: Arc::clone(places), under_way }
     }
 
-    /// The same bytes, which count until the last of them was sent.
+    /// The same bytes, counted as unread until the last of them was sent.
     fn counted(&self, bytes: Bytes) -> Bytes {
         if bytes.len() < SMALL {
             return bytes;

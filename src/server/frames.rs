@@ -1,5 +1,6 @@
-//! Whether what has come ends within a request's head. Of HTTP/1.1 only the end of the first line is looked for; of
-//! HTTP/2 the frames are counted off, because there a head may dribble in while other requests are under way.
+//! Parses received bytes as far as needed to tell whether they end within a request's head. In HTTP/1.1 it searches
+//! only for the end of the first line; in HTTP/2 it follows the frames, because there a head may arrive slowly while
+//! other requests are in progress.
 
 use super::activity::Activity;
 
@@ -9,22 +10,22 @@ const HEADERS: u8 = 0x1;
 const CONTINUATION: u8 = 0x9;
 const END_HEADERS: u8 = 0x4;
 
-/// What a client has sent, as far as it was followed.
+/// The state of parsing what a client sends.
 #[derive(Debug)]
 pub enum Frames {
-    /// So many bytes were those that begin HTTP/2.
+    /// The number of bytes received so far, all of which match the beginning of HTTP/2.
     Beginning(usize),
-    /// Whether a request's first line hasn't ended.
+    /// Whether a request's first line is incomplete.
     Http1(bool),
     Http2(Frame),
 }
 
-/// The frame that is coming.
+/// The frame that is being received.
 #[derive(Debug, Default)]
 pub struct Frame {
     head: [u8; 9],
     filled: usize,
-    /// How much of its payload hasn't come.
+    /// How many bytes of its payload haven't been received yet.
     left: usize,
     /// Whether the frames so far leave a head incomplete.
     is_open: bool,
@@ -37,7 +38,7 @@ impl Default for Frames {
 }
 
 impl Frames {
-    /// Follows what was read.
+    /// Processes received bytes.
     pub fn read(&mut self, mut bytes: &[u8], activity: &Activity) {
         if let Self::Beginning(matched) = self {
             let wanted = PREFACE.get(*matched..).unwrap_or_default();
@@ -66,7 +67,7 @@ impl Frames {
         }
     }
 
-    /// Whether what has come ends within the first line of an HTTP/1.1 request.
+    /// Whether the bytes received so far end within the first line of an HTTP/1.1 request.
     pub fn in_first_line(&self) -> bool {
         matches!(self, Self::Http1(true))
     }

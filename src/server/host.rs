@@ -1,14 +1,14 @@
-//! What names a host, and perhaps a port, in `Host` and `:authority`.
+//! The validation of a host with an optional port, as in `Host` and `:authority`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Whether a text is `uri-host [ ":" port ]` with a host that isn't empty (RFC 9110 §7.2, RFC 3986 §3.2.2). The type
-/// that the HTTP library has for it takes more: a user, any text between brackets, any number as a port.
+/// Whether a text is `uri-host [ ":" port ]` with a host that isn't empty (RFC 9110 §7.2, RFC 3986 §3.2.2). The HTTP
+/// library's own type accepts more: a user, any text between brackets, any number as a port.
 pub fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
             Some((address, rest)) if address.parse::<Ipv6Addr>().is_ok() => ("[]", rest),
-            // Of later versions of IP, whose addresses may be written so, there are none.
+            // The syntax for later versions of IP (`IPvFuture`) is refused: there are none.
             _ => return false,
         },
         None => text.split_at(text.find(':').unwrap_or(text.len())),
@@ -16,7 +16,7 @@ pub fn is_host(text: &str) -> bool {
     is_port(port) && (host == "[]" || host.parse::<Ipv4Addr>().is_ok() || is_name(host))
 }
 
-/// Nothing, or a colon with digits behind it, or without.
+/// Empty, or a colon, with or without a port number after it.
 fn is_port(text: &str) -> bool {
     let digits = text.strip_prefix(':').unwrap_or_default();
     text.is_empty()

@@ -1,13 +1,13 @@
-//! Listens and serves HTTP/1.1 and HTTP/2, in the clear or over TLS, until it is told to stop.
+//! Listens and serves HTTP/1.1 and HTTP/2, without or with TLS, until it is told to stop.
 //!
-//! Not poem's own server: that one knows no deadline for a request's head, and goes on at full speed when no connection
-//! can be accepted.
+//! poem's own server isn't used: it has no deadline for a request's head, and retries without a pause when no
+//! connection can be accepted.
 //!
-//! - [`places`]: who is served, and who makes room for whom
-//! - [`activity`]: what goes on on a connection, and until when it may
-//! - [`wire`] and `frames`: what comes and goes on it, watched
+//! - [`places`]: which connections are served, and which are closed to make room for others
+//! - [`activity`]: the state of a connection, and its deadlines
+//! - [`wire`] and `frames`: the stream of a connection, monitored
 //! - [`answer`]: the bodies of requests and answers
-//! - [`refusal`] and `host`: what is answered before a request comes to the API
+//! - [`refusal`] and `host`: requests that are refused before they reach the API
 
 pub mod activity;
 pub mod answer;
@@ -45,36 +45,35 @@ use wire::Wire;
 
 /// How long a client may take for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many requests an HTTP/2 connection has under way at most, and how many bytes of them, and of their answers, wait
-/// in memory.
+/// How many requests an HTTP/2 connection has in progress at most, and how many bytes of them, and of their answers,
+/// wait in memory.
 const STREAMS: u32 = 32;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 /// How many bytes of heads and answers an HTTP/1.1 connection buffers at most; how large the head of an HTTP/2 request
-/// is. Heads that are smaller and yet too large are refused by us, in a way that tells why: the library has no words
-/// for it.
+/// may be. Smaller heads that are still too large are refused by our own code, with a reason, which the library doesn't
+/// give.
 const BUFFER: usize = 128 * 1024;
 const HEADERS: u32 = 128 * 1024;
-/// How often HTTP/2 clients are asked whether they are there.
+/// How often HTTP/2 clients are pinged.
 const PING: Duration = Duration::from_secs(30);
-/// How long requests that are under way may take to finish when their connection is to end, or the server is told to
-/// stop.
+/// How long requests in progress may take to finish when their connection is to end, or the server is told to stop.
 const GRACE: Duration = Duration::from_secs(8);
-/// How long a connection without requests may take to say farewell.
+/// How long closing a connection without requests may take.
 const FAREWELL: Duration = Duration::from_millis(100);
-/// How long a connection of the reserve may take altogether, and for its head.
+/// How long a connection of the reserve may take in total, and for its head.
 const RESERVE_TIMEOUT: Duration = Duration::from_secs(5);
 const RESERVE_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long to wait before trying again when the system gives no more connections.
+/// How long to wait before trying again when the system can't accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// How connections are served.
 pub struct Options {
-    /// What to secure them with, if they are.
+    /// The certificate and key; `None` for connections without TLS.
     pub tls: Option<Arc<Tls>>,
-    /// How many, and for how long they may dawdle.
+    /// The limits of their number, of their time and of memory.
     pub limits: Limits,
 }
 
@@ -87,7 +86,8 @@ struct Server<E> {
     stopped: watch::Receiver<bool>,
 }
 
-/// Serves the endpoint on the listener until `stop` resolves, then lets requests under way finish.
+/// Serves the endpoint on the listener until `stop` resolves, then lets requests in progress finish, for a limited
+/// time.
 ///
 /// # Errors
 /// When the listener's address can't be read.
@@ -106,7 +106,7 @@ where
         Arc::new(Server { builder: builder(), endpoint, local: listener.local_addr()?, tls: options.tls, stopped });
     let sockets = Arc::new(Semaphore::new(options.limits.sockets.min(Semaphore::MAX_PERMITS)));
     let places = Arc::new(Places::new(options.limits));
-    // What each connection holds until it ends.
+    // Each connection holds a clone of `open` until it ends.
     let (open, mut all_ended) = mpsc::channel::<()>(1);
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -121,7 +121,7 @@ where
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "can't accept a connection");
-                // Most likely there are no more descriptors: whoever has a request needs some.
+                // Most likely there are no more descriptors, and requests in progress need some.
                 places.shrink();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
@@ -130,7 +130,7 @@ where
         let place = places.admit(remote.ip());
         let (server, open) = (Arc::clone(&server), open.clone());
         tokio::spawn(async move {
-            // A connection that breaks is the client's affair.
+            // A broken connection isn't the server's fault, so it is logged for debugging only.
             if let Err(error) = server.welcome(stream, remote, place).await {
                 tracing::debug!(%error, "connection ended");
             }
@@ -147,8 +147,8 @@ where
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // Deadlines are kept by the connection's activity: the library's own don't tell an idle connection from a slow
-    // head.
+    // Deadlines are enforced by the connection's activity: the library's own don't distinguish an idle connection from
+    // a slow head.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).half_close(true).max_buf_size(BUFFER);
     let mut http2 = builder.http2();
     http2
@@ -184,8 +184,8 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
             .unwrap_or_else(|_| Err("it has a place in the reserve no longer".into()))
     }
 
-    /// Serves a connection until its client ends it, it has idled or dawdled for too long, makes room for another, or
-    /// the server stops. In the latter cases requests under way may finish.
+    /// Serves a connection until its client closes it, it exceeds a deadline, it has to make room for another, or the
+    /// server stops. In all cases but the first, requests in progress may finish.
     async fn attend(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -242,7 +242,7 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
     }
 }
 
-/// What is answered although all places are taken.
+/// Whether a request is for a health endpoint, which is answered even if all places are taken.
 fn is_about_health(request: &hyper::Request<Incoming>) -> bool {
     matches!(request.uri().path(), "/healthz" | "/readyz")
 }

@@ -1,4 +1,5 @@
-//! Who is served: how many connections at a time, how many of one client, and who makes room for whom.
+//! The admission of connections: how many are served at a time, how many per client, and which are closed to make room
+//! for others.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,25 +16,25 @@ use tokio::time::Instant;
 use super::activity::Activity;
 use crate::{config::TrustedProxy, domain::budget::client_key};
 
-/// How many connections are open at most beyond those that are served, to be told so, and to be asked about the
-/// server's health.
+/// How many connections may be open at most beyond those that are served: to be refused with an answer, and for health
+/// checks.
 pub const RESERVE: usize = 32;
-/// How many more may be open at least because they are ending. What comes and goes fast must not take the descriptors
-/// that connections to the database need.
+/// How many more may be open at least while they are being closed. Short connections in quick succession must not take
+/// the descriptors that connections to the database need.
 pub const LEAVING: usize = 16;
-/// How many of the reserve are one client's.
+/// How many connections of the reserve one client may have.
 const RESERVE_PER_CLIENT: usize = 4;
 
-/// How many connections are served, and for how long they may dawdle.
+/// The limits of the number of connections, of their time and of memory.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How many may be open at all. Beyond that, who comes waits until one has ended.
+    /// How many connections may be open in total. Further ones wait until one has ended.
     pub sockets: usize,
     /// How many connections are served at a time.
     pub connections: usize,
-    /// How many of them are one client's; 0 for no bound.
+    /// How many of them one client may have; 0 for no limit.
     pub per_client: usize,
-    /// Whose connections aren't counted as one client's.
+    /// The proxies, whose connections aren't counted per client.
     pub proxies: Vec<TrustedProxy>,
     /// How long the head of a request may take.
     pub head_timeout: Duration,
@@ -51,30 +52,30 @@ pub struct Places {
     taken: Mutex<Taken>,
 }
 
-/// Connections by their number: a later one has a higher one.
+/// Connections by their number, which is higher for later ones.
 #[derive(Default)]
 struct Taken {
     next: u64,
     served: HashMap<u64, Connection>,
     reserve: BTreeMap<u64, Connection>,
-    /// How many of the served ones are whose.
+    /// The number of served connections of each client.
     per_client: HashMap<u64, usize>,
 }
 
 struct Connection {
-    /// `None` for a proxy's.
+    /// The client's key; `None` for a proxy.
     client: Option<u64>,
     activity: Arc<Activity>,
 }
 
 impl Places {
-    /// All places, free.
+    /// The places of a server, all of them free.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self { limits, held: AtomicUsize::new(0), taken: Mutex::default() }
     }
 
-    /// What holds.
+    /// The limits in force.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -83,8 +84,8 @@ impl Places {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection. Where there is none, the one that has idled the longest makes room, a client's own
-    /// if it has too many; where none idles, it is one of the reserve.
+    /// A place for a new connection. If all are taken, the connection that has been idle the longest is closed; if the
+    /// client has too many, one of its own. If none can be closed, the new connection gets a place in the reserve.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Place {
         let peer = peer.to_canonical();
         let client = (!self.limits.proxies.iter().any(|proxy| proxy.contains(peer))).then(|| client_key(peer));
@@ -111,7 +112,7 @@ impl Places {
         Place { places: Arc::clone(self), number, activity, is_served }
     }
 
-    /// Ends the connection among these that is the readiest, if one is.
+    /// Ends the connection with the lowest rank among these, if any may be closed.
     fn make_room(&self, taken: &mut Taken, among: impl Fn(&Connection) -> bool) -> bool {
         let now = Instant::now();
         let ranked = taken.served.iter().filter(|(_, connection)| among(connection));
@@ -121,7 +122,7 @@ impl Places {
         true
     }
 
-    /// Ends some connections that idle, for the sake of what else needs descriptors.
+    /// Ends some idle connections, to free descriptors for other uses.
     pub fn shrink(&self) {
         let mut taken = self.taken();
         for _ in 0..RESERVE {
@@ -137,8 +138,8 @@ impl Places {
         }
     }
 
-    /// Bytes of an answer wait to be sent. If that is too much in all, the connections end that have had the most for
-    /// the longest.
+    /// Records bytes of an answer that wait to be sent. If there are too many in total, the connections that have had
+    /// the most for the longest are ended.
     pub fn hold(&self, activity: &Activity, bytes: usize) {
         activity.hold(bytes);
         if self.held.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.limits.answer_memory {
@@ -156,7 +157,7 @@ impl Places {
         }
     }
 
-    /// They were sent, or given up.
+    /// Records that such bytes were sent or given up.
     pub fn release(&self, activity: &Activity, bytes: usize) {
         if activity.release(bytes) {
             self.held.fetch_sub(bytes, Ordering::Relaxed);
@@ -199,14 +200,14 @@ impl Taken {
 pub struct Place {
     places: Arc<Places>,
     number: u64,
-    /// What goes on on the connection.
+    /// The activity of the connection.
     pub activity: Arc<Activity>,
     /// Whether it is served, or one of the reserve.
     pub is_served: bool,
 }
 
 impl Place {
-    /// All places.
+    /// All places of the server.
     #[must_use]
     pub fn places(&self) -> &Arc<Places> {
         &self.places

@@ -1,4 +1,4 @@
-//! What is refused by the look of its head, and what is answered in the place of the HTTP library.
+//! Refusals of requests because of their heads, and answers that replace the HTTP library's own.
 
 use std::{
     pin::pin,
@@ -16,10 +16,10 @@ use crate::{
     domain::clock::{Clock as _, SystemClock},
 };
 
-/// How large the head of a request may be.
+/// How large the head of a request may be, in bytes.
 const LARGEST_HEAD: usize = 64 * 1024;
 
-/// An answer in the place of the library's own with that status, as it goes over the wire.
+/// The bytes of the answer that replaces the library's own answer with that status.
 #[must_use]
 pub fn malformed(status: u16) -> Vec<u8> {
     let refusal = match status {
@@ -27,10 +27,10 @@ pub fn malformed(status: u16) -> Vec<u8> {
         431 => Refusal::HeadTooLarge,
         _ => Refusal::Malformed,
     };
-    // What couldn't be read has no method; the path is nobody's.
+    // The request couldn't be parsed, so its method and path are unknown.
     let response = refusal.answer(&Method::GET, "/", &HeaderMap::new());
     let (head, body) = hyper::Response::<Content>::from(response).into_parts();
-    // It is whole.
+    // The body is complete in memory, so it is ready at once.
     let body = match pin!(body.collect()).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(body)) => body.to_bytes(),
         _ => Bytes::new(),
@@ -48,12 +48,12 @@ pub fn malformed(status: u16) -> Vec<u8> {
     answer
 }
 
-/// What is wrong with how a request says to be understood.
+/// What is wrong with the size, the host or the transfer encoding of a request's head.
 pub fn fault<B>(request: &Request<B>) -> Option<Refusal> {
     size(request).or_else(|| host(request)).or_else(|| transfer_encoding(request.headers()))
 }
 
-/// Whether the head is too large, and what of it.
+/// Whether the head is too large: its fields, or its target.
 fn size<B>(request: &Request<B>) -> Option<Refusal> {
     // As HTTP/2 counts them (RFC 9113 §6.5.2).
     let fields: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
@@ -65,7 +65,7 @@ fn size<B>(request: &Request<B>) -> Option<Refusal> {
     }
 }
 
-/// What is wrong with the name by which the server is called (RFC 9110 §7.2, RFC 9112 §3.2, RFC 9113 §8.3.1).
+/// What is wrong with the server's name in `Host` or `:authority` (RFC 9110 §7.2, RFC 9112 §3.2, RFC 9113 §8.3.1).
 fn host<B>(request: &Request<B>) -> Option<Refusal> {
     const WANTED: &str = "must be a host, and perhaps a port";
     let mut hosts = request.headers().get_all(header::HOST).iter();
@@ -80,7 +80,7 @@ fn host<B>(request: &Request<B>) -> Option<Refusal> {
             Some(Refusal::Header(if is_http2 { ":authority" } else { "Host" }, WANTED))
         }
         (Some(host), _) if !host.to_str().is_ok_and(is_host) => Some(Refusal::Header("Host", WANTED)),
-        // In HTTP/1.1 the target's host goes before the other.
+        // In HTTP/1.1 the target's host takes precedence over `Host`.
         (Some(host), Some(authority)) if is_http2 && !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()) => {
             Some(Refusal::Header("Host", "must be the same as :authority"))
         }

@@ -1,5 +1,5 @@
-//! The stream of a connection, watched: when the client closes its side, where a request's head begins and ends, and
-//! what the HTTP library answers by itself.
+//! The stream of a connection, monitored: when the client closes its side, where a request's head begins and ends, and
+//! which answers the HTTP library gives by itself.
 
 use std::{
     io::{self, IoSlice},
@@ -18,39 +18,40 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::{activity::Activity, frames::Frames, refusal};
 
-/// How long a client may keep its socket from taking more of an answer.
+/// How long a write to a client's socket may be blocked.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// For how long, and how much of it, is read and thrown away what a client sends that has been refused, so that it gets
-/// to its answer.
+/// For how long, and up to how many bytes, data from a refused client is read and discarded, so that the client can
+/// read its answer.
 const LINGER: Duration = Duration::from_secs(2);
 const MOST_LINGERED: usize = 8 * 1024 * 1024;
 
-/// The socket of a connection, on which no answer waits for ever to be read.
+/// The socket of a connection, with a timeout for writes.
 #[must_use]
 pub fn socket(stream: TcpStream, activity: &Arc<Activity>) -> Pin<Box<TimeoutStream<Socket>>> {
-    // Answers are small and whole: waiting to fill a packet would only delay them.
+    // Answers are small and complete: waiting to fill a packet (Nagle's algorithm) would only delay them.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(Socket { stream, activity: Arc::clone(activity) });
     stream.set_write_timeout(Some(WRITE_TIMEOUT));
     Box::pin(stream)
 }
 
-/// A socket that tells when its client closes its side while it is waited for: nobody reads then.
+/// A socket that detects when its client closes its side while a request is being worked on, when nothing reads from
+/// it.
 pub struct Socket {
     stream: TcpStream,
     activity: Arc<Activity>,
 }
 
 impl Socket {
-    /// Notes whether the client has closed its side. Wakes the task when it does.
+    /// Records whether the client has closed its side. Wakes the task when it does.
     fn watch(&self, cx: &mut Context<'_>) {
         if self.activity.is_working() && self.stream.poll_read_ready(cx).is_ready() {
-            // What is ready now is told at once.
+            // A state that is ready now is returned at once.
             let ready = pin!(self.stream.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
             match ready {
                 Poll::Ready(Ok(ready)) if ready.is_read_closed() => self.activity.closed(ready.is_write_closed()),
                 Poll::Ready(Err(_)) => self.activity.closed(true),
-                // It has sent more, which waits: the system tells of the end only behind that.
+                // The client has sent more data, which is unread: the system reports the end only after that.
                 _ => self.activity.look_again(),
             }
         }
@@ -68,7 +69,7 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
-    /// The HTTP library flushes whenever it has done what it can: also when it waits for an answer.
+    /// The HTTP library flushes whenever it has done what it can, also when it waits for an answer.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.watch(cx);
         Pin::new(&mut self.stream).poll_flush(cx)
@@ -91,27 +92,27 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// What the HTTP library reads from and writes to.
+/// The stream that the HTTP library reads from and writes to.
 pub struct Wire<S> {
     stream: S,
     activity: Arc<Activity>,
     frames: Frames,
-    /// What goes in the place of an answer of the library's own, and how much of it has gone.
+    /// The bytes that replace an answer of the library's own, and how many of them were sent.
     instead: Option<(Vec<u8>, usize)>,
     linger: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// Watches the stream.
+    /// Wraps a stream.
     pub fn new(stream: S, activity: &Arc<Activity>) -> Self {
         Self { stream, activity: Arc::clone(activity), frames: Frames::default(), instead: None, linger: None }
     }
 
-    /// Writes what goes instead of these bytes, if anything does.
+    /// Writes the replacement of these bytes, if they are an answer of the library's own. Returns whether they are.
     fn poll_instead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<bool>> {
         if self.instead.is_none() {
             let Some((before, status)) = own_answer(bytes) else { return Poll::Ready(Ok(false)) };
-            // The library doesn't tell a first line that fills its buffer from other heads that do.
+            // The library doesn't distinguish a first line that fills its buffer from other heads that do.
             let status = if status == 431 && self.frames.in_first_line() { 414 } else { status };
             self.activity.leave_unread();
             self.instead = Some(([before, &refusal::malformed(status)].concat(), 0));
@@ -127,8 +128,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(true))
     }
 
-    /// Reads on for a while and throws it away, if the client sends what nobody wants: to close on unread data tears
-    /// the answer away.
+    /// Reads and discards what the client still sends, for a while: closing a connection with unread data would discard
+    /// the answer.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (until, left) = self.linger.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), MOST_LINGERED));
         let mut thrown = [0; 16 * 1024];
@@ -143,11 +144,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-/// Finds an answer that the HTTP library gives by itself: it has no body and not the header that all of ours have, and
-/// is the last on its connection. What comes before it, and its status.
+/// Finds an answer that the HTTP library gives by itself: it has no body, lacks the header that all our answers have,
+/// and is the last on its connection. Returns the bytes before it, and its status.
 fn own_answer(bytes: &[u8]) -> Option<(&[u8], u16)> {
     const BEGINNING: &[u8] = b"HTTP/1.1 4";
-    /// The longest of these answers is shorter.
+    /// All of these answers are shorter.
     const LONGEST: usize = 256;
     if !bytes.ends_with(b"\r\n\r\n") {
         return None;
@@ -198,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        // An answer of the library's own has no body, and so stands alone.
+        // An answer of the library's own has no body, and so is written in one buffer.
         if let [only] = bytes
             && ready!(self.poll_instead(cx, only))?
         {

@@ -1,4 +1,4 @@
-//! Accounts.
+//! The table of accounts and its queries.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,8 @@ table! {
     metadata,
 }
 
-/// Those in which the user has a role that opens them. A disabled account refuses everyone but its owners.
+/// The accounts that the user may access: those where it has a role with a scope. Only owners may access a disabled
+/// account.
 fn scope(user: UserId) -> Scope {
     Scope {
         columns: columns!(),
@@ -46,13 +47,13 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_scalar(ANY).fetch_one(c).await)?)
     }
 
-    /// The account.
+    /// The account, unless it is deleted.
     pub async fn find_account(&mut self, account: AccountId) -> Result<Option<Account>, StoreError> {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM accounts WHERE id = $1 AND NOT is_deleted");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(account).fetch_optional(c).await)?)
     }
 
-    /// The accounts that a user is in: its home, and those where it has a role.
+    /// The accounts that a user belongs to: its home account, and those where it has a role.
     pub async fn accounts_of(&mut self, user: UserId) -> Result<BTreeSet<AccountId>, StoreError> {
         const FIND: &str =
             "SELECT account_id FROM users WHERE id = $1 UNION SELECT account_id FROM role_bindings WHERE user_id = $1";
@@ -60,7 +61,7 @@ impl Conn {
         Ok(found.into_iter().collect())
     }
 
-    /// The accounts in which users who are at home in that account have roles.
+    /// The other accounts in which users whose home account is `home` have roles.
     pub async fn accounts_of_residents(&mut self, home: AccountId) -> Result<BTreeSet<AccountId>, StoreError> {
         const FIND: &str = "SELECT DISTINCT b.account_id FROM role_bindings b JOIN users u ON u.id = b.user_id \
              WHERE u.account_id = $1 AND b.account_id <> $1";
@@ -70,7 +71,7 @@ impl Conn {
 }
 
 impl Lister {
-    /// Some of the accounts that are open to the user.
+    /// A page of the accounts that the user may access.
     ///
     /// # Errors
     /// [`StoreError::TooDear`], or when the store fails.
@@ -85,26 +86,26 @@ impl Lister {
 }
 
 impl Writer {
-    /// Keeps a new account.
+    /// Inserts an account.
     pub async fn insert_account(&mut self, account: &Account) -> Result<(), StoreError> {
         insert(self, account).await
     }
 
-    /// Keeps the new state of an account.
+    /// Updates an account.
     pub async fn update_account(&mut self, account: &Account) -> Result<(), StoreError> {
         update(self, account).await
     }
 
-    /// Deletes an account: from the commit on nobody is at home in it or has a role in it. What it contains is deleted
-    /// by other statements.
+    /// Marks an account as deleted: from the commit on, its users and its role bindings no longer count. Its contents
+    /// are deleted by other statements.
     pub async fn delete_account(&mut self, account: AccountId) -> Result<(), StoreError> {
         const DELETE: &str = "UPDATE accounts SET is_deleted = TRUE WHERE id = $1";
         on!(self, c => sqlx::query(DELETE).bind(account).execute(c).await.map(drop))?;
         Ok(())
     }
 
-    /// Makes this transaction the only one that changes the account until it ends, and returns its time: that of the
-    /// clock, or just after the last change if the clock is behind that. `None` if there is no such account.
+    /// Locks the account until the transaction ends, and returns the transaction's time: `now`, or 1 µs after the
+    /// account's last change if the clock is behind that. `None` if there is no such account.
     pub async fn lock_account(&mut self, account: AccountId, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         const LOCK: &str = "UPDATE accounts SET changed_at = CASE WHEN changed_at < $2 THEN $2 ELSE changed_at + 1 END \
              WHERE id = $1 AND NOT is_deleted RETURNING changed_at";

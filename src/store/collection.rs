@@ -1,9 +1,9 @@
-//! Pages of a collection, by keyset: a page costs what it holds, however deep it lies.
+//! Reads pages of a collection by keyset pagination: the cost of a page depends on its size, not on its position.
 //!
-//! An ordered collection is walked in *index ranges*, each of one index that is read from its start: the absent values
-//! first, then the items that tie with the last one returned, then all that follow. Rows come in *batches*, each
-//! resumed where the last one ended, and are handed on one by one: a page that is full before its limit has read little
-//! in vain.
+//! An ordered collection is read in *index ranges*. Each is a range of one index that is read from its start: first the
+//! items without a value, then those with the same value as the last item returned, then all that follow. Rows are read
+//! in *batches*, each of which resumes where the previous one ended, and are passed on one by one, so that few rows are
+//! read needlessly if a page is full before its limit.
 
 use std::collections::BTreeSet;
 
@@ -12,24 +12,25 @@ use sqlx::{FromRow, postgres::PgRow, sqlite::SqliteRow};
 use super::{Conn, StoreError, lister::Lister, query::Query};
 use crate::domain::collection::{Condition, Kind, Operator, Order, Page, Position, Selection, Take, Value};
 
-/// How many rows the first batch asks for at most, and how many the others.
+/// The largest number of rows in the first batch, and in each further one.
 const BATCHES: [u64; 2] = [128, 512];
-/// Up to so many conditions, or any that cost so little, may be set over any number of items: they end at the deadline.
+/// A filter with at most `FEW_CONDITIONS` conditions, or with a cost of at most `LITTLE_COST`, is allowed for any
+/// number of items: only the deadline limits it.
 const FEW_CONDITIONS: usize = 2;
 const LITTLE_COST: u64 = 8;
-/// What others may cost together, over all items: less than a second. The comparison of a column with a value costs 1.
+/// The highest cost of any other filter over all items: less than a second. Comparing a column with a value costs 1.
 const MOST_COST: u64 = 2_800_000;
-/// What it costs to write out an instant, and to take apart the labels of an item.
+/// The cost of formatting an instant as text, and of parsing the labels of an item.
 const COST_OF_INSTANT: u64 = 7;
 const COST_OF_LABELS: u64 = 15;
 
-/// Which rows make up the collection.
+/// The rows that make up a collection.
 pub(super) struct Scope {
-    /// Every column that orders is among them.
+    /// The columns to select; they include every column that can be ordered by.
     pub columns: &'static str,
     pub table: &'static str,
-    /// What says that a row belongs to the collection, with `$1` and so on for the keys. A row fits at most one of
-    /// several.
+    /// SQL conditions for the rows of the collection, with `$1` and so on for the keys. If there are several, a row
+    /// meets at most one of them.
     pub within: &'static [&'static str],
     pub keys: Vec<String>,
 }
@@ -44,7 +45,7 @@ pub(super) async fn list<T>(
 where
     T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
-    // Else it's a range of an index, and short.
+    // Otherwise the page is a short range of an index.
     let long = selection.count || selection.skip > 0 || !selection.conditions.is_empty();
     lister.read(long, async |conn| read(conn, scope, selection, take).await).await
 }
@@ -67,7 +68,7 @@ where
     let mut skip = if after.is_some() { 0 } else { selection.skip };
     let mut ranges = index_ranges(order, after.as_ref());
     let mut page = Page::default();
-    // What is to be skipped may reach beyond the absent values.
+    // The items to skip may extend beyond those without a value.
     if count || (skip > 0 && ranges.len() > 1) {
         let [all, present] = base.count(conn, order).await?;
         let absent = all.saturating_sub(present);
@@ -86,7 +87,7 @@ where
         most = batches.next().unwrap_or(most);
         let mut whole = true;
         for range in ranges {
-            // One more than asked for tells whether more follow.
+            // One more than requested, to tell whether more follow.
             let batch = left.saturating_add(1).min(most);
             let mut seen = 0;
             let mut full = false;
@@ -119,7 +120,7 @@ where
     }
 }
 
-/// What it costs to hold conditions against an item.
+/// The cost of evaluating the conditions on one item.
 fn cost(conditions: &[Condition]) -> u64 {
     let (mut cost, mut dear) = (conditions.len() as u64, BTreeSet::new());
     for condition in conditions {
@@ -160,7 +161,7 @@ fn index_ranges(order: Option<Order>, after: Option<&Position>) -> Vec<IndexRang
     let optional =
         order.is_some_and(|order| matches!(order.field.kind, Kind::OptionalText(_) | Kind::OptionalInstant(_)));
     let (direction, beyond) = if order.is_some_and(|order| order.descending) { ("DESC", "<") } else { ("ASC", ">") };
-    // What is said already is not said twice: that would keep SQLite from using its index.
+    // No column is repeated in ORDER BY: that would keep SQLite from using its index.
     let ties = match column {
         "id" => String::new(),
         "created_at" => ", id".to_owned(),

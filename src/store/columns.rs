@@ -1,4 +1,4 @@
-//! How the domain's values lie in columns, and how rows become nouns.
+//! The encoding of domain values in columns, and the conversion of rows to domain types.
 
 use sqlx::{Database, Decode, Encode, Type, encode::IsNull, error::BoxDynError};
 
@@ -16,7 +16,7 @@ use crate::domain::{
     user::{AuthProvider, UserState},
 };
 
-/// `column!(Role as String: write, read)`: a value that is kept as a `String`, by way of two functions.
+/// `columns! { Role as String: write, read; }`: stores a type as a `String`, converted by two functions.
 macro_rules! columns {
     ($($value:ty as $kept:ty: $write:expr, $read:expr;)*) => {$(
         impl<DB: Database> Type<DB> for $value where $kept: Type<DB> {
@@ -67,8 +67,8 @@ columns! {
     SecretDigest as Vec<u8>: |digest| Ok(digest.0.to_vec()), |bytes| Ok(Self(bytes.as_slice().try_into()?));
 }
 
-/// `rows!(Deletion { id, user_id, context: RequestContext { uri, method } })`: reads a noun from a row, column names
-/// being its field names, or what stands behind `as`. A part of it is made of columns of its own.
+/// `rows!(Deletion { id, user_id, context: RequestContext { uri, method } })`: reads a struct from a row. Columns have
+/// the names of its fields, or the names after `as`. A nested struct is read from columns of its own.
 macro_rules! rows {
     ($noun:ident $fields:tt) => {
         crate::store::columns::rows!(@impl sqlx::sqlite::SqliteRow, $noun $fields);

@@ -1,9 +1,9 @@
-//! Connections that are lent, and what becomes of them afterwards.
+//! Connections that are taken from a pool, and whether they are returned or closed after use.
 //!
-//! A connection goes back to its pool only if it is known to be as good as before. One whose statement ended in an
-//! error that may leave it otherwise, or had no answer in time, is closed. One whose request went away in the middle is
-//! waited for and rolled back, in the background and with a deadline. Nothing here trusts what the driver believes of
-//! transactions: SQLite ends one by itself when its disk fails.
+//! A connection is returned to its pool only if it is known to be usable. It is closed if a statement ended in an error
+//! that may have left it unusable, or exceeded its time limit. If a request was cancelled within a transaction, the
+//! transaction is rolled back in the background, on PostgreSQL with a time limit. The driver's own record of open
+//! transactions isn't trusted: SQLite ends a transaction by itself when its disk fails.
 
 use std::{
     mem,
@@ -22,7 +22,7 @@ use super::{
     on,
 };
 
-/// Reads.
+/// A connection for reading.
 #[derive(Debug)]
 pub struct Conn {
     held: Held,
@@ -32,7 +32,7 @@ pub struct Conn {
     in_transaction: bool,
     /// Whether a statement of the transaction failed: then it can't be committed.
     has_failed: bool,
-    /// How long the next statement may take, if not as long as others of its kind.
+    /// The time limit of the next statement; `None` for that of the connection's purpose.
     limit: Option<Duration>,
     /// Whether a statement whose connection was cut is repeated on another.
     may_repeat: bool,
@@ -44,7 +44,7 @@ pub struct Conn {
 pub(super) enum Held {
     Sqlite(PoolConnection<Sqlite>),
     Postgres(PoolConnection<Postgres>, OwnedSemaphorePermit),
-    /// It has been given back.
+    /// The connection was returned or closed.
     Nothing,
 }
 
@@ -57,7 +57,7 @@ pub(crate) enum Raw<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fitness {
     Sound,
-    /// A statement is under way. Found so at the end, it was left in the middle.
+    /// A statement is running. If this is found when the connection is dropped, the statement was cancelled.
     Busy,
     Broken,
 }
@@ -94,28 +94,29 @@ impl Conn {
         }
     }
 
-    /// What the connection is doing is of no use to anybody any more: it is closed rather than kept.
+    /// Marks the connection to be closed instead of returned, because nobody needs the result of its statement any
+    /// more.
     pub(super) fn spoil(&mut self) {
         self.fitness = Fitness::Broken;
     }
 
-    /// The next statement is an operator's, who waits for it however long it takes.
+    /// Removes the time limit of the next statement, which belongs to an operator's command.
     pub(super) fn next_is_awaited(&mut self) {
         self.limit = Some(Duration::MAX);
     }
 
-    /// The next statement touches many rows, and may take as long as that takes.
+    /// Gives the next statement the time limit for statements that touch many rows.
     pub(super) fn next_is_bulk(&mut self) {
         self.limit = Some(self.store.limits.bulk);
     }
 
-    /// What comes of statements from here on is handed on before they end: none is repeated.
+    /// Disables the repetition of statements: from here on, rows are passed on before their statement has ended.
     pub(super) fn hands_on(&mut self) {
         self.may_repeat = false;
     }
 
-    /// If a statement that only reads ended because its connection was cut, gets another connection for it, once:
-    /// sessions are ended when PostgreSQL fails over or stops, and a read need not know.
+    /// If a statement that only reads ended because its connection was cut, takes another connection, once, and returns
+    /// true. PostgreSQL ends its sessions when it fails over or stops; reads can be repeated on a new one.
     pub(super) async fn is_renewed_after<T>(&mut self, outcome: &Result<Result<T, sqlx::Error>, Elapsed>) -> bool {
         match outcome {
             Ok(Err(error)) if self.may_repeat && is_cut(error) => {
@@ -123,7 +124,7 @@ impl Conn {
                 self.store.health.note(self.access, error);
                 self.fitness = Fitness::Broken;
                 self.end();
-                // Rare, and large.
+                // Boxed, because this future is large and rarely needed.
                 let lent = Box::pin(self.store.lend(self.access)).await;
                 lent.map(|held| self.held = held).is_ok()
             }
@@ -131,13 +132,13 @@ impl Conn {
         }
     }
 
-    /// A statement begins. Returns how long it may take.
+    /// Marks the start of a statement. Returns its time limit.
     pub(super) fn enter(&mut self) -> Duration {
         self.fitness = Fitness::Busy;
         self.limit.take().unwrap_or_else(|| self.store.limits.of(self.access))
     }
 
-    /// A statement has ended so.
+    /// Marks the end of a statement, and converts its outcome.
     pub(super) fn leave<T>(&mut self, outcome: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, StoreError> {
         match outcome {
             Ok(Ok(value)) => {
@@ -161,7 +162,7 @@ impl Conn {
 }
 
 impl Conn {
-    /// Gives the connection back, or closes it.
+    /// Returns the connection to its pool, after a rollback if needed, or closes it.
     fn end(&mut self) {
         let limits = &self.store.limits;
         let ending = match self.fitness {
@@ -190,7 +191,7 @@ impl Drop for Conn {
     }
 }
 
-/// What becomes of a connection.
+/// What to do with a connection after use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Keep,
@@ -198,7 +199,7 @@ enum Ending {
     Close,
 }
 
-/// `turn` is the next one's when the connection is back.
+/// Returns or closes a connection. `turn` is released when that is done.
 fn give_back<DB>(
     mut conn: PoolConnection<DB>,
     turn: Option<OwnedSemaphorePermit>,
@@ -209,12 +210,12 @@ fn give_back<DB>(
     DB: Database,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
-    // Without a runtime the process ends, and its connections with it.
+    // Without a runtime the process is ending, and its connections end with it.
     let Ok(runtime) = Handle::try_current() else { return drop(conn.leak()) };
     match ending {
         Ending::Keep => {
-            // The pool asks each connection that comes back whether it is alive, and would wait for the answer for
-            // ever, a place in the pool with it. Given up, the future lets go of both.
+            // The pool pings each returned connection and waits for the answer without limit, during which the
+            // connection's slot in the pool stays occupied. Dropping the future releases both.
             let back = conn.return_to_pool();
             runtime.spawn(async move {
                 if within(limit, back).await.is_none() {
@@ -246,8 +247,8 @@ fn give_back<DB>(
     }
 }
 
-/// Closes a connection. On SQLite the place in the pool is free when the thread has ended; PostgreSQL isn't taken leave
-/// of: over TLS that would wait for the peer, which may be silent.
+/// Closes a connection. On SQLite (no limit) its slot in the pool is free when its thread has ended. On PostgreSQL it
+/// is dropped without a closing message: over TLS, that would wait for a peer that may not respond.
 async fn close<DB: Database>(conn: PoolConnection<DB>, limit: Option<Duration>) {
     match limit {
         Some(_) => drop(conn.detach()),
@@ -257,7 +258,7 @@ async fn close<DB: Database>(conn: PoolConnection<DB>, limit: Option<Duration>) 
     }
 }
 
-/// The outcome, or `None` if there was none in time.
+/// The outcome of `work`, or `None` if it exceeded the limit.
 async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
     match limit {
         Some(limit) => tokio::time::timeout(limit, work).await.ok(),
@@ -265,13 +266,13 @@ async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Op
     }
 }
 
-/// Reads and writes, all or nothing.
+/// A transaction that reads and writes.
 #[derive(Debug)]
 pub struct Writer(Conn);
 
 impl Writer {
     pub(super) async fn begin(mut conn: Conn) -> Result<Self, StoreError> {
-        // From here on one may be open, whatever becomes of the answer.
+        // From here on a transaction may be open, even if BEGIN fails or is cancelled.
         conn.in_transaction = true;
         let begin = match conn.dialect() {
             // IMMEDIATE: the write lock is taken before anything is read, so what was read still holds at the commit.
@@ -288,14 +289,15 @@ impl Writer {
         Ok(Self(conn))
     }
 
-    /// Makes the changes last: they survive a power cut from here on.
+    /// Commits the transaction. Once this has succeeded, its changes survive a power cut.
     ///
     /// # Errors
-    /// When the database can't promise that. Then the changes may or may not have happened, as after a power cut.
+    /// When a statement of the transaction has failed, or the database doesn't confirm the commit. In the latter case
+    /// the changes may or may not have been made, as after a power cut.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         let conn = &mut self.0;
         if conn.has_failed {
-            // PostgreSQL would answer such a COMMIT with a rollback, and call that a success.
+            // PostgreSQL would answer such a COMMIT with a rollback, and report success.
             return Err(StoreError::Failed(sqlx::Error::InvalidArgument(
                 "a statement of this transaction has failed".to_owned(),
             )));
@@ -303,7 +305,8 @@ impl Writer {
         conn.limit = Some(conn.store.limits.commit);
         on!(conn, c => sqlx::raw_sql("COMMIT").execute(c).await.map(drop))?;
         conn.in_transaction = false;
-        // Otherwise the keeper says so: where a disk is nearly full, small writes succeed and greater ones don't.
+        // For all databases except those in memory, this is left to the keeper: on a nearly full disk, small writes
+        // succeed and larger ones fail.
         if !conn.store.limits.closes {
             conn.store.health.writes_work(true);
         }

@@ -1,4 +1,5 @@
-//! What is known of a token and its user, by the digest of its secret or by its id; the first is the hottest query.
+//! Queries that find a token and its user by the digest of its secret or by its id; the first is the most frequent
+//! query.
 
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
@@ -29,12 +30,13 @@ rows!(Credential {
     account_is_enabled,
 });
 
-/// The token whose digest was asked for, or else the one whose digest comes next.
+/// The token with the requested digest, or else the one with the next greater digest.
 #[derive(Debug)]
 pub struct Nearest {
     /// The digest of that token's secret.
     pub digest: SecretDigest,
-    /// The token. If it can't be read, that is a failure only for who asked for this token, not for one before it.
+    /// The token and its user. An error in decoding them is kept here, so that it fails only requests for this token,
+    /// not those for a digest before it.
     pub credential: Result<Credential>,
 }
 
@@ -54,7 +56,7 @@ where
 pub struct Grant {
     /// The account.
     pub account_id: AccountId,
-    /// The role there.
+    /// The user's role in that account.
     pub role: Role,
     /// Its scopes.
     pub role_constraints: RoleConstraints,
@@ -64,8 +66,8 @@ pub struct Grant {
 
 rows!(Grant { account_id, role, role_constraints, account_is_enabled });
 
-/// The credential of some token `t`, with more columns from more joins; `$2` is the account, NULL for the user's home.
-/// A token whose user or home account is deleted has none.
+/// SQL that selects the credentials of the tokens in a subquery, with further columns and joins; `$2` is the account,
+/// NULL for the user's home account. A token whose user or home account is deleted isn't found.
 macro_rules! find {
     ($tokens:expr) => {
         find!($tokens, "", "")
@@ -88,7 +90,7 @@ macro_rules! find {
 }
 pub(super) use find;
 
-/// Of all tokens the one of the digest `$1`, or else the one whose digest comes next.
+/// SQL that selects the token with the digest `$1`, or else the one with the next greater digest.
 macro_rules! nearest {
     () => {
         "SELECT id, name, created_at, refused_at, user_id, digest FROM tokens WHERE digest >= $1 ORDER BY digest LIMIT \
@@ -97,7 +99,7 @@ macro_rules! nearest {
 }
 pub(super) use nearest;
 
-/// What stands for the account in `find!`. Nobody has a role in the nil account.
+/// The value of `$2` in `find!`. The nil account stands for none: nobody has a role in it.
 pub(super) const fn bound(account: AccountChoice) -> Option<AccountId> {
     match account {
         AccountChoice::None => Some(AccountId::nil()),
@@ -107,9 +109,9 @@ pub(super) const fn bound(account: AccountChoice) -> Option<AccountId> {
 }
 
 impl Conn {
-    /// The token of a digest, or else the one whose digest comes next: known or not, the database does the same work,
-    /// and there is a row to read. Who asks has to compare the digests. `None` when no digest comes next, or when that
-    /// token's user or home account is deleted.
+    /// The token with that digest, or else the one with the next greater digest: whether the digest is known or not,
+    /// the database does the same work and returns a row. The caller has to compare the digests. `None` when there is
+    /// no such token, or when its user or home account is deleted.
     pub async fn find_nearest(&mut self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Nearest>> {
         const FIND: &str = find!(nearest!());
         Ok(on!(self, c => sqlx::query_as(FIND).bind(digest).bind(bound(account)).fetch_optional(c).await)?)
@@ -121,7 +123,7 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(token).bind(bound(account)).fetch_optional(c).await)?)
     }
 
-    /// The roles of a user, in whichever accounts, the oldest first.
+    /// The roles of a user in all accounts, oldest first.
     pub async fn grants_of(&mut self, user: UserId) -> Result<Vec<Grant>> {
         const FIND: &str = "SELECT b.account_id, b.role, b.role_constraints, a.is_enabled AS account_is_enabled \
              FROM role_bindings b JOIN accounts a ON a.id = b.account_id AND NOT a.is_deleted \

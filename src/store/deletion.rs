@@ -1,4 +1,5 @@
-//! What is gone for everybody and yet to be deleted: very many tokens of a user, all that an account contains.
+//! Deletions that are finished in the background: of a user's tokens if they are very many, and of all that an account
+//! contains. To clients these are gone already.
 
 use super::{Conn, StoreError, Writer, columns::rows, on};
 use crate::domain::{
@@ -6,18 +7,18 @@ use crate::domain::{
     id::{AccountId, TokenId, UserId},
 };
 
-/// Work that a deletion has left for the background.
+/// A deletion whose rows are still to be removed in the background.
 #[derive(Debug, Clone)]
 pub struct Deletion {
-    /// What `user_id` of the tokens says that are to be deleted; or the id of the account that is.
+    /// The value of `user_id` in the tokens to delete; or the id of the account to delete.
     pub id: String,
-    /// Whose the tokens were.
+    /// The user that the tokens belonged to; or the user who deleted the account.
     pub user_id: UserId,
-    /// In whose log their end is told, while there is one.
+    /// The account whose log records the deletion of the tokens, if the account still exists.
     pub account_id: AccountId,
-    /// Who deleted them.
+    /// The user who deleted them.
     pub deleted_by: UserId,
-    /// In which request.
+    /// The request that caused it.
     pub context: RequestContext,
 }
 
@@ -30,7 +31,7 @@ rows!(Deletion {
 });
 
 impl Conn {
-    /// Deletions that are not finished, from whichever server.
+    /// Up to `most` unfinished deletions, whichever server began them.
     pub async fn some_deletions(&mut self, most: u32) -> Result<Vec<Deletion>, StoreError> {
         const FIND: &str = "SELECT id, user_id, account_id, deleted_by, correlation_id, uri, method, status, \
              NULL AS status_of_refusal FROM deletions \
@@ -40,7 +41,7 @@ impl Conn {
 }
 
 impl Writer {
-    /// Keeps a deletion for the background.
+    /// Inserts a deletion that is finished in the background.
     pub async fn insert_deletion(&mut self, deletion: &Deletion) -> Result<(), StoreError> {
         const INSERT: &str = "INSERT INTO deletions (id, user_id, account_id, deleted_by, correlation_id, uri, method, \
             status) \
@@ -52,7 +53,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes this transaction the only one that works on a deletion. False if that is finished.
+    /// Locks a deletion until the transaction ends. False if the deletion is finished.
     pub async fn lock_deletion(&mut self, deletion: &str) -> Result<bool, StoreError> {
         const LOCK: &str = "UPDATE deletions SET id = id WHERE id = $1";
         let locked =
@@ -60,7 +61,7 @@ impl Writer {
         Ok(locked > 0)
     }
 
-    /// Deletes some of the tokens that a deletion is about, the oldest first, and returns them.
+    /// Deletes up to `most` tokens of a deletion, oldest first, and returns their ids.
     pub async fn take_tokens(&mut self, deletion: &str, most: u32) -> Result<Vec<TokenId>, StoreError> {
         const FIND: &str = "SELECT id FROM tokens WHERE user_id = $1 ORDER BY created_at, id LIMIT $2";
         const DELETE: &str = "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens WHERE user_id = $1 ORDER BY \
@@ -72,10 +73,11 @@ impl Writer {
         Ok(found)
     }
 
-    /// Deletes some of what a deleted account contains, and at last the account. True if nothing is left.
+    /// Deletes up to `most` rows of a deleted account's contents, and the account once it is empty. True if nothing is
+    /// left.
     pub async fn take_contents(&mut self, account: &str, most: u32) -> Result<bool, StoreError> {
-        // In this order: tokens are found by their users, and users by their account. Each along an index, so that what
-        // is gone costs nothing.
+        // In this order: tokens are found by their users, and users by their account. Each statement uses an index, so
+        // that a step with nothing left to delete is cheap.
         const STEPS: [&str; 4] = [
             "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens \
              WHERE user_id IN (SELECT id FROM users WHERE account_id = $1 ORDER BY id LIMIT $2) LIMIT $2)",
@@ -98,7 +100,7 @@ impl Writer {
         Ok(true)
     }
 
-    /// Forgets a deletion that is finished.
+    /// Deletes the record of a finished deletion.
     pub async fn delete_deletion(&mut self, deletion: &str) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM deletions WHERE id = $1";
         on!(self, c => sqlx::query(DELETE).bind(deletion).execute(c).await.map(drop))?;

@@ -1,6 +1,6 @@
-//! What the two databases spell differently.
+//! SQL that differs between the two databases.
 
-/// Which of the two databases a text of SQL is for.
+/// The database that an SQL statement is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Sqlite,
@@ -8,7 +8,7 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    /// A row for each label, its JSON in `l.value`.
+    /// A table expression: one row for each label, its JSON in `l.value`.
     pub(super) fn labels(self) -> &'static str {
         match self {
             Self::Sqlite => "json_each(labels) AS l",
@@ -16,7 +16,7 @@ impl Dialect {
         }
     }
 
-    /// Whether a condition holds in any row of a group.
+    /// An aggregate: whether a condition holds in any row of a group.
     pub(super) fn any(self, condition: &str) -> String {
         match self {
             Self::Sqlite => format!("max({condition})"),
@@ -32,7 +32,7 @@ impl Dialect {
         }
     }
 
-    /// An instant as clients see it.
+    /// An instant, in microseconds, as the text that clients see (RFC 3339).
     pub(super) fn instant_text(self, column: &str) -> String {
         match self {
             Self::Sqlite => {

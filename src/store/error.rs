@@ -1,31 +1,31 @@
-//! Why the store didn't do as asked, whichever database and whichever layer below says it.
+//! The store's errors, and the classification of errors of the databases and the driver.
 
 use sqlx::{Error as E, error::ErrorKind};
 
 use super::health::Place;
 
-/// Why the store didn't do as asked.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database can't be reached or can't take more work now; later it may. A commit that ends so may have happened
-    /// or not.
+    /// The database can't be reached or can't take more work now; a retry may succeed. A commit that returns this may
+    /// or may not have been made.
     #[error("the database can't be reached: {0}")]
     Unavailable(#[source] sqlx::Error),
-    /// The database didn't answer in time. A commit that ends so may have happened or not.
+    /// The database didn't answer in time. A commit that returns this may or may not have been made.
     #[error("the database didn't answer in time")]
     Late,
-    /// The database isn't where it was opened.
+    /// The database was removed or replaced since it was opened.
     #[error("the database {0}")]
     Misplaced(Place),
     /// A value that has to be unique is taken.
     #[error("a unique value is taken")]
     Duplicate,
-    /// A filter sets that many conditions over more than that many items.
+    /// A filter is too expensive: it has that many conditions, and the collection more than that many items.
     #[error("a filter would take too long")]
     TooDear {
-        /// The conditions.
+        /// The number of conditions.
         conditions: usize,
-        /// How many items they could be set over.
+        /// The largest number of items that the filter is allowed for.
         items: u64,
     },
     /// Anything else: a defect, here or in the database.
@@ -43,11 +43,11 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Whether the same may work later.
+/// Whether a retry may succeed later.
 pub(super) fn is_unavailability(error: &sqlx::Error) -> bool {
     match error {
         E::Database(database) => database.code().is_some_and(|code| is_temporary(&code)),
-        // What came can't be read as a row, or the query was wrong from the start.
+        // The result can't be decoded, or the query itself is wrong.
         E::RowNotFound
         | E::ColumnDecode { .. }
         | E::Decode(_)
@@ -60,8 +60,8 @@ pub(super) fn is_unavailability(error: &sqlx::Error) -> bool {
     }
 }
 
-/// SQLite's codes are numbers, whose low byte is the primary one; PostgreSQL's have five characters, whose first two
-/// are the class.
+/// An error code. SQLite's are numbers, whose low byte is the primary one; PostgreSQL's have five characters, whose
+/// first two are the class.
 enum Code<'c> {
     Sqlite(u32),
     Postgres(&'c str),
@@ -76,11 +76,12 @@ impl<'c> From<&'c str> for Code<'c> {
     }
 }
 
-/// SQLite: PERM, ABORT, BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, SCHEMA,
-/// NOLFS, NOTADB. PostgreSQL's classes: 08 connection; 0A a plan or feature that is gone since; 25 read-only and other
-/// states of transactions; 26 a prepared statement that is gone; 28 and 42501 access withdrawn; 3D the database is
-/// gone; 40 conflicts; 53 resources; 55 locks and states of objects; 57 shutdown, cancel and timeouts; 58 its system;
-/// XX its inside, and what poolers in front of it have to say.
+/// Whether a retry may succeed after an error with this code. SQLite: PERM, ABORT, BUSY, LOCKED, NOMEM, READONLY,
+/// INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, SCHEMA, NOLFS, NOTADB. PostgreSQL's classes: 08 connection; 0A
+/// a cached plan or feature that is no longer valid; 25 read-only and other states of transactions; 26 a prepared
+/// statement that no longer exists; 28 and 42501 access withdrawn; 3D the database no longer exists; 40 conflicts; 53
+/// resources; 55 locks and states of objects; 57 shutdown, cancel and timeouts; 58 system errors; XX internal errors,
+/// and errors of connection poolers.
 fn is_temporary(code: &str) -> bool {
     const CLASSES: [&str; 13] = ["08", "0A", "25", "26", "28", "3D", "40", "42501", "53", "55", "57", "58", "XX"];
     match code.into() {
@@ -89,9 +90,9 @@ fn is_temporary(code: &str) -> bool {
     }
 }
 
-/// Whether a connection is as good as before once its transaction is rolled back. Only what is known to leave it so: on
-/// SQLite a constraint that doesn't hold, a lock that wasn't had; on PostgreSQL these, bad data, conflicts, and
-/// statements that took too long.
+/// Whether a connection is usable after this error once its transaction is rolled back. True only for errors that are
+/// known to be harmless: on SQLite violated constraints and locks that weren't obtained; on PostgreSQL these, invalid
+/// data, conflicts, and statements that took too long.
 pub(super) fn leaves_connection_sound(error: &sqlx::Error) -> bool {
     match error {
         E::RowNotFound | E::ColumnDecode { .. } | E::Decode(_) | E::Encode(_) => true,
@@ -104,7 +105,7 @@ pub(super) fn leaves_connection_sound(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the connection was closed from the other side: of what was asked on it nothing is known.
+/// Whether the connection was closed by the other side, so that the outcome of its statement is unknown.
 pub(super) fn is_cut(error: &sqlx::Error) -> bool {
     match error {
         E::Io(_) => true,
@@ -116,17 +117,17 @@ pub(super) fn is_cut(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether PostgreSQL takes this session for read-only: another one may not be.
+/// Whether PostgreSQL reports this session as read-only; another session may not be.
 pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
     matches!(error, E::Database(database) if database.code().as_deref() == Some("25006"))
 }
 
-/// Whether the database, or what every one of ours holds, isn't there any more.
+/// Whether the database, or a table or row that every tokenward database has, no longer exists.
 pub(super) fn is_another_database(error: &sqlx::Error) -> bool {
     match error {
         E::RowNotFound => true,
         E::Database(database) => database.code().is_some_and(|code| match (&*code).into() {
-            // Something else was copied over the file: a table is missing, or it is none.
+            // Something else was copied over the file: a table is missing, or the file isn't a database.
             Code::Sqlite(primary) => matches!(primary, 1 | 11 | 26),
             Code::Postgres(code) => matches!(code, "3D000" | "3F000" | "42P01"),
         }),

@@ -1,4 +1,4 @@
-//! Events.
+//! The table of events and its queries.
 
 use super::{
     Conn, StoreError, Writer,
@@ -33,7 +33,7 @@ table! {
     const resource_method_result: OptionalText as "resourceMethodResult",
     const user_id: Text as "userID",
     const account_id: Text as "accountID",
-    // Events have no labels, and nobody modifies them.
+    // Events have no labels and are never modified.
     _: Object as "metadata",
     _: OptionalText("NULL") as "metadata.labels[*].name",
     _: OptionalText("NULL") as "metadata.labels[*].value",
@@ -52,7 +52,7 @@ pub(super) fn scope(account: AccountId, by: Option<UserId>) -> Scope {
 }
 
 impl Conn {
-    /// When the oldest event happened, of all accounts.
+    /// The time of the oldest event of all accounts; `None` if there are no events.
     pub async fn oldest_event(&mut self) -> Result<Option<Timestamp>, StoreError> {
         const FIND: &str = "SELECT min(created_at) FROM events";
         Ok(on!(self, c => sqlx::query_scalar(FIND).fetch_one(c).await)?)
@@ -66,7 +66,7 @@ impl Conn {
 }
 
 impl Lister {
-    /// Some of the account's events: of all of them, or of those that a user caused.
+    /// A page of the account's events; with `by`, only of those that this user caused.
     ///
     /// # Errors
     /// [`StoreError::TooDear`], or when the store fails.
@@ -82,10 +82,10 @@ impl Lister {
 }
 
 impl Writer {
-    /// Keeps events at the end of their account's log, whose lock this transaction holds. Gives them their places
-    /// there, and their times: after that of every earlier event.
+    /// Appends events to the log of their account, whose lock this transaction holds. Sets their sequence counts, and
+    /// their times: later than that of every earlier event.
     pub async fn insert_events(&mut self, account: AccountId, events: &mut [Event]) -> Result<(), StoreError> {
-        // Once for all of them: PostgreSQL walks through every version that a transaction leaves of a row.
+        // One update for all events: PostgreSQL steps through every version of a row that a transaction has created.
         const NEXT: &str = "UPDATE accounts SET event_count = event_count + $2, changed_at = changed_at + $2 WHERE id \
             = $1 \
              RETURNING event_count - $2, changed_at - $2";
@@ -102,8 +102,9 @@ impl Writer {
         insert(self, events).await
     }
 
-    /// Notes that a token is being turned away, unless that was noted less than that many microseconds from `now`. True
-    /// if it wasn't. What was noted later than now, before the clock went back, counts as long ago.
+    /// Records that a token was refused at `now`, unless a refusal less than `every` microseconds before or after `now`
+    /// is recorded already. Returns whether it was recorded. A recorded time further in the future, from before the
+    /// clock was set back, is overwritten.
     pub async fn note_refusal(&mut self, token: TokenId, now: Timestamp, every: i64) -> Result<bool, StoreError> {
         const NOTE: &str = "UPDATE tokens SET refused_at = $2 \
              WHERE id = $1 AND (refused_at IS NULL OR refused_at <= $2 - $3 OR refused_at >= $2 + $3) RETURNING id";
@@ -112,7 +113,7 @@ impl Writer {
         Ok(noted.is_some())
     }
 
-    /// Forgets some of the events that are older than that, the oldest first. Returns how many.
+    /// Deletes up to `most` events that are older than `before`, oldest first. Returns how many.
     pub async fn prune_events(&mut self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         const PRUNE: &str =
             "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE created_at < $1 ORDER BY created_at LIMIT $2)";

@@ -1,8 +1,9 @@
-//! The embedded database's file: whether it still has its name, whether it still holds what was opened, and its log.
+//! The file of an SQLite database: checks whether its name still leads to it and whether it still holds the database
+//! that was opened, and writes back its log.
 //!
-//! SQLite knows a file by its name when it opens it, and the log by the same name: a connection that is opened when
-//! another file has got the name would take the old log for that of the new one. So connections stay open, and each new
-//! one is looked at before its first statement, which is when it opens the log.
+//! SQLite opens a database and its log by name. A connection that is opened after another file has taken the name would
+//! apply the old log to the new file. So connections stay open, and each new one is checked before its first statement,
+//! which is when it opens the log.
 
 use std::{
     fs::{File, Metadata, OpenOptions},
@@ -23,42 +24,42 @@ use super::{
     raw::{find, holds_at},
 };
 
-/// A log beyond this many bytes is written back into the database and cut.
+/// A log larger than this many bytes is written back into the database and truncated.
 const LONG_LOG: u64 = 4 << 20;
-/// Pages of the log that are few enough to be written back while a writer waits.
+/// The largest number of pages of the log that may be written back while a writer waits.
 const FEW_PAGES: i64 = 500;
-/// How long cutting the log holds up a writer at most.
+/// How long truncating the log may delay a writer at most.
 pub(super) const CUT_PATIENCE: Duration = Duration::from_millis(20);
-/// How often cutting it is tried when the file isn't where it was, or the process ends.
+/// How many times truncating the log is tried when the file isn't where it was, or the process ends.
 const ATTEMPTS: usize = 10;
-/// More bytes than a write adds to the log.
+/// A number of bytes that is larger than what a write adds to the log.
 const ROOM: usize = 512 << 10;
-/// What every SQLite file begins with.
+/// The first bytes of every SQLite file.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// The file behind the connections, and the two beside it.
+/// The database's file, and the two files beside it, `-wal` and `-shm`.
 #[derive(Debug)]
 pub(super) struct DatabaseFile {
     path: PathBuf,
-    /// Which file was opened.
+    /// The identity of the file that was opened.
     identity: Identity,
-    /// Which files were beside it when the writing connection last settled; `None` while a new one is expected.
+    /// The identities of the files beside it when the writing connection last called `settle`; `None` while a new
+    /// writing connection is expected.
     beside: Mutex<Option<[Identity; 2]>>,
-    /// Where in the file the key lies that tells this database from any other; `None` until it was found.
+    /// The offset in the file of the key that identifies this database; `None` until it was found.
     mark: Mutex<Option<u64>>,
-    /// Whether the last look found another database in the file.
+    /// Whether the last check found another database in the file.
     was_strange: AtomicBool,
-    /// Whether something was copied over the file. That can't be mended: what is in the log belongs to what was there
-    /// before.
+    /// Whether something was copied over the file. This is final: the log belongs to the content that was there before.
     is_overwritten: AtomicBool,
-    /// Reads the file below its log, and keeps its identity from being given to another. Closed with the process only:
-    /// closing it drops SQLite's own locks.
+    /// Reads the file without its log, and keeps its identity from being reused for another file. It is closed only
+    /// with the process: closing it would drop SQLite's own locks.
     handle: File,
     /// Keeps a second process out.
     _lock: File,
 }
 
-/// Device and number of a file, where the system has them.
+/// The device and inode numbers of a file; zeros on systems without them.
 type Identity = (u64, u64);
 
 #[cfg(unix)]
@@ -74,7 +75,7 @@ fn identity(_: &Metadata) -> Identity {
 
 impl DatabaseFile {
     /// # Errors
-    /// When the system doesn't say which file it is.
+    /// When the file's metadata can't be read.
     pub fn new(path: PathBuf, handle: File, lock: File) -> io::Result<Self> {
         let identity = identity(&handle.metadata()?);
         let (was_strange, is_overwritten) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -101,7 +102,7 @@ impl DatabaseFile {
         Some([of("-wal")?, of("-shm")?])
     }
 
-    /// What the names lead to; `None` where nobody knows.
+    /// The database's place according to the files' names; `None` if it can't be determined.
     fn place(&self) -> Option<Place> {
         let beside = *self.beside.lock().unwrap_or_else(PoisonError::into_inner);
         match self.path.metadata() {
@@ -113,11 +114,10 @@ impl DatabaseFile {
         }
     }
 
-    /// Whether a connection that was opened just now, and has read nothing yet, has opened this file, and will find its
-    /// log.
+    /// Checks that a new connection that has read nothing yet has opened this file, and will find its log.
     ///
     /// # Errors
-    /// It may have opened another. As long as it reads nothing, closing it does no harm.
+    /// When it may have opened another file. Closing it does no harm as long as it has read nothing.
     pub fn insist(&self) -> Result<(), sqlx::Error> {
         match self.place() {
             Some(Place::Here) if !self.is_overwritten.load(Ordering::Relaxed) => Ok(()),
@@ -125,9 +125,9 @@ impl DatabaseFile {
         }
     }
 
-    /// Looks whether the files still have their names. Where they don't, what is written is lost at the next start.
+    /// Checks whether the files still have their names. If they don't, anything written now is lost at the next start.
     pub fn check(&self, health: &Health) {
-        // A database has a header from its beginning.
+        // A database always has a header, so an empty file was overwritten.
         if self.handle.metadata().is_ok_and(|file| file.len() == 0) {
             self.note_overwritten();
         }
@@ -147,14 +147,14 @@ impl DatabaseFile {
         }
     }
 
-    /// The writing connection goes.
+    /// Records that the writing connection is being closed, so that the next one has to settle.
     pub fn expect_new_writer(&self) {
         *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Called by a writing connection within a transaction. The first time after it was opened, writes the log again
-    /// and waits until it is on the disk: the connection may have read commits from it that only the system's memory
-    /// holds, because their fsync failed. Nobody may go by these before they last.
+    /// Called by a writing connection within a transaction. The first time after the connection was opened, this writes
+    /// the log again and waits until it is on the disk: the connection may have read commits that are only in the
+    /// system's memory, because their fsync failed. They must be durable before anything relies on them.
     pub async fn settle(self: Arc<Self>) -> Result<(), sqlx::Error> {
         if self.beside.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
             return Ok(());
@@ -167,11 +167,11 @@ impl DatabaseFile {
         settled.await.unwrap_or_else(|_| Err(io::ErrorKind::Other.into())).map_err(sqlx::Error::Io)
     }
 
-    /// Whether the disk has room for a write of any size that is usual: where there is hardly any, some succeed and
-    /// some don't.
+    /// Checks that the disk has room for a write of any usual size: on a nearly full disk, some writes succeed and some
+    /// fail.
     ///
     /// # Errors
-    /// It hasn't, or can't be written to.
+    /// When the disk has no room, or can't be written to.
     pub async fn insist_on_room(&self) -> io::Result<()> {
         let path = self.beside(".room");
         let tried = tokio::task::spawn_blocking(move || {
@@ -182,8 +182,8 @@ impl DatabaseFile {
         tried.await.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
     }
 
-    /// Whether the file itself, below its log, holds the key of this database; `None` as long as that was in the log
-    /// only.
+    /// Whether the file itself, without its log, holds the key of this database; `None` as long as the key was in the
+    /// log only.
     async fn holds(self: &Arc<Self>, key: &[u8]) -> io::Result<Option<bool>> {
         let (file, key) = (Arc::clone(self), key.to_vec());
         let read = tokio::task::spawn_blocking(move || {
@@ -196,7 +196,7 @@ impl DatabaseFile {
             {
                 return Ok(Some(true));
             }
-            // SQLite moves it within its page, and a VACUUM from outside to another one.
+            // SQLite may move the key within its page; a VACUUM by another program may move it to another page.
             let found = find(&file.handle, &key)?;
             let known = found.is_some() || mark.is_some();
             *mark = found.or(*mark);
@@ -205,7 +205,7 @@ impl DatabaseFile {
         read.await.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
     }
 
-    /// Looks at what the file holds, and cuts a long log.
+    /// Checks the content of the file, and truncates a long log.
     pub async fn look(self: &Arc<Self>, health: &Health, log: &SqlitePool) {
         self.check(health);
         if health.place() != Place::Here {
@@ -215,16 +215,16 @@ impl DatabaseFile {
             Ok(is_ours) => !is_ours,
             Err(error) => is_another_database(&error),
         };
-        // Twice, since what is found so is final.
+        // Only after two checks in a row, because this finding is final.
         if self.was_strange.swap(is_strange, Ordering::Relaxed) && is_strange {
             self.note_overwritten();
             self.check(health);
         }
     }
 
-    /// Whether the file holds the database that was opened. Only into such a one the log is written back.
+    /// Whether the file holds the database that was opened. The log is written back only in that case.
     async fn look_inside(self: &Arc<Self>, health: &Health, log: &SqlitePool) -> Result<bool, sqlx::Error> {
-        // The file first: with something else in it, what a connection reads may be a mixture.
+        // The file first: if it holds something else, a connection may read a mixture of both.
         let in_file = match health.key() {
             Some(key) => self.holds(key).await.map_err(sqlx::Error::Io)?,
             None => None,
@@ -243,7 +243,7 @@ impl DatabaseFile {
             sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut *conn).await?;
             return Ok(self.holds(&key).await.map_err(sqlx::Error::Io)? != Some(false));
         }
-        // Where writes fail, the disk may be full of it.
+        // If writes fail, the log may be what fills the disk.
         let most = if health.doubts_writes() { 0 } else { LONG_LOG };
         if self.beside("-wal").metadata().is_ok_and(|log| log.len() > most) {
             cut_log(&mut conn).await?;
@@ -251,8 +251,8 @@ impl DatabaseFile {
         Ok(true)
     }
 
-    /// Writes the log back through a connection that is open, whatever the file is called now, and cuts it: it would be
-    /// taken for that of another file of the same name. Not where something was copied over the file that is open.
+    /// Writes the log back through an open connection, whatever the file's name is now, and truncates it: otherwise it
+    /// would be applied to another file of the same name. Does nothing if something was copied over the open file.
     async fn save_log(&self, log: &SqlitePool) {
         if self.is_overwritten.load(Ordering::Relaxed) {
             return;
@@ -262,14 +262,14 @@ impl DatabaseFile {
             let saved: Result<(i64, i64, i64), _> =
                 sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *conn).await;
             match saved {
-                // Somebody still reads or writes.
+                // Another connection still reads or writes.
                 Ok((1, ..)) => tokio::time::sleep(CUT_PATIENCE).await,
                 Ok(_) | Err(_) => return,
             }
         }
     }
 
-    /// Writes the log back a last time, also while somebody else reads. Says whether connections may be closed.
+    /// Writes the log back a last time, even while others read. Returns whether the connections may be closed.
     pub async fn tidy_up(self: &Arc<Self>, health: &Health, log: &SqlitePool) -> bool {
         if let Some(key) = health.key()
             && let Ok(Some(false)) = self.holds(key).await
@@ -282,13 +282,12 @@ impl DatabaseFile {
     }
 }
 
-/// Writes the log back into the database while others read and write, and then, if hardly anything is left to do, cuts
-/// it.
+/// Writes the log back into the database while others read and write, and then truncates it if few pages are left.
 async fn cut_log(conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     for _ in 0..3 {
         let (_, pages, done): (i64, i64, i64) =
             sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut *conn).await?;
-        // Else somebody still reads what was there before, or much was written meanwhile.
+        // Otherwise a connection still reads old pages, or much was written meanwhile.
         if pages - done <= FEW_PAGES {
             sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *conn).await?;
             break;
@@ -297,7 +296,7 @@ async fn cut_log(conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Writes a file over with what it holds, and waits until that is on the disk.
+/// Overwrites a file with its own content, and waits until that is on the disk.
 fn write_again(path: &std::path::Path) -> io::Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let mut buffer = vec![0; 1 << 20];

@@ -1,5 +1,5 @@
-//! What the store knows of its database's state: whether writes work, whether it still is the database that was opened,
-//! and which of its connections may be dead.
+//! The state of the store's database: whether writes work, whether it is still the database that was opened, and which
+//! of its connections may be dead.
 
 use std::{
     fmt,
@@ -17,12 +17,12 @@ use super::{
     error::{is_read_only, is_unavailability, leaves_connection_sound},
 };
 
-/// Where the database is, as far as it was looked.
+/// Whether the database is still where it was opened, as of the last check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// Where it was opened.
     Here,
-    /// The file that is open has lost its name: what is written now is lost at the next start.
+    /// The open file was deleted or renamed: anything written now is lost at the next start.
     Removed,
     /// Another database is in its place.
     Replaced,
@@ -42,7 +42,7 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Writes {
     Work,
-    /// One has failed; none was tried since.
+    /// A write has failed, and none was tried since.
     Doubted,
     Fail,
 }
@@ -54,7 +54,7 @@ struct State {
     closed: bool,
 }
 
-/// Why the store can't do all that is asked of it.
+/// Why the store isn't fully operational.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unfit {
     /// Writes fail.
@@ -63,14 +63,15 @@ pub enum Unfit {
     Misplaced(Place),
 }
 
-/// Which connections of a pool may be dead: those made before an instant, in microseconds since the store was opened.
+/// Which connections of a pool may be dead: those opened before the instant `dead` are closed, those last used by the
+/// instant `doubted` are pinged. Both are in microseconds since the store was opened.
 #[derive(Debug, Default)]
 struct Before {
     dead: AtomicU64,
     doubted: AtomicU64,
 }
 
-/// What is to be done with a connection that was idle.
+/// What to do with an idle connection before it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
     Use,
@@ -83,12 +84,12 @@ pub(super) enum Trust {
 pub(super) struct Health {
     opened: Instant,
     state: watch::Sender<State>,
-    /// What tells this database from any other: the key that it seals `continue` tokens with.
+    /// The key that identifies this database; it also seals `continue` tokens.
     key: OnceLock<Vec<u8>>,
     pools: [Before; 3],
 }
 
-/// A connection that was used so lately is taken to be alive.
+/// A connection that was used within this time is assumed to be alive.
 const FRESH: Duration = Duration::from_secs(1);
 /// A connection is closed at this age: the server may keep much in memory for an old one.
 const LIFETIME: Duration = Duration::from_mins(30);
@@ -108,7 +109,7 @@ impl Health {
         self.state.borrow().place
     }
 
-    /// Whether this is the key of the database that was opened. The first one seen is.
+    /// Whether this is the key of the database that was opened. The first key seen is.
     pub fn knows(&self, key: &[u8]) -> bool {
         self.key.get_or_init(|| key.to_vec()) == key
     }
@@ -131,11 +132,11 @@ impl Health {
         })
     }
 
-    /// Notes where the database is.
+    /// Records where the database is.
     pub fn found(&self, place: Place) {
         if self.set(|state| state.place = place) {
             if place == Place::Here {
-                // What was opened meanwhile may be the other one.
+                // Connections that were opened meanwhile may lead to the other database.
                 self.bury(&[Access::Read, Access::List, Access::Write]);
                 tracing::warn!("the database is back");
             } else {
@@ -144,10 +145,10 @@ impl Health {
         }
     }
 
-    /// Notes what a failure tells of writes and of other connections.
+    /// Records what an error means for writes and for other connections.
     pub fn note(&self, access: Access, error: &sqlx::Error) {
         if is_read_only(error) {
-            // The others have been read-only for as long.
+            // The other writing connections have been read-only for as long.
             self.bury(&[Access::Write]);
         } else if !leaves_connection_sound(error) {
             self.doubt_connections();
@@ -157,9 +158,9 @@ impl Health {
         }
     }
 
-    /// Notes that a statement had no answer in time. Where one connection is silent, the others may be as well. One
-    /// that reads is silent for longer than the server lets it read: then the others are dead, and asking each would
-    /// take time once more.
+    /// Records that a statement exceeded its time limit. If one connection doesn't respond, the others may not either.
+    /// The time limit of reads is longer than the server's own timeout: if such a connection doesn't respond, all are
+    /// taken to be dead, because pinging each would take that time once more.
     pub fn note_silence(&self, access: Access) {
         if access == Access::Read {
             self.bury(&[Access::Read, Access::List, Access::Write]);
@@ -174,7 +175,7 @@ impl Health {
         }
     }
 
-    /// Notes whether writes work.
+    /// Records whether writes work.
     pub fn writes_work(&self, they_do: bool) {
         if self.state.borrow().writes == Writes::Work && they_do {
             return;
@@ -199,12 +200,12 @@ impl Health {
         self.state.borrow().writes != Writes::Work
     }
 
-    /// Resolves when writes are doubted, or the store is closed.
+    /// Resolves when a write has failed and none was tried since, or when the store is closed.
     pub async fn doubted(&self) {
         let _ = self.state.subscribe().wait_for(|state| state.closed || state.writes != Writes::Work).await;
     }
 
-    /// What the store can't do. Waits until it is known whether writes work.
+    /// Why the store isn't fully operational, if so. Waits until it is known whether writes work.
     pub async fn fitness(&self) -> Result<(), Unfit> {
         let mut state = self.state.subscribe();
         let known = state.wait_for(|state| state.place != Place::Here || state.writes != Writes::Doubted).await;
@@ -224,21 +225,21 @@ impl Health {
         access.of([read, list, write])
     }
 
-    /// All connections of these kinds are to be closed, none to be used again.
+    /// Marks all connections of these kinds to be closed instead of being used again.
     pub fn bury(&self, kinds: &[Access]) {
         for access in kinds {
             self.before(*access).dead.fetch_max(self.now(), Ordering::Relaxed);
         }
     }
 
-    /// All connections are to be asked whether they are alive before they are used again.
+    /// Marks all connections to be pinged before they are used again.
     pub fn doubt_connections(&self) {
         for before in &self.pools {
             before.doubted.fetch_max(self.now(), Ordering::Relaxed);
         }
     }
 
-    /// What to do with a connection of that age that has been idle for so long.
+    /// What to do with a connection of that age and idle time.
     pub fn trust(&self, access: Access, age: Duration, idle: Duration) -> Trust {
         let made = self.now().saturating_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
         let before = self.before(access);

@@ -1,6 +1,6 @@
-//! Looks after the database while it is served, in the background: whether it still is the one that was opened, whether
-//! it takes writes again after one has failed, and on SQLite how long its log has grown. No request waits for any of
-//! it.
+//! A background task that monitors the database while it is served: whether it is still the one that was opened,
+//! whether it accepts writes again after one has failed, and on SQLite how long its log is. Only readiness checks wait
+//! for it, after a failed write.
 
 use std::{
     sync::{Arc, Weak},
@@ -9,13 +9,13 @@ use std::{
 
 use super::{Parts, Pools, Store, StoreError, postgres};
 
-/// How often it is looked whether the database is where it was. A place is noted as lost at the second look at the
+/// How often to check whether the database is where it was opened. A loss is detected by the second check at the
 /// latest.
 const EVERY: Duration = Duration::from_secs(2);
 /// The least time between two attempts to write.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Runs until the store is closed or gone.
+/// Runs until the store is closed or dropped.
 pub(super) async fn keep(parts: Weak<Parts>) {
     while let Some(health) = parts.upgrade().map(|parts| Arc::clone(&parts.health)) {
         let _ = tokio::time::timeout(EVERY, health.doubted()).await;
@@ -43,7 +43,7 @@ impl Store {
         }
     }
 
-    /// A write like any other, as small as can be, where there is room for greater ones.
+    /// Performs a minimal write, after checking that there is room for larger ones.
     async fn touch(&self) -> Result<(), StoreError> {
         if let Pools::Sqlite { file: Some(file), .. } = &self.pools {
             file.insist_on_room().await.map_err(|error| StoreError::Unavailable(sqlx::Error::Io(error)))?;

@@ -1,4 +1,5 @@
-//! Connections that read pages of collections: who may have one, and how a reading ends that nobody waits for any more.
+//! Connections that read pages of collections: how they are shared between users, and how a read is stopped when its
+//! request is cancelled.
 
 use std::{
     collections::HashMap,
@@ -15,22 +16,24 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{Access, Conn, Pools, Store, StoreError, connection::Raw};
 use crate::domain::id::UserId;
 
-/// How long the reading of a page may take altogether.
+/// How long reading a page may take in total.
 const DEADLINE: Duration = Duration::from_secs(3);
-/// PostgreSQL's own bound, for a reading that we can't end: past the deadline, for that one knows which request it was.
+/// PostgreSQL's own statement timeout, for reads that can't be stopped from here. It is longer than the deadline, which
+/// belongs to a known request.
 pub(super) const STATEMENT_TIMEOUT: &str = "4s";
-/// How often PostgreSQL looks whether the client of a running query is still there, in milliseconds.
+/// How often PostgreSQL checks whether the client of a running query is still connected, in milliseconds.
 pub(super) const CLIENT_CHECK: u64 = 100;
-/// How long a user waits for an earlier page of its own before it is told to come back.
+/// How long a request waits for earlier pages of the same user before it is refused as unavailable.
 const OWN_TURN: Duration = Duration::from_secs(1);
-/// How long it then waits for those of others.
+/// How long it then waits for pages of other users.
 const SHARED_TURN: Duration = Duration::from_secs(2);
-/// How many instructions SQLite executes before it looks whether anybody still waits: a fraction of a millisecond.
+/// How many instructions SQLite executes between two checks whether the read was cancelled: a fraction of a
+/// millisecond.
 const INSTRUCTIONS: i32 = 1_000;
-/// How many users' turns are remembered before those that nobody waits for are forgotten.
+/// How many users' semaphores are kept before the unused ones are removed.
 const MANY_USERS: usize = 1_024;
 
-/// How many pages are read at a time: as many as there are connections for them, and half as many for one user.
+/// Limits how many pages are read at a time: to the number of connections for them, and for one user to half of that.
 #[derive(Debug, Clone)]
 pub(super) struct Places(Arc<Parts>);
 
@@ -41,7 +44,7 @@ struct Parts {
     users: Mutex<HashMap<UserId, Arc<Semaphore>>>,
 }
 
-/// The right to read a page; given back when dropped.
+/// A permit to read a page; released when dropped.
 #[derive(Debug)]
 struct Place {
     _own: OwnedSemaphorePermit,
@@ -58,8 +61,8 @@ impl Places {
         Self(Arc::new(Parts { all: Arc::new(Semaphore::new(all)), each: all.div_ceil(2), users: Mutex::default() }))
     }
 
-    /// First the user's own turn, then one of all: who asks for many pages at once waits for itself, and not before
-    /// others.
+    /// Takes one of the user's own permits, then one of the shared ones: a user who requests many pages at once waits
+    /// for its own pages, and doesn't delay other users.
     async fn take(&self, user: UserId) -> Result<Place, StoreError> {
         let own = wait(OWN_TURN, self.turns_of(user)).await?;
         let shared = wait(SHARED_TURN, Arc::clone(&self.0.all)).await?;
@@ -69,7 +72,7 @@ impl Places {
     fn turns_of(&self, user: UserId) -> Arc<Semaphore> {
         let mut users = self.0.users.lock().unwrap_or_else(PoisonError::into_inner);
         if users.len() >= MANY_USERS {
-            // Those who have a place, or wait for one, hold on to theirs.
+            // A semaphore in use has further references, held by its permits and by those that wait for one.
             users.retain(|_, turns| Arc::strong_count(turns) > 1);
         }
         Arc::clone(users.entry(user).or_insert_with(|| Arc::new(Semaphore::new(self.0.each))))
@@ -81,36 +84,37 @@ async fn wait(patience: Duration, semaphore: Arc<Semaphore>) -> Result<OwnedSema
     permit.ok().and_then(Result::ok).ok_or(StoreError::Unavailable(sqlx::Error::PoolTimedOut))
 }
 
-/// Reads pages of collections. Dropped while it reads, it ends that.
+/// A connection for reading pages of collections. If it is dropped during a read, the read is stopped.
 #[derive(Debug)]
 pub struct Lister {
     conn: Conn,
     place: Option<Place>,
-    /// Tells SQLite to stop. None for a database in memory, which lives in its only connection.
+    /// Tells SQLite to stop. `None` on PostgreSQL, and for a database in memory, which exists only in its one
+    /// connection.
     stop: Option<Arc<AtomicBool>>,
     reading: bool,
 }
 
 impl Store {
-    /// A connection to read a page of a collection on, for that user. Lists have connections of their own, so that
-    /// authentication never waits for them, and nobody can hold all of these.
+    /// A connection for reading a page of a collection, for that user. Lists have a pool of their own, so that
+    /// authentication never waits for them, and one user can take only half of its connections, rounded up.
     ///
     /// # Errors
-    /// When none can be had in time.
+    /// When no connection is available in time.
     pub async fn list(&self, user: UserId) -> Result<Lister, StoreError> {
         let place = self.places.take(user).await?;
         let conn = self.acquire(Access::List).await?;
-        // A database in memory lives in its only connection: nothing is done to that.
+        // A database in memory exists only in its one connection, which is never interrupted.
         let stop = matches!(self.pools, Pools::Sqlite { .. }).then(Arc::default).filter(|_| self.limits.closes);
         Ok(Lister { conn, place: Some(place), stop, reading: false })
     }
 }
 
 impl Lister {
-    /// Reads, until the deadline. What could take long is made to stop when this is dropped.
+    /// Runs a read, until the deadline. With `long`, SQLite is made to stop it when this is dropped.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it takes too long; or what the reading says.
+    /// [`StoreError::Late`] when it takes too long; or the error of the read.
     pub(super) async fn read<T>(
         &mut self,
         long: bool,
@@ -129,7 +133,7 @@ impl Lister {
     }
 }
 
-/// A connection that is still at work is closed, not kept.
+/// A connection that is still reading is closed, not returned to the pool.
 impl Drop for Lister {
     fn drop(&mut self) {
         if !self.reading {
@@ -142,7 +146,7 @@ impl Drop for Lister {
         if self.stop.is_none()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            // PostgreSQL works on until it sees that its client is gone: so long its place is taken.
+            // PostgreSQL continues until it notices that its client has gone; the permit is kept until then.
             let place = self.place.take();
             runtime.spawn(async move {
                 tokio::time::sleep(Duration::from_millis(2 * CLIENT_CHECK)).await;

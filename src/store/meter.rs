@@ -1,4 +1,4 @@
-//! How long the database is kept busy, and how many connections to it there are.
+//! Metrics of the database: how long connections are in use, and how many there are.
 
 use std::time::Instant;
 
@@ -9,13 +9,13 @@ use prometheus_client::metrics::{
 
 use super::{Pools, Store};
 
-/// What tells reads, pages of collections and writes apart.
+/// The label that distinguishes reads, pages of collections and writes.
 pub type Access = [(&'static str, &'static str); 1];
 pub(super) const READ: Access = [("access", "read")];
 pub(super) const LIST: Access = [("access", "list")];
 pub(super) const WRITE: Access = [("access", "write")];
 
-/// Seconds from asking for a connection or a transaction until it is done with.
+/// Seconds from the request for a connection or a transaction until its release.
 pub type Latency = Family<Access, Histogram, fn() -> Histogram>;
 
 /// From 50 µs to 1.6 s, doubling.
@@ -27,7 +27,7 @@ pub(super) fn latency() -> Latency {
     Family::new_with_constructor(buckets)
 }
 
-/// Runs until it is dropped.
+/// Measures the time until it is dropped.
 #[derive(Debug)]
 pub(super) struct Timer {
     begun: Instant,
@@ -58,13 +58,13 @@ pub struct PoolState {
 }
 
 impl Store {
-    /// How long it takes.
+    /// The histograms of how long connections are in use.
     #[must_use]
     pub fn latency(&self) -> &Latency {
         &self.latency
     }
 
-    /// The pools, as they are now.
+    /// The current state of the pools.
     #[must_use]
     pub fn pools(&self) -> [PoolState; 3] {
         let state = |access, size: u32, idle: usize| {

@@ -1,9 +1,9 @@
-//! The two databases behind one set of SQL texts.
+//! Access to the two databases, SQLite and PostgreSQL, through one set of SQL statements.
 //!
-//! A [`Conn`] reads; a [`Writer`] is a transaction that also writes. Every query stands in the file of its noun as a
-//! method of one of the two, written once: [`on!`] runs it on whichever database is behind. What stores a noun or reads
-//! one whole follows from the list of its columns, which is a [`table!`](table) there. What differs between the
-//! databases is in [`sqlite`], [`postgres`] and [`Dialect`], nowhere else.
+//! A [`Conn`] reads; a [`Writer`] is a transaction that reads and writes. Every query is a method of one of the two, in
+//! the file of its kind of resource, and is written once: [`on!`] runs it on the database in use. The statements that
+//! insert, update and read a whole resource are generated from the list of its columns, a [`table!`](table) in the same
+//! file. What differs between the databases is in [`sqlite`], [`postgres`] and [`Dialect`].
 
 pub mod account;
 pub mod collection;
@@ -51,8 +51,8 @@ use crate::config::DatabaseUrl;
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations");
 
 /// Runs the same query on either database: `on!(conn, c => sqlx::query(SQL).bind(x).execute(c).await)`. Every statement
-/// has a deadline, and how it ended decides what becomes of the connection. What only reads is repeated once on another
-/// connection if its own was cut.
+/// has a deadline, and its outcome decides whether the connection is kept or closed. A statement that only reads is
+/// repeated once on another connection if its own was cut.
 macro_rules! on {
     ($conn:expr, $c:ident => $body:expr) => {
         loop {
@@ -89,11 +89,11 @@ impl From<MigrateError> for OpenError {
     }
 }
 
-/// An open database, brought up to date. Cheap to clone.
+/// An open database with all migrations applied. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Parts>);
 
-/// What the store is made of. Only this floor sees into it.
+/// The parts of a [`Store`]. Its fields are visible only in this module and its submodules.
 #[derive(Debug)]
 pub struct Parts {
     pools: Pools,
@@ -113,8 +113,8 @@ impl Deref for Store {
 
 #[derive(Debug)]
 enum Pools {
-    /// SQLite has one writer; giving it one connection queues writers here, in order, instead of in its busy handler.
-    /// The log is written back on a connection of its own.
+    /// SQLite has one writer at a time. A pool of one connection makes writers queue in the pool, in order, instead of
+    /// in SQLite's busy handler. The write-ahead log is written back on a connection of its own.
     Sqlite {
         read: SqlitePool,
         list: SqlitePool,
@@ -122,8 +122,8 @@ enum Pools {
         log: SqlitePool,
         file: Option<Arc<file::DatabaseFile>>,
     },
-    /// Writers that queue for one account must not keep readers from their connections.
-    /// `turns` are as many for each of them as there can be connections now.
+    /// Separate pools, so that writers that wait for one account's lock don't occupy the connections of readers.
+    /// `turns` holds for each pool as many permits as connections can be open at the moment.
     Postgres {
         read: PgPool,
         list: PgPool,
@@ -134,7 +134,7 @@ enum Pools {
     },
 }
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
     Read,
@@ -142,10 +142,11 @@ enum Access {
     Write,
 }
 
-/// How long things may take. Past that the peer is taken for silent, and the connection is closed.
+/// The time limits of database operations. When one is exceeded, the database counts as unresponsive, and the
+/// connection is closed.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// A statement that looks something up.
+    /// A lookup statement.
     read: Duration,
     /// A statement that reads a page of a collection.
     list: Duration,
@@ -155,10 +156,10 @@ struct Limits {
     bulk: Duration,
     /// A commit, which may wait for disks and standbys.
     commit: Duration,
-    /// Whether giving a connection back has the deadline of its statements, too. Not on SQLite: what keeps a connection
-    /// of that busy is its thread, and that one can't be left behind.
+    /// Whether returning a connection to its pool has the same time limit as its statements. Not on SQLite: a busy
+    /// SQLite connection is executing in its own thread, which can't be abandoned.
     returns_in_time: bool,
-    /// Whether a connection that failed is closed. Not in memory, where the database ends with its only connection.
+    /// Whether a connection that failed is closed. False for a database in memory, which ends with its only connection.
     closes: bool,
 }
 
@@ -173,18 +174,19 @@ impl Limits {
 }
 
 impl Store {
-    /// Opens the database, makes it if it is an SQLite file that isn't there, and brings its tables up to date.
+    /// Opens the database and applies all migrations; creates an SQLite file that doesn't exist.
     ///
     /// # Errors
-    /// One sentence: it can't be opened, isn't one of ours, is in use or was written by a newer version.
+    /// One sentence: the database can't be opened, isn't a tokenward database, is in use or was written by a newer
+    /// version.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, OpenError> {
         Self::open_with(url, sizes::CONNECTIONS).await
     }
 
-    /// Opens the database as above, with at most so many connections; on PostgreSQL with fewer, if it allows no more.
+    /// As [`Store::open`], with at most this many connections; on PostgreSQL with fewer, if the server allows no more.
     ///
     /// # Errors
-    /// As above.
+    /// As [`Store::open`].
     pub async fn open_with(url: &DatabaseUrl, connections: u32) -> Result<Self, OpenError> {
         match url {
             DatabaseUrl::Sqlite(path) => sqlite::open(path, sizes::Sizes::of(connections)).await,
@@ -202,27 +204,27 @@ impl Store {
         store
     }
 
-    /// A connection to read on. What it reads is committed.
+    /// A connection for reading. It reads committed data only.
     ///
     /// # Errors
-    /// When none can be had in time.
+    /// When no connection is available in time.
     pub async fn read(&self) -> Result<Conn, StoreError> {
         self.acquire(Access::Read).await
     }
 
-    /// A connection for an operator to read everything on, however long that takes: PostgreSQL sets no bound to
-    /// statements of those that write.
+    /// A connection for an operator's command that reads whole tables, which may take long. It comes from the pool for
+    /// writing, which has no statement timeout on PostgreSQL.
     ///
     /// # Errors
-    /// When none can be had in time.
+    /// When no connection is available in time.
     pub async fn survey(&self) -> Result<Conn, StoreError> {
         self.acquire(Access::Write).await
     }
 
-    /// A transaction. Dropped without [`Writer::commit`], it never happened.
+    /// A transaction. It is rolled back if it is dropped without [`Writer::commit`].
     ///
     /// # Errors
-    /// When none can be begun in time.
+    /// When the database isn't where it was opened, or no transaction can be begun in time.
     pub async fn write(&self) -> Result<Writer, StoreError> {
         if let Pools::Sqlite { file: Some(file), .. } = &self.pools {
             file.check(&self.health);
@@ -239,7 +241,7 @@ impl Store {
         Ok(Conn::new(self.lend(access).await?, access, Arc::clone(&self.0), timer))
     }
 
-    /// How long to wait for what takes at most that time, if the network takes none.
+    /// How long to wait for an operation that takes at most `timeout` without network latency.
     #[must_use]
     pub fn patience(&self, timeout: Duration) -> Duration {
         match &self.pools {
@@ -248,22 +250,22 @@ impl Store {
         }
     }
 
-    /// Whether the database takes writes and still is the one that was opened: what the last writes have shown. Where
-    /// one has failed, the answer waits for another attempt.
+    /// Whether the database accepts writes and is still the one that was opened, as the last writes have shown. After a
+    /// failed write this waits for the outcome of another attempt.
     ///
     /// # Errors
-    /// What it can't do.
+    /// Why the database isn't fit.
     pub async fn fitness(&self) -> Result<(), Unfit> {
         self.health.fitness().await
     }
 
-    /// Where the database is, as far as it was looked.
+    /// Whether the database is still where it was opened, as of the last check.
     #[must_use]
     pub fn place(&self) -> Place {
         self.health.place()
     }
 
-    /// Closes all connections. Everything acknowledged is on disk already; this tidies up.
+    /// Closes all connections. Acknowledged commits are on disk already; this is only cleanup.
     pub async fn close(&self) {
         self.health.close();
         match &self.pools {
@@ -271,14 +273,15 @@ impl Store {
                 if let Some(file) = file
                     && !file.tidy_up(&self.health, log).await
                 {
-                    // Closing would write into what is another's now. They end with the process, and must not be
-                    // dropped before.
+                    // Closing would write into a file that now holds something else. The connections end with the
+                    // process, and the pools must not be dropped before.
                     return std::mem::forget([read, list, write, log].map(Clone::clone));
                 }
-                // What only reads leaves the log and its index lying: the others go last.
+                // A read-only connection can't remove the log and its index when it is closed, so the others are closed
+                // last.
                 tokio::join!(read.close(), list.close());
-                // One after the other: two that end at once each find the other still there, and neither removes the
-                // log.
+                // One after the other: of two that are closed at the same time, each sees that the other is still open,
+                // and neither removes the log.
                 write.close().await;
                 log.close().await;
             }
@@ -291,7 +294,7 @@ impl Store {
 
 impl Parts {
     async fn lend(&self, access: Access) -> Result<Held, StoreError> {
-        // What a file without a name holds still is the database; what another database holds isn't.
+        // A file that lost its name still is this database and may be read; one that was replaced may not.
         if self.health.place() == Place::Replaced {
             return Err(StoreError::Misplaced(Place::Replaced));
         }
@@ -306,7 +309,7 @@ impl Parts {
         };
         held.map_err(|error| {
             self.health.note(access, &error);
-            // Whatever layer says it: there is no connection now.
+            // Whichever layer the error comes from, no connection is available now.
             StoreError::Unavailable(error)
         })
     }

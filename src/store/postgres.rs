@@ -1,8 +1,8 @@
-//! Opens a PostgreSQL database.
+//! Opens a PostgreSQL database, and takes connections from its pools.
 //!
-//! The driver has no socket options, so nothing on this side keeps connections alive or ends them: statements have
-//! deadlines instead, and connections that were idle are asked whether they are alive. The server is told to do its
-//! part.
+//! The driver has no socket options, so this side can set neither keepalives nor socket timeouts. Instead, statements
+//! have deadlines, and idle connections are pinged before use. The server's keepalives and timeouts are set for each
+//! session.
 
 use std::{
     cell::Cell,
@@ -25,23 +25,22 @@ use super::{
     sizes,
 };
 
-/// What PostgreSQL calls it when the role, the database or the server has no more connections to give.
+/// PostgreSQL's error code `too_many_connections`: the role, the database or the server has reached its limit.
 const TOO_MANY_CONNECTIONS: &str = "53300";
-/// How long a start waits for the server.
+/// How long the start of the process waits for the server.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a request waits for a connection before it is told to come back. This and what follows hold where the
-/// network takes no time: where it does, [`Distance`] is added.
+/// How long a request waits for a connection before it is refused as unavailable. This and the following times are
+/// without network latency, which [`Distance`] adds.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long one attempt at that may take: a connection that is being made while the network is away keeps its place in
-/// the pool as long.
+/// How long one attempt to get a connection may take: during a network outage, an attempt to connect occupies its slot
+/// in the pool for this long.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
-/// How long it isn't tried to open one more connection than there are when that has failed. Those who wait take turns
-/// on these meanwhile.
+/// How long no further connection is opened after opening one has failed. Meanwhile, requests share the existing ones.
 const OPEN_AGAIN: Duration = Duration::from_secs(1);
-/// How long a connection may take to say that it is alive.
+/// How long a connection may take to answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// Each is a little longer than what the server is told: that one's word leaves the connection intact.
+/// Each is a little longer than the server's own timeout, which leaves the connection usable.
 const LIMITS: Limits = Limits {
     read: Duration::from_millis(1300),
     list: Duration::from_millis(4500),
@@ -52,8 +51,8 @@ const LIMITS: Limits = Limits {
     closes: true,
 };
 
-/// What the server is told on every connection. A session that was left within a transaction holds locks that others
-/// wait for: it ends before long.
+/// The server's settings on every connection. A session that was left within a transaction holds locks that others wait
+/// for, so the server ends it soon.
 const ALWAYS: [(&str, &str); 5] = [
     ("idle_in_transaction_session_timeout", "1500ms"),
     ("tcp_keepalives_idle", "5"),
@@ -61,22 +60,25 @@ const ALWAYS: [(&str, &str); 5] = [
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "10s"),
 ];
-/// Every page is a range of an index, read from its start until it is full. A bitmap would read the whole range first,
-/// and until a table's first ANALYZE the planner takes it: 36 ms instead of 0.3 among 100,000 users.
+/// Settings for reading. Every page is a range of an index, read from its start until the page is full. A bitmap scan
+/// would read the whole range first, and until a table's first ANALYZE the planner prefers it: 36 ms instead of 0.3 ms
+/// with 100,000 users.
 const READING: [(&str, &str); 2] = [("enable_bitmapscan", "off"), ("statement_timeout", "1s")];
-/// A page is read once, from plans that are made for it: to compile them would take longer than most of them run.
+/// Settings for pages of collections. Each plan is made for one page and used once: compiling it (JIT) would take
+/// longer than most of them run.
 const LISTING: [(&str, &str); 3] =
     [("enable_bitmapscan", "off"), ("jit", "off"), ("statement_timeout", STATEMENT_TIMEOUT)];
-/// Makes PostgreSQL end queries whose client has gone. Before version 14, and on systems that can't tell, it has no
-/// such setting: there they end by their timeout.
+/// Makes PostgreSQL end queries whose client has disconnected. The setting doesn't exist before version 14 and on
+/// systems that can't detect this: there, queries end by their timeout.
 const WATCHING: (&str, u64) = ("client_connection_check_interval", CLIENT_CHECK);
-/// How long a write waits for its turn in an account before the client is told to come back: less than a session that
-/// was left may hold the turn, so that those who wait end together, not one after the other. No statement timeout,
-/// whatever is set for role or database: a commit that is cancelled while it waits for a standby reports success.
+/// Settings for writing. The lock timeout is how long a write waits for an account's lock before it is refused as
+/// unavailable: shorter than the time that an abandoned session may hold the lock, so that all waiting writes end
+/// together, not one after the other. No statement timeout, whatever is set for the role or the database: a commit that
+/// is cancelled while it waits for a standby reports success.
 const WRITING: [(&str, &str); 2] = [("lock_timeout", "1300ms"), ("statement_timeout", "0")];
 
-/// Text that collates by code point, as the contract compares it and as SQLite does by itself. Two servers may start at
-/// once.
+/// A text type that collates by code point, as the contract requires and as SQLite does by default. Two servers may
+/// start at the same time, so an existing type is no error.
 const DOMAIN: &str = r#"
 DO $$ BEGIN
     CREATE DOMAIN bytewise_text AS text COLLATE "C";
@@ -84,18 +86,18 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$"#;
 
 const KEY: &str = "SELECT continue_key FROM instance WHERE id = 1";
-/// The same, on a connection that writes: a commit is on the server's disk before it is acknowledged, whatever is set
-/// for role or database; who asks for more gets it. Both are one round trip.
+/// As `KEY`, for a connection that writes: a commit is on the server's disk before it is acknowledged, whatever is set
+/// for the role or the database, except that the stricter `remote_apply` is kept. Both take one round trip.
 const DURABLE_AND_KEY: &str = "DO $$ BEGIN PERFORM set_config('synchronous_commit', \
     CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false); END $$; \
     SELECT continue_key FROM instance WHERE id = 1";
 
-/// How far away the server is: how long a round trip takes.
+/// The network latency to the server: how long a round trip takes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Distance(Duration);
 
 impl Distance {
-    /// Notes how long one took, if it was the shortest: a busy server isn't a distant one.
+    /// Measures a round trip, and keeps the shortest one measured: a busy server isn't a distant one.
     async fn of<T>(&mut self, round_trip: impl Future<Output = T>) -> T {
         let begun = Instant::now();
         let outcome = round_trip.await;
@@ -103,20 +105,21 @@ impl Distance {
         outcome
     }
 
-    /// With the time for one round trip.
+    /// The time limit of a ping, including one round trip.
     fn ping(self) -> Duration {
         PING_TIMEOUT + self.0
     }
 
-    /// With the time for two: a statement that is new to a connection is prepared first.
+    /// The time limits of statements, including two round trips: a statement that is new to a connection is prepared
+    /// first.
     fn limits(self) -> Limits {
         let [read, list, write, commit] =
             [LIMITS.read, LIMITS.list, LIMITS.write, LIMITS.commit].map(|limit| limit + 2 * self.0);
         Limits { read, list, write, commit, ..LIMITS }
     }
 
-    /// With the time for what a new connection takes at most: TCP, the question whether there is TLS, TLS, a password's
-    /// proof, and ours.
+    /// `timeout` plus the round trips that a new connection takes at most: TCP, the request for TLS, the TLS handshake,
+    /// the authentication by password, and our own query.
     pub fn connecting(self, timeout: Duration) -> Duration {
         timeout + 8 * self.0
     }
@@ -128,14 +131,14 @@ pub(super) async fn open(options: &PgConnectOptions, connections: u32) -> Result
         sqlx::Error::Database(error) if error.code().as_deref() == Some(TOO_MANY_CONNECTIONS) => sizes::too_few(0),
         error => OpenError(format!("can't be reached: {error}")),
     };
-    // Migrations take as long as they take, so none of the timeouts for requests.
+    // Migrations may take long, so the timeouts for requests don't apply.
     let start = PgPoolOptions::new().max_connections(1).acquire_timeout(START_TIMEOUT).connect_with(options.clone());
     let mut conn = match start.await {
-        // The pool keeps to itself what it was told.
+        // The pool hides the server's error, so connect again without it.
         Err(sqlx::Error::PoolTimedOut) => return Err(unreachable(refusal(&options).await)),
         start => start.map_err(unreachable)?.acquire().await.map_err(unreachable)?.detach(),
     };
-    // As text, here and below: to prepare a statement would take a round trip more.
+    // Not prepared, here and below: preparing a statement would take another round trip.
     let mut distance = Distance(START_TIMEOUT);
     let fsync = distance.of(sqlx::raw_sql("SELECT current_setting('fsync', true)").fetch_one(&mut conn)).await;
     if fsync.and_then(|row| row.try_get::<Option<String>, _>(0)).map_err(unreachable)?.as_deref() == Some("off") {
@@ -170,13 +173,13 @@ pub(super) async fn open(options: &PgConnectOptions, connections: u32) -> Result
     Ok(Store::new(pools, distance.limits(), health))
 }
 
-/// Why no connection can be had.
+/// Why no connection can be opened.
 async fn refusal(options: &PgConnectOptions) -> sqlx::Error {
     let attempt = tokio::time::timeout(START_TIMEOUT, PgConnection::connect_with(options)).await;
     attempt.ok().and_then(Result::err).unwrap_or(sqlx::Error::PoolTimedOut)
 }
 
-/// Whether all migrations are done, and no others: one question, where to bring a database up to date takes many.
+/// Whether exactly our migrations have been applied. This takes one query; running the migrator takes many.
 async fn is_up_to_date(conn: &mut PgConnection) -> bool {
     let done = sqlx::raw_sql("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
         .fetch_all(conn)
@@ -206,8 +209,8 @@ fn pool(
                 recognise(&health, row.and_then(|row| row.map(|row| row.try_get(0)).transpose()))
             })
         })
-        // Asking before each use would be a round trip for every request; and the pool closes in a way that waits for
-        // the peer.
+        // A ping before each use would add a round trip to every request; and the pool closes connections in a way that
+        // waits for the peer.
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
@@ -219,15 +222,16 @@ fn pool(
 }
 
 tokio::task_local! {
-    /// What is to be done with the connection that the pool hands out: only the pool knows how old it is, only its user
-    /// can drop it.
+    /// What to do with the connection that the pool hands out: only the pool knows its age, and only the caller can
+    /// drop it.
     static TRUST: Cell<Trust>;
 }
 
-/// A connection that is alive, as far as can be told, and the turn of whoever has it.
+/// A connection that is alive as far as is known, and the permit (turn) that goes with it.
 ///
-/// Whoever gets a turn takes a connection that is free, or opens one. Where no more can be opened the pool would go on
-/// trying, while others are given back: so that turn rests, and there are no more turns than connections.
+/// With a turn, the caller takes a free connection or opens a new one. If no more can be opened, the pool would keep
+/// trying while other connections are being returned. So that turn is withheld for a while, and there are no more turns
+/// than connections.
 pub(super) async fn acquire(
     pool: &PgPool,
     turns: &Arc<Semaphore>,
@@ -239,7 +243,7 @@ pub(super) async fn acquire(
             TRUST.with(|trust| trust.set(Trust::Use));
             let turn = Arc::clone(turns).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
             let mut conn = match pool.acquire().await {
-                // With none at all, whoever waits goes on trying.
+                // Without any open connection, keep trying.
                 Err(sqlx::Error::PoolTimedOut) if pool.size() == 0 => continue,
                 Err(sqlx::Error::PoolTimedOut) => {
                     tokio::spawn(async move {
@@ -256,7 +260,8 @@ pub(super) async fn acquire(
                 Trust::Ask => match tokio::time::timeout(distance.ping(), conn.ping()).await {
                     Ok(Ok(())) => return Ok((conn, turn)),
                     Ok(Err(_)) => {}
-                    // Silent: the others that have been idle will be as well, and asking each would take as long again.
+                    // No answer: the other idle connections won't answer either, and pinging each would take as long
+                    // again.
                     Err(_) => health.bury(&[Access::Read, Access::List, Access::Write]),
                 },
             }
@@ -266,7 +271,7 @@ pub(super) async fn acquire(
     tokio::time::timeout(distance.connecting(ACQUIRE_TIMEOUT), alive).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-/// Notes whether a key is that of the database that was opened. An empty database has none yet.
+/// Records whether a key is that of the database that was opened. An empty database has no key yet.
 fn recognise(health: &Health, key: Result<Option<Vec<u8>>, sqlx::Error>) -> Result<(), sqlx::Error> {
     let is_ours = match key {
         Ok(None) => !health.knows_one(),
@@ -278,11 +283,11 @@ fn recognise(health: &Health, key: Result<Option<Vec<u8>>, sqlx::Error>) -> Resu
     if is_ours { Ok(()) } else { Err(sqlx::Error::Configuration("the database was replaced".into())) }
 }
 
-/// Looks whether the database still is the one that was opened.
+/// Checks whether the database is still the one that was opened.
 pub(super) async fn look(store: &Store, options: &PgConnectOptions, distance: Distance) {
     let key = if store.health.place() == Place::Here {
-        // Through a connection that is there: tables may be replaced below it. Not through one that authenticates: it
-        // would be taken to be alive for a while after.
+        // Through an existing connection, because tables may be replaced while it is open. Not through one of those
+        // that authenticate: it would be assumed to be alive for a while afterwards.
         let asked = async { store.acquire(Access::List).await?.find_continue_key().await };
         match asked.await {
             Ok(key) => Ok(key),

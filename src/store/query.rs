@@ -1,6 +1,6 @@
-//! Queries over collections, made of what clients ask for.
+//! Builds queries over collections from the filters and orders that clients request.
 //!
-//! None of them is kept prepared: their texts are as many as clients' ideas.
+//! They aren't kept as prepared statements, because their texts differ from request to request.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::domain::{
     label::Labels,
 };
 
-/// Binds values to a query, whichever its kind and its database.
+/// Binds values to a query of any kind, for either database.
 macro_rules! bound {
     ($query:expr, $values:expr) => {
         $values.iter().fold($query, |query, value| match value {
@@ -30,7 +30,7 @@ macro_rules! bound {
     };
 }
 
-/// Where a row stands in its order, whichever its database.
+/// The position of a row in its order, for either database.
 macro_rules! position {
     ($row:expr, $order:expr) => {
         Position {
@@ -62,7 +62,7 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// All that is in the collection.
+    /// A query for the whole collection.
     pub fn new(scope: &Scope, dialect: Dialect) -> Self {
         let Scope { columns, table, within, ref keys } = *scope;
         let values = keys.iter().cloned().map(Value::Text).collect();
@@ -72,15 +72,15 @@ impl Query {
     /// Adds a value, and returns the placeholder that stands for it.
     fn bind(&mut self, value: Value) -> String {
         self.values.push(match value {
-            // PostgreSQL's text can't hold a NUL. No text of ours holds a control character, so its neighbour compares
-            // alike.
+            // PostgreSQL's text can't hold a NUL. No stored text contains a control character, so U+0001 compares the
+            // same way.
             Value::Text(text) => Value::Text(text.replace('\0', "\u{1}")),
             other => other,
         });
         format!("${}", self.values.len())
     }
 
-    /// Of that, what meets all conditions.
+    /// Restricts the query to items that meet all conditions.
     pub fn filtered(mut self, conditions: &[Condition]) -> Self {
         let (labels, others): (Vec<_>, Vec<_>) =
             conditions.iter().partition(|c| matches!(c.field.kind, Kind::Label(_)));
@@ -93,8 +93,8 @@ impl Query {
                 _ => wanted.push(self.condition(condition)),
             }
         }
-        // What is dear is done once for each row, however many conditions look at it. LIMIT keeps a database from doing
-        // it anew for each.
+        // Expensive conversions are done once for each row, however many conditions use them. LIMIT keeps a database
+        // from repeating them for each condition.
         for (column, conditions) in texts {
             let text = self.dialect.instant_text(column);
             let held = conditions
@@ -162,7 +162,7 @@ impl Query {
         }
     }
 
-    /// Of that, what lies in the range.
+    /// Restricts the query to an index range.
     pub fn range(mut self, range: &IndexRange) -> Self {
         let mut values = range.values.iter().cloned();
         for part in range.conditions.split_inclusive('?') {
@@ -178,7 +178,7 @@ impl Query {
         self
     }
 
-    /// How many rows there are, and how many of them have a value in the column that orders.
+    /// The number of rows, and the number of those that have a value in the order's column.
     pub async fn count(&self, conn: &mut Conn, order: Option<Order>) -> Result<[u64; 2], StoreError> {
         let column = order.and_then(|order| order.field.column()).unwrap_or("id");
         let part = |within| format!("SELECT {column} AS k FROM {} WHERE {within}{}", self.table, self.conditions);
@@ -192,7 +192,7 @@ impl Query {
         Ok([all, present].map(|count| u64::try_from(count).unwrap_or_default()))
     }
 
-    /// Whether there are more rows than that.
+    /// Whether there are more than `most` rows.
     pub async fn exceeds(&self, conn: &mut Conn, most: u64) -> Result<bool, StoreError> {
         let enough = most.saturating_add(1);
         let part = |within| {
@@ -211,8 +211,8 @@ impl Query {
         Ok(u64::try_from(count).unwrap_or_default() > most)
     }
 
-    /// Where several conditions make up the collection, each gives what it has of the page, and the page is chosen
-    /// among that: so every one of them reads a range of its own index.
+    /// The SQL that reads a page. If several conditions make up the collection, each contributes its candidates, and
+    /// the page is chosen among these: so each reads a range of its own index.
     pub fn select(&self, order: &str, skip: u64, limit: u64) -> String {
         let Self { columns, table, conditions, .. } = self;
         // Both databases take 2^63 - 1 at most, which the contract allows.
@@ -234,7 +234,7 @@ impl Query {
         }
     }
 
-    /// Hands on the rows of a batch, each with its position, until `each` has enough.
+    /// Passes the rows of a batch to `each`, with their positions, until it returns false.
     pub async fn fetch<T>(
         &self,
         conn: &mut Conn,

@@ -1,4 +1,4 @@
-//! Reads a file where nobody else's place in it is moved.
+//! Reads a file at given offsets, whatever its current position is.
 
 use std::{fs::File, io};
 
@@ -15,7 +15,7 @@ fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, at)
 }
 
-/// Fills the buffer as far as the file goes, and returns how far that was.
+/// Fills the buffer up to the end of the file, and returns the number of bytes read.
 fn fill_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -29,13 +29,13 @@ fn fill_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Whether the file holds these bytes there.
+/// Whether the file holds these bytes at that offset.
 pub(super) fn holds_at(file: &File, bytes: &[u8], at: u64) -> io::Result<bool> {
     let mut there = vec![0; bytes.len()];
     Ok(fill_at(file, &mut there, at)? == bytes.len() && there == bytes)
 }
 
-/// Where the file holds these bytes first.
+/// The first offset at which the file holds these bytes.
 pub(super) fn find(file: &File, bytes: &[u8]) -> io::Result<Option<u64>> {
     let mut piece = vec![0; PIECE];
     let mut at = 0_u64;
@@ -48,7 +48,7 @@ pub(super) fn find(file: &File, bytes: &[u8]) -> io::Result<Option<u64>> {
         if length < PIECE {
             return Ok(None);
         }
-        // What lies across the border of two pieces is found as well.
+        // Pieces overlap, so that bytes across the border of two pieces are found as well.
         at += (PIECE - bytes.len()) as u64;
     }
 }

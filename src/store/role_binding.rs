@@ -1,4 +1,4 @@
-//! Role bindings.
+//! The table of role bindings and its queries.
 
 use super::{
     Conn, StoreError, Writer,
@@ -43,7 +43,7 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(id).bind(account).fetch_optional(c).await)?)
     }
 
-    /// All bindings of a user, in whichever account, oldest first.
+    /// All bindings of a user in all accounts, oldest first.
     pub async fn role_bindings_of(&mut self, user: UserId) -> Result<Vec<RoleBinding>, StoreError> {
         const FIND: &str = concat!(
             "SELECT ",
@@ -54,7 +54,7 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_all(c).await)?)
     }
 
-    /// The bindings in other accounts of the users who are at home in this one.
+    /// The bindings, in other accounts, of the users whose home account is this one.
     pub async fn role_bindings_abroad(&mut self, home: AccountId) -> Result<Vec<RoleBinding>, StoreError> {
         const FIND: &str = concat!(
             "SELECT ",
@@ -65,8 +65,8 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(home).fetch_all(c).await)?)
     }
 
-    /// How many owners the account would have without that user, and without those who are at home in that account.
-    /// Whoever is suspended, disabled or without scope is none (spec/contract/CONTRACT.md §9).
+    /// How many owners the account would have without that user, and without the users whose home is that account.
+    /// Users who are suspended, disabled or without a scope don't count (spec/contract/CONTRACT.md §9).
     pub async fn count_owners(
         &mut self,
         account: AccountId,
@@ -90,7 +90,7 @@ impl Conn {
 }
 
 impl Lister {
-    /// Some of the account's bindings: of all of them, or of those of a user.
+    /// A page of the account's bindings; with `user`, only of that user's.
     ///
     /// # Errors
     /// [`StoreError::TooDear`], or when the store fails.
@@ -106,7 +106,7 @@ impl Lister {
 }
 
 impl Writer {
-    /// Keeps a new binding.
+    /// Inserts a binding.
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] when the user has one in the account already; or when the store fails.
@@ -114,12 +114,12 @@ impl Writer {
         insert(self, binding).await
     }
 
-    /// Keeps the new state of a binding.
+    /// Updates a binding.
     pub async fn update_role_binding(&mut self, binding: &RoleBinding) -> Result<(), StoreError> {
         update(self, binding).await
     }
 
-    /// Forgets the bindings in other accounts of the users who are at home in this one.
+    /// Deletes the bindings, in other accounts, of the users whose home account is this one.
     pub async fn delete_role_bindings_abroad(&mut self, home: AccountId) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM role_bindings WHERE account_id <> $1 AND user_id IN (SELECT id FROM users \
             WHERE account_id = $1)";
@@ -127,7 +127,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Forgets a binding: the role is gone from the commit on.
+    /// Deletes a binding: the user has no role in the account from the commit on.
     pub async fn delete_role_binding(&mut self, id: RoleBindingId) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM role_bindings WHERE id = $1";
         on!(self, c => sqlx::query(DELETE).bind(id).execute(c).await.map(drop))?;

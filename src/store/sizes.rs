@@ -1,4 +1,4 @@
-//! How many connections to the database there are, and what for.
+//! The sizes of the pools of connections to the database.
 
 use sqlx::{PgConnection, Row as _};
 
@@ -6,10 +6,10 @@ use super::OpenError;
 
 /// How many connections are opened unless the operator says otherwise.
 pub const CONNECTIONS: u32 = 20;
-/// How many there must be at least: one to read, one for pages of collections, one to write.
+/// The smallest number of connections: one to read, one for pages of collections, one to write.
 pub const FEWEST: u32 = 3;
 
-/// How many connections each pool may open: of what is allowed no pool can take what another needs.
+/// How many connections each pool may open. No pool can take the connections of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sizes {
     pub read: u32,
@@ -18,16 +18,17 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// Shares connections out: two fifths to read, two fifths to write, one fifth for pages of collections.
+    /// Divides connections between the pools: two fifths to read, two fifths to write, one fifth for pages of
+    /// collections.
     pub fn of(connections: u32) -> Self {
         let (list, write) = ((connections / 5).max(1), (connections.saturating_mul(2) / 5).max(1));
         Self { read: connections.saturating_sub(list + write).max(1), list, write }
     }
 }
 
-/// How many more connections PostgreSQL allows, beside the one that asks: the least that the limits of the role, of the
-/// database and of the server leave. The first two don't hold for superusers, and for everyone else the server keeps a
-/// few back.
+/// How many more connections PostgreSQL allows, not counting the one that runs this query: the smallest number that the
+/// limits of the role, of the database and of the server leave. The first two don't apply to superusers, and the server
+/// reserves some connections that nobody else can use.
 const ALLOWED: &str = "SELECT CAST(least( \
          CASE WHEN r.rolconnlimit >= 0 AND NOT r.rolsuper THEN r.rolconnlimit \
              - (SELECT count(*) FROM pg_stat_activity a WHERE a.usesysid = r.oid AND a.pid <> pg_backend_pid()) END, \
@@ -39,12 +40,12 @@ const ALLOWED: &str = "SELECT CAST(least( \
              - (SELECT sum(numbackends) - 1 FROM pg_stat_database)) AS bigint) \
      FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()";
 
-/// The sizes for that many connections, or for those that PostgreSQL allows, if these are fewer.
+/// The sizes for `wanted` connections, or for as many as PostgreSQL allows if these are fewer.
 ///
 /// # Errors
-/// They are too few.
+/// When PostgreSQL allows too few connections.
 pub(super) async fn allowed(conn: &mut PgConnection, wanted: u32) -> Result<Sizes, OpenError> {
-    // What isn't quite PostgreSQL may not know its tables.
+    // Databases that only resemble PostgreSQL may lack these system tables.
     let row = sqlx::raw_sql(ALLOWED).fetch_one(conn).await;
     let allowed: Option<i64> = row.and_then(|row| row.try_get(0)).unwrap_or_default();
     let allowed = allowed.map_or(wanted, |allowed| u32::try_from(allowed).unwrap_or(0));
@@ -61,7 +62,7 @@ pub(super) async fn allowed(conn: &mut PgConnection, wanted: u32) -> Result<Size
     Ok(Sizes::of(wanted.min(allowed)))
 }
 
-/// What to tell an operator whose database allows so few more connections.
+/// The error for a database that allows too few connections.
 pub(super) fn too_few(allowed: u32) -> OpenError {
     OpenError(format!(
         "allows {allowed} more connections, and {FEWEST} are needed: raise the CONNECTION LIMIT of the role or the \

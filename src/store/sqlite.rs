@@ -1,4 +1,4 @@
-//! Opens the embedded database.
+//! Opens an SQLite database, in a file or in memory.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -19,12 +19,12 @@ use super::{
     sizes::Sizes,
 };
 
-/// Marks a SQLite file as ours: "tkwd" in ASCII.
+/// Marks an SQLite file as a tokenward database: "tkwd" in ASCII.
 const APPLICATION_ID: i32 = 0x746b_7764;
 /// Versions before this one can corrupt a log that is written while it is checkpointed
 /// (<https://sqlite.org/wal.html#walresetbug>).
 const LEAST_VERSION: [u32; 3] = [3, 51, 3];
-/// How long a request waits for a connection before it is told to come back.
+/// How long a request waits for a connection before it is refused as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 const LIMITS: Limits = Limits {
@@ -39,31 +39,32 @@ const LIMITS: Limits = Limits {
 
 pub(super) async fn open(path: &Path, sizes: Sizes) -> Result<Store, OpenError> {
     let handle = owner_only(path).map_err(|error| OpenError(format!("can't be opened for writing: {error}")))?;
-    // Locked by its real name, so that two spellings of one file meet.
+    // Locked by its canonical path, so that two spellings of one path share the lock.
     let path = path.canonicalize().map_err(|error| OpenError(format!("can't be found: {error}")))?;
     let lock = lock(&path)?;
 
     let file = DatabaseFile::new(path.clone(), handle, lock)
         .map_err(|error| OpenError(format!("can't be looked at: {error}")))?;
     let file = Arc::new(file);
-    // None of these settings makes SQLite look into the file.
+    // None of these settings makes SQLite read the file.
     let options = options().filename(&path).create_if_missing(false);
-    // Writing the log back is the keeper's business: a commit that had to do it would keep everybody waiting.
+    // Writing the log back is left to the keeper: doing it in a commit would delay all requests that wait for the
+    // writer.
     let writing = options.clone().pragma("wal_autocheckpoint", "0");
     let write = pool_on(&file, 1, writing.clone());
     claim(&write).await?;
     MIGRATIONS.run(&write).await?;
-    // Open from the beginning, and for good: what is in the log can be saved whatever the file is called later.
+    // Opened at the start, and kept open: so the log can be written back whatever the file's name is later.
     let log = pool_on(&file, 1, writing.busy_timeout(CUT_PATIENCE));
     let health = Arc::new(Health::new());
     file.look(&health, &log).await;
-    // What only reads can't write the log into the file, or remove it, when it is closed.
+    // A read-only connection can't write the log into the file, or remove it, when it is closed.
     let options = options.read_only(true);
     let (read, list) = (pool_on(&file, sizes.read, options.clone()), pool_on(&file, sizes.list, options));
     Ok(Store::new(Pools::Sqlite { read, list, write, log, file: Some(file) }, LIMITS, health))
 }
 
-/// A database that ends with the process: readers and the writer take turns on its one connection.
+/// A database in memory, which ends with the process: readers and the writer share its one connection.
 pub(super) async fn in_memory() -> Result<Store, OpenError> {
     let pool = pool(1).connect_lazy_with(options().in_memory(true));
     MIGRATIONS.run(&pool).await?;
@@ -84,7 +85,7 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .max_lifetime(None)
 }
 
-/// Connections to this file, and to no other that has got its name.
+/// A pool of connections to this file; never to another file that has taken its name.
 fn pool_on(file: &Arc<DatabaseFile>, connections: u32, options: SqliteConnectOptions) -> SqlitePool {
     // The file's lock ends with the store, not with the last connection.
     let file = Arc::downgrade(file);
@@ -96,7 +97,7 @@ fn pool_on(file: &Arc<DatabaseFile>, connections: u32, options: SqliteConnectOpt
     pool.connect_lazy_with(options)
 }
 
-/// Makes the file if need be, readable by its owner only; SQLite gives its side files the same mode.
+/// Opens a file, and creates it if needed, readable by its owner only; SQLite gives its side files the same mode.
 pub(super) fn owner_only(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -105,7 +106,8 @@ pub(super) fn owner_only(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-/// A file of its own: closing a second handle on the database itself would drop SQLite's own locks on it.
+/// Locks the database by a separate file: closing a second handle on the database itself would drop SQLite's own locks
+/// on it.
 fn lock(database: &Path) -> Result<File, OpenError> {
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");
@@ -119,7 +121,7 @@ fn lock(database: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Refuses a file that is something else's; marks an empty one as ours.
+/// Refuses a file of another application; marks an empty one as a tokenward database.
 async fn claim(pool: &SqlitePool) -> Result<(), OpenError> {
     let cannot = |error: sqlx::Error| match &error {
         sqlx::Error::Database(database) if database.code().as_deref() == Some("26") => {
@@ -139,13 +141,13 @@ async fn claim(pool: &SqlitePool) -> Result<(), OpenError> {
         }
         sqlx::query("PRAGMA application_id = 1953199972").execute(pool).await.map_err(cannot)?;
     }
-    // Stays with the file.
+    // The journal mode is stored in the file.
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(pool).await.map_err(cannot)?;
     if journal != "wal" {
         return Err(OpenError(format!("can't have a write-ahead log where it lies (its journal is {journal:?})")));
     }
-    // What each connection begins with is built in. NORMAL, which is 1, loses acknowledged commits in a power cut; a
-    // revocation that comes undone is a breach.
+    // The default of each connection is compiled into SQLite. NORMAL, which is 1, loses acknowledged commits in a power
+    // cut; an undone revocation would be a security breach.
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(pool).await.map_err(cannot)?;
     if synchronous < 2 {
         return Err(OpenError(

@@ -1,25 +1,25 @@
-//! Tables: what the store reads and writes of a noun follows from one list of its columns.
+//! The macro `table!`, which generates the statements and fields of a table from one list of its columns.
 
-/// `table! { "tokens" holds token: Token, given digest: SecretDigest; … }`: a table, and the noun that each row of it
-/// is. Then come its columns; `id` is understood:
+/// `table! { "tokens" holds token: Token, given digest: SecretDigest; … }`: a table, and the domain type of its rows.
+/// The columns follow; `id` is implied:
 ///
-/// - `mut name: Text as "name",` is a column that updates write, too. It is a field of the noun, and compares as
-///   [`Kind::Text`](crate::domain::collection::Kind::Text) where clients name it `name`.
+/// - `mut name: Text as "name",` is a column that updates write, too. It is a field of the type; clients name it
+///   `name`, and it is compared as [`Kind::Text`](crate::domain::collection::Kind::Text).
 /// - `const user_id: Text as "userID",` is a column that only inserts write.
 /// - `const account_id,` is a column that clients can't name.
-/// - `mut profile.phone: OptionalText as "phone",` is a field of a part of the noun. The head tells what the part is:
-///   `holds user: User with profile: Profile`.
-/// - `const digest = digest,` is a column that isn't read with the noun. Its value is made of the noun and, in inserts,
-///   of what is `given` beside it.
-/// - `_: Constant("user") as "principalType",` is a name for what has no column of its own. Here, and where a column
-///   compares as something else than itself, the kind is told what it holds.
-/// - `metadata,` stands at the end, for the columns and names that all nouns but events have in common.
+/// - `mut profile.phone: OptionalText as "phone",` is a field of a nested struct, which is declared in the head: `holds
+///   user: User with profile: Profile`.
+/// - `const digest = digest,` is a column that isn't read into the type. Its value is an expression of the type's value
+///   and, in inserts, of the `given` value.
+/// - `_: Constant("user") as "principalType",` is a name without a column of its own. Here, and where something other
+///   than the column is compared, the kind has the value or the SQL expression as its argument.
+/// - `metadata,` stands at the end, for the columns and names that all types except events have in common.
 ///
-/// What follows from that:
+/// The macro generates:
 ///
 /// - `FIELDS`, in the order of the list;
 /// - `columns!()`, the columns to select;
-/// - how a row is read;
+/// - the conversion of a row to the type (`FromRow`);
 /// - `insert(writer, noun, given)` and `update(writer, noun)`; or only `insert(writer, nouns)` for a table that
 ///   `holds many event: Event`.
 macro_rules! table {
@@ -35,8 +35,8 @@ macro_rules! table {
         );
     };
 
-    // Row by row goes to the lists: of the noun's own columns, of its parts with theirs, the present part first, of all
-    // columns with their values, and of the fields.
+    // Each line of the input is added to the lists: the type's own columns; its nested structs with their columns, the
+    // current struct first; all columns with their values; the fields.
     (@ $it:ident $head:tt $own:tt [$($parts:tt)*] $all:tt $fields:tt metadata,) => {
         table!(
             @ $it $head $own [{ metadata (crate::domain::metadata::Metadata) } $($parts)*] $all $fields
@@ -80,13 +80,13 @@ macro_rules! table {
         );
     };
 
-    // All rows are on the lists.
+    // All lines of the input have been added to the lists.
     (
         @ $it:ident [$noun:ident $many:ident $kept:tt]
         [$($own:ident)*] [$({ $part:ident ($($of:tt)*) $($of_part:ident)* })*] $all:tt
         [$(($path:literal $($kind:tt)*))*]
     ) => {
-        /// The fields that filters, orders and includes may name, but for the type and the version.
+        /// The fields that filters, orders and includes may name, except the type and the version.
         pub static FIELDS: &[crate::domain::collection::Field] = {
             use crate::domain::collection::{Field, Kind};
             &[
@@ -111,7 +111,7 @@ macro_rules! table {
         @one $it:ident $noun:ident ($table:literal $($given:ident: $given_type:ty)?)
         [$(($(const $fixed:ident ($fixed_value:expr))? $(mut $column:ident ($value:expr))?))*]
     ) => {
-        /// Keeps a new row.
+        /// Inserts a row.
         async fn insert(
             writer: &mut crate::store::Writer, $it: &$noun $(, $given: $given_type)?
         ) -> Result<(), crate::store::StoreError> {
@@ -125,7 +125,7 @@ macro_rules! table {
             })?)
         }
 
-        /// Keeps what may have changed of a row.
+        /// Updates the columns of a row that may change.
         async fn update(
             writer: &mut crate::store::Writer, $it: &$noun
         ) -> Result<(), crate::store::StoreError> {
@@ -138,7 +138,7 @@ macro_rules! table {
         }
     };
     (@many $it:ident $noun:ident ($table:literal) [$((const $column:ident ($value:expr)))*]) => {
-        /// Keeps new rows.
+        /// Inserts rows.
         async fn insert(
             writer: &mut crate::store::Writer, nouns: &[$noun]
         ) -> Result<(), crate::store::StoreError> {
@@ -159,7 +159,7 @@ macro_rules! table {
 }
 pub(super) use table;
 
-/// How many rows one statement keeps: SQLite and PostgreSQL take some ten thousand values.
+/// How many rows one statement inserts: SQLite and PostgreSQL accept some ten thousand values.
 pub(super) const AT_ONCE: usize = 50;
 
 /// `numbered!(values name labels)`: `$2, $3`. `numbered!(set name labels)`: `name = $2, labels = $3`.

@@ -1,4 +1,4 @@
-//! Tokens.
+//! The table of tokens and its queries.
 
 use std::collections::BTreeSet;
 
@@ -35,23 +35,24 @@ pub(super) fn scope(user: UserId) -> Scope {
     Scope { columns: columns!(), table: "tokens", within: &["user_id = $1"], keys: vec![user.to_string()] }
 }
 
-/// What a request asks for, as it was when its secret was looked up: both, or nothing, at one instant.
+/// The user and the token that a request asks for, read at the same instant as its credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requested {
-    /// What was asked for.
+    /// The ids that were requested.
     pub wanted: Wanted,
     /// The user, if it is in the account.
     pub member: Option<Member>,
-    /// The token, if it is that user's.
+    /// The token, if it belongs to that user.
     pub token: Option<Token>,
 }
 
-/// The nearest credential of a secret, and what a request asks for with it.
+/// The nearest credential of a digest, with the user and the token that the request asks for.
 #[derive(Debug)]
 pub struct NearestAndRequested {
     /// As [`Conn::find_nearest`] finds it.
     pub nearest: Nearest,
-    /// What is requested. If it can't be read, that is a failure only for who may have it.
+    /// The requested user and token. An error in decoding them is kept here, so that it fails only requests that may
+    /// read them.
     pub requested: Result<(Option<Member>, Option<Token>), StoreError>,
 }
 
@@ -79,7 +80,8 @@ where
 }
 
 impl Conn {
-    /// As [`Conn::find_nearest`], and with it what the request asks for: one statement sees all of it at one instant.
+    /// As [`Conn::find_nearest`], together with the user and the token that the request asks for: one statement reads
+    /// all of them at the same instant.
     pub async fn find_nearest_and_requested(
         &mut self,
         digest: SecretDigest,
@@ -104,7 +106,7 @@ impl Conn {
         })?)
     }
 
-    /// The token, if it is that user's.
+    /// The token, if it belongs to that user.
     pub async fn find_token(&mut self, user: UserId, token: TokenId) -> Result<Option<Token>, StoreError> {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM tokens WHERE id = $1 AND user_id = $2");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(token).bind(user).fetch_optional(c).await)?)
@@ -123,15 +125,15 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_all(c).await)?)
     }
 
-    /// Who may know the secret of a token beside its user.
+    /// The users other than the token's own who may know its secret.
     pub async fn knowers_of(&mut self, token: TokenId) -> Result<BTreeSet<UserId>, StoreError> {
         const FIND: &str = "SELECT user_id FROM token_knowers WHERE token_id = $1";
         let found: Vec<UserId> = on!(self, c => sqlx::query_scalar(FIND).bind(token).fetch_all(c).await)?;
         Ok(found.into_iter().collect())
     }
 
-    /// Who may know the secret of some token of that user, with the role in the account, if it gives any. Whoever was
-    /// deleted has none.
+    /// The other users who may know the secret of any of that user's tokens, each with its role in the account; `None`
+    /// without a role or a scope there, and for deleted users.
     pub async fn knowers_of_tokens_of(
         &mut self,
         user: UserId,
@@ -145,7 +147,7 @@ impl Conn {
 }
 
 impl Lister {
-    /// Some of the user's tokens.
+    /// A page of the user's tokens.
     ///
     /// # Errors
     /// [`StoreError::TooDear`], or when the store fails.
@@ -160,11 +162,11 @@ impl Lister {
 }
 
 impl Writer {
-    /// Keeps a new token, the digest of its secret, and who may know that beside the user. Returns the user's home
-    /// account, and how many tokens the user has now at most, as far as that is known.
+    /// Inserts a token, the digest of its secret, and the other users who may know the secret. Returns the user's home
+    /// account, and an upper bound of the user's number of tokens; `None` if no bound is known.
     ///
     /// # Errors
-    /// [`StoreError::Duplicate`] when the secret is another token's; when there is no such user; or when the store
+    /// [`StoreError::Duplicate`] when another token has the same secret; when there is no such user; or when the store
     /// fails.
     pub async fn insert_token(
         &mut self,
@@ -172,7 +174,7 @@ impl Writer {
         digest: SecretDigest,
         knowers: &BTreeSet<UserId>,
     ) -> Result<(AccountId, Option<i64>), StoreError> {
-        // No reference says that the user exists, so this does.
+        // There is no foreign key to the user, so this statement checks that the user exists.
         const COUNT: &str =
             "UPDATE users SET tokens_at_most = tokens_at_most + 1 WHERE id = $1 RETURNING account_id, tokens_at_most";
         const KNOWER: &str = "INSERT INTO token_knowers (token_id, user_id) VALUES ($1, $2)";
@@ -184,15 +186,15 @@ impl Writer {
         Ok(user)
     }
 
-    /// Notes that a user has no more tokens than that.
+    /// Stores an upper bound of the user's number of tokens.
     pub async fn note_tokens_at_most(&mut self, user: UserId, most: i64) -> Result<(), StoreError> {
         const NOTE: &str = "UPDATE users SET tokens_at_most = $2 WHERE id = $1";
         on!(self, c => sqlx::query(NOTE).bind(user).bind(most).execute(c).await.map(drop))?;
         Ok(())
     }
 
-    /// Takes from a user the tokens whose secret somebody may know, and gives them to a deletion. Returns how many.
-    /// They are nobody's from the commit on.
+    /// Moves those of the user's tokens whose secrets `knower` may know to a deletion. Returns how many. From the
+    /// commit on they belong to no user.
     pub async fn detach_tokens_known_by(
         &mut self,
         knower: UserId,
@@ -205,7 +207,7 @@ impl Writer {
                 .await.map(|done| done.rows_affected()))?)
     }
 
-    /// Forgets the token of that secret, if it is left of a deleted user.
+    /// Deletes the token with that digest, if its user or home account is deleted.
     pub async fn forget_orphan(&mut self, digest: SecretDigest) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM tokens WHERE digest = $1 AND NOT EXISTS (SELECT 1 FROM users u \
              JOIN accounts a ON a.id = u.account_id WHERE u.id = tokens.user_id AND NOT a.is_deleted)";
@@ -213,12 +215,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Keeps the new state of a token.
+    /// Updates a token.
     pub async fn update_token(&mut self, token: &Token) -> Result<(), StoreError> {
         update(self, token).await
     }
 
-    /// Forgets a token, and with it the digest: its secret is nobody's from the commit on.
+    /// Deletes a token, and with it the digest: its secret is invalid from the commit on.
     pub async fn delete_token(&mut self, token: TokenId) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM tokens WHERE id = $1";
         on!(self, c => sqlx::query(DELETE).bind(token).execute(c).await.map(drop))?;

@@ -1,4 +1,4 @@
-//! Users.
+//! The table of users and its queries.
 
 use super::{
     Conn, StoreError, Writer,
@@ -33,25 +33,25 @@ table! {
     mut profile.postal_address: Object as "postalAddress",
     _: Constant("false") as "sendWelcomeEmail",
     mut enabled_at: OptionalInstant as "enableTimestamp",
-    // Written as the user acts, and by nothing else.
+    // Updated only when the user authenticates, by `note_act`.
     const last_act_at: OptionalInstant as "lastActTimestamp",
     metadata,
 }
 
-/// A user as an account sees it.
+/// A user's membership of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member {
     /// The user.
     pub id: UserId,
     /// The account that it was created in.
     pub home: AccountId,
-    /// Its role in the account that looks, if it has any.
+    /// Its role in that account, if it has one.
     pub role: Option<Role>,
 }
 
 rows!(Member { id, home, role });
 
-/// The users of an account: those who are at home in it, and guests who have a role in it.
+/// The users of an account: those who were created in it, and those of other accounts who have a role in it.
 pub(super) fn scope(account: AccountId) -> Scope {
     Scope {
         columns: columns!(),
@@ -65,7 +65,7 @@ pub(super) fn scope(account: AccountId) -> Scope {
 }
 
 impl Conn {
-    /// The user, if it is in the account: created there or bound there.
+    /// The user's membership of the account, if it was created there or has a role there.
     pub async fn find_member(&mut self, account: AccountId, user: UserId) -> Result<Option<Member>, StoreError> {
         const FIND: &str = "SELECT u.id, u.account_id AS home, b.role FROM users u \
              LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = $1 \
@@ -73,7 +73,7 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(account).bind(user).fetch_optional(c).await)?)
     }
 
-    /// The user, whichever accounts it is in.
+    /// The user, of any account.
     pub async fn find_user(&mut self, user: UserId) -> Result<Option<User>, StoreError> {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM users WHERE id = $1");
         Ok(on!(self, c => sqlx::query_as(FIND).bind(user).fetch_optional(c).await)?)
@@ -85,7 +85,7 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(account).bind(most).fetch_one(c).await)?)
     }
 
-    /// Whether somebody else in the account has that email, however it is spelled.
+    /// Whether another user in the account has that email address; equivalent spellings count as the same.
     pub async fn email_is_taken(
         &mut self,
         account: AccountId,
@@ -100,7 +100,7 @@ impl Conn {
                 .await)?)
     }
 
-    /// The users of that email, in whichever account, however it is spelled.
+    /// The users with that email address in all accounts; equivalent spellings count as the same.
     pub async fn users_by_email(&mut self, email: &Email) -> Result<Vec<User>, StoreError> {
         const FIND: &str = concat!(
             "SELECT ",
@@ -124,7 +124,7 @@ impl Conn {
 }
 
 impl Lister {
-    /// Some of the account's users.
+    /// A page of the account's users.
     ///
     /// # Errors
     /// [`StoreError::TooDear`], or when the store fails.
@@ -139,7 +139,7 @@ impl Lister {
 }
 
 impl Writer {
-    /// Keeps a new user. Returns how many its account has now at most, as far as that is known.
+    /// Inserts a user. Returns an upper bound of its account's number of users; `None` if no bound is known.
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] when its email is taken in its account; or when the store fails.
@@ -150,14 +150,14 @@ impl Writer {
         Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(user.account_id).fetch_one(c).await)?)
     }
 
-    /// Notes that no more users than that were created in the account.
+    /// Stores an upper bound of the number of users who were created in the account.
     pub async fn note_users_at_most(&mut self, account: AccountId, most: i64) -> Result<(), StoreError> {
         const NOTE: &str = "UPDATE accounts SET users_at_most = $2 WHERE id = $1";
         on!(self, c => sqlx::query(NOTE).bind(account).bind(most).execute(c).await.map(drop))?;
         Ok(())
     }
 
-    /// Keeps the new state of a user, but for when it last authenticated.
+    /// Updates a user, except the time when it last authenticated.
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] when its email is taken in its account; or when the store fails.
@@ -165,8 +165,8 @@ impl Writer {
         update(self, user).await
     }
 
-    /// Forgets a user and its role bindings. Its tokens are nobody's from the commit on, and deleted by another
-    /// statement.
+    /// Deletes a user and its role bindings. From the commit on its tokens belong to no user; another statement deletes
+    /// them.
     pub async fn delete_user(&mut self, user: UserId) -> Result<(), StoreError> {
         const DELETE: &str = "DELETE FROM users WHERE id = $1";
         self.next_is_bulk();
@@ -174,8 +174,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Notes when a user has authenticated, unless that was noted less than that many microseconds from then. What was
-    /// noted later, before the clock went back, counts as long ago.
+    /// Records when a user authenticated, unless a time less than `every` microseconds before or after `at` is recorded
+    /// already. A recorded time further in the future, from before the clock was set back, is overwritten.
     pub async fn note_act(&mut self, user: UserId, at: Timestamp, every: i64) -> Result<(), StoreError> {
         const NOTE: &str = "UPDATE users SET last_act_at = $2 \
              WHERE id = $1 AND (last_act_at IS NULL OR last_act_at <= $2 - $3 OR last_act_at >= $2 + $3)";
