@@ -1,6 +1,7 @@
-//! The server's background tasks: writing when users were last seen, finishing deletions, and deleting old events.
+//! The server's background tasks: writing when users were last seen, finishing deletions, deleting old events, and
+//! reading the files of TLS again.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -8,7 +9,10 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use crate::service::{Service, event::Cutoff};
+use crate::{
+    service::{Service, event::Cutoff},
+    tls::Tls,
+};
 
 /// How often the times when users were last seen are written from memory to the database: a crash loses at most this
 /// much.
@@ -39,13 +43,16 @@ pub struct Background {
 }
 
 impl Background {
-    /// Starts the tasks. Without a retention all events are kept.
+    /// Starts the tasks. Without a retention all events are kept; with TLS, its files are read again when they change.
     #[must_use]
-    pub fn start(service: &Service, retention: Option<Retention>) -> Self {
+    pub fn start(service: &Service, retention: Option<Retention>, tls: Option<Arc<Tls>>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(write_activity(service.clone(), stopped.clone()));
         tasks.spawn(until_stopped(stopped.clone(), finish_deletions(service.clone())));
+        if let Some(tls) = tls {
+            tasks.spawn(until_stopped(stopped.clone(), async move { tls.watch().await }));
+        }
         if let Some(retention) = retention {
             tasks.spawn(until_stopped(stopped, forget_old_events(service.clone(), retention)));
         }

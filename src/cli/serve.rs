@@ -174,13 +174,10 @@ impl Serve {
             );
         }
         tracing::info!(%database, listen = %local, "ready");
-        if let Some(tls) = tls.clone() {
-            tokio::spawn(async move { tls.watch().await });
-        }
         let kept = Duration::from_hours(24 * u64::from(self.event_retention));
         // The events of a demonstration are as old as the examples of the OpenAPI document, so they are kept.
         let retention = (!self.demo).then_some(Retention { kept, prune_all: self.prune_all });
-        let background = Background::start(&service, retention);
+        let background = Background::start(&service, retention, tls.clone());
         let options = server::Options { tls, limits };
         server::serve(listener, options, endpoint, stop)
             .await
