@@ -40,15 +40,6 @@ pub struct Credential {
     pub account_is_enabled: Option<bool>,
 }
 
-/// A token that a request asks for by its id, below the user whose it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
-    /// The user.
-    pub user: UserId,
-    /// The token.
-    pub token: TokenId,
-}
-
 /// The account in which a credential's role is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountChoice {

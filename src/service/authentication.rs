@@ -9,11 +9,11 @@ use super::{Error, Result};
 use crate::{
     domain::{
         clock::{Clock, Timestamp},
-        credential::{AccountChoice, Credential, Wanted},
+        credential::{AccountChoice, Credential},
         id::TokenId,
         secret::{Secret, SecretDigest},
     },
-    store::{Conn, Store, credential::Nearest, token::Requested},
+    store::{Conn, Store, credential::Nearest},
 };
 
 /// Finds the credentials of secrets.
@@ -29,8 +29,8 @@ pub(super) enum Outcome {
     Malformed,
     /// It is unknown, or may not be used now. Which of these isn't told, and callers must do the same for both.
     Refused(SecretDigest),
-    /// It may be used at that instant. With it comes what was wanted.
-    Accepted(Box<Credential>, Option<Box<Requested>>, Timestamp),
+    /// It may be used at that instant.
+    Accepted(Box<Credential>, Timestamp),
 }
 
 impl Authenticator {
@@ -38,31 +38,34 @@ impl Authenticator {
         Self { store, clock }
     }
 
-    /// The credential of a secret, with the role in that account, if it may be used now; and with it what the request
-    /// asks for, as it was at the same instant.
-    pub async fn authenticate(&self, secret: &str, account: AccountChoice, wanted: Option<Wanted>) -> Result<Outcome> {
-        let Some(digest) = digest_of(secret) else { return Ok(Outcome::Malformed) };
-        let (nearest, requested) = match wanted {
-            None => (self.look_up(digest, account).await?, None),
-            Some(wanted) => {
-                let found = self.store.read().await?.find_nearest_and_requested(digest, account, wanted).await?;
-                let requested = |requested| (wanted, requested);
-                found.map(|found| (found.nearest, requested(found.requested))).unzip()
-            }
-        };
+    /// The credential of a secret, with the role in that account, if it may be used now.
+    pub async fn authenticate(&self, secret: &str, account: AccountChoice) -> Result<Outcome> {
+        match digest_of(secret) {
+            Some(digest) => self.judge(&mut self.store.read().await?, digest, account).await,
+            None => Ok(Outcome::Malformed),
+        }
+    }
+
+    /// As [`Authenticator::authenticate`], on a connection that the caller holds: nobody waits for a second one while
+    /// holding a first.
+    pub async fn authenticate_on(&self, conn: &mut Conn, secret: &str, account: AccountChoice) -> Result<Outcome> {
+        match digest_of(secret) {
+            Some(digest) => self.judge(conn, digest, account).await,
+            None => Ok(Outcome::Malformed),
+        }
+    }
+
+    async fn judge(&self, conn: &mut Conn, digest: SecretDigest, account: AccountChoice) -> Result<Outcome> {
+        let nearest = conn.find_nearest(digest, account).await?;
         let now = self.clock.now();
         // Whichever token it is: what is unknown is judged as well. Opaque to the compiler, so that it doesn't put this
         // off until the digests have been compared.
         let credential = nearest.as_ref().and_then(|nearest| nearest.credential.as_ref().ok());
         let standing = black_box(credential.map(|credential| credential.standing(now)));
-        match exact(nearest, digest)? {
-            Some(credential) if standing == Some(Ok(())) => {
-                let requested = requested
-                    .map(|(wanted, requested)| requested.map(|(member, token)| Requested { wanted, member, token }));
-                Ok(Outcome::Accepted(Box::new(credential), requested.transpose()?.map(Box::new), now))
-            }
-            _ => Ok(Outcome::Refused(digest)),
-        }
+        Ok(match exact(nearest, digest)? {
+            Some(credential) if standing == Some(Ok(())) => Outcome::Accepted(Box::new(credential), now),
+            _ => Outcome::Refused(digest),
+        })
     }
 
     /// The credential of a secret, whether or not it may be used; `None` if it is nobody's.
@@ -75,12 +78,7 @@ impl Authenticator {
 
     /// As [`Authenticator::find`], of a secret that was looked up before.
     pub async fn find_by_digest(&self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Credential>> {
-        exact(self.look_up(digest, account).await?, digest)
-    }
-
-    /// On a connection that is given back at once.
-    async fn look_up(&self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Nearest>> {
-        Ok(self.store.read().await?.find_nearest(digest, account).await?)
+        exact(self.store.read().await?.find_nearest(digest, account).await?, digest)
     }
 }
 
@@ -147,7 +145,7 @@ mod tests {
     }
 
     async fn is_refused(service: &Service, secret: &Secret) -> bool {
-        let outcome = service.authenticator.authenticate(secret.expose(), AccountChoice::Home, None).await.unwrap();
+        let outcome = service.authenticator.authenticate(secret.expose(), AccountChoice::Home).await.unwrap();
         matches!(outcome, Outcome::Refused(digest) if digest == secret.digest())
     }
 
@@ -164,9 +162,8 @@ mod tests {
             (AccountChoice::Given(AccountId::nil()), None),
             (AccountChoice::Home, Some(Role::Owner)),
         ] {
-            let outcome =
-                service.authenticator.authenticate(bootstrapped.secret.expose(), account, None).await.unwrap();
-            let Outcome::Accepted(credential, _, now) = outcome else { panic!("{outcome:?}") };
+            let outcome = service.authenticator.authenticate(bootstrapped.secret.expose(), account).await.unwrap();
+            let Outcome::Accepted(credential, now) = outcome else { panic!("{outcome:?}") };
             assert_eq!((credential.token_id, credential.role), (bootstrapped.token_id, role), "{account:?}");
             let mut conn = service.store.read().await.unwrap();
             assert_eq!(reauthenticate(&mut conn, bootstrapped.token_id, account, now).await.unwrap(), *credential);
@@ -178,7 +175,7 @@ mod tests {
         let (service, bootstrapped) = bootstrapped().await;
         let unknown = before(&bootstrapped.secret);
         assert!(is_refused(&service, &unknown).await && !is_known(&service, &unknown).await);
-        let nonsense = service.authenticator.authenticate("nonsense", AccountChoice::None, None).await.unwrap();
+        let nonsense = service.authenticator.authenticate("nonsense", AccountChoice::None).await.unwrap();
         assert!(matches!(nonsense, Outcome::Malformed));
     }
 

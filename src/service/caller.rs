@@ -10,13 +10,13 @@ use super::{
 use crate::{
     domain::{
         clock::Timestamp,
-        credential::{AccountChoice, Credential, Wanted},
+        credential::{AccountChoice, Credential},
         event::RequestContext,
         id::{AccountId, TokenId, UserId},
         role::Role,
         role_binding::RoleConstraints,
     },
-    store::{Conn, token::Requested, user::Member},
+    store::{Conn, user::Member},
 };
 
 /// Someone with a role in an account: what every operation below `/accounts/{account_id}` needs to be called.
@@ -30,8 +30,6 @@ pub struct Caller {
     pub token_id: TokenId,
     /// As what.
     pub role: Role,
-    /// What the request asks for, if that was looked up with the secret.
-    pub(super) requested: Option<Arc<Requested>>,
     /// In which request.
     pub context: Arc<RequestContext>,
 }
@@ -45,8 +43,6 @@ pub struct Identity {
     pub token_id: TokenId,
     /// The account that the request is about and the role there, if the user has any part in it.
     pub membership: Option<(AccountId, Role)>,
-    /// What the request asks for, if that was looked up with the secret.
-    pub(super) requested: Option<Arc<Requested>>,
     /// In which request.
     pub context: Arc<RequestContext>,
 }
@@ -59,8 +55,7 @@ impl Identity {
     pub fn caller(&self) -> Result<Caller> {
         let (account_id, role) = self.membership.ok_or(Error::Forbidden)?;
         let Self { user_id, token_id, .. } = *self;
-        let (requested, context) = (self.requested.clone(), Arc::clone(&self.context));
-        Ok(Caller { account_id, user_id, token_id, role, requested, context })
+        Ok(Caller { account_id, user_id, token_id, role, context: Arc::clone(&self.context) })
     }
 
     /// The same as it is at that instant: what was revoked while the request was under way counts. A write asks within
@@ -81,11 +76,10 @@ impl Service {
         &self,
         secret: &str,
         account: Option<AccountId>,
-        wanted: Option<Wanted>,
         context: Arc<RequestContext>,
     ) -> Result<Identity> {
-        let (credential, requested) = self.admit(secret, account.into(), wanted, &context).await?;
-        Ok(Identity { requested: requested.map(Arc::from), ..identify(&credential, account, context) })
+        let credential = self.admit(secret, account.into(), &context).await?;
+        Ok(identify(&credential, account, context))
     }
 
     /// The credential of a secret, if it may be used now. Notes what [`Service::authenticate`] notes.
@@ -93,13 +87,12 @@ impl Service {
         &self,
         secret: &str,
         account: AccountChoice,
-        wanted: Option<Wanted>,
         by: &Arc<RequestContext>,
-    ) -> Result<(Credential, Option<Box<Requested>>)> {
-        match self.authenticator.authenticate(secret, account, wanted).await? {
-            Outcome::Accepted(credential, requested, now) => {
+    ) -> Result<Credential> {
+        match self.authenticator.authenticate(secret, account).await? {
+            Outcome::Accepted(credential, now) => {
                 self.activity.saw(credential.user_id, credential.last_act_at, now);
-                Ok((*credential, requested))
+                Ok(*credential)
             }
             // Every refused secret is noted, known or not: so the answers take equally long.
             Outcome::Refused(digest) => {
@@ -143,20 +136,10 @@ impl Caller {
     /// others: not even whether the user exists.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]; [`Error::NotFound`] when the user isn't in the account, or `exists` says that what is
-    /// asked for isn't.
-    pub(super) async fn may_with(
-        &self,
-        action: Action,
-        user: UserId,
-        conn: &mut Conn,
-        exists: impl AsyncFnOnce(&mut Conn) -> Result<bool>,
-    ) -> Result<()> {
+    /// [`Error::Forbidden`]; [`Error::NotFound`] when the user isn't in the account.
+    pub(super) async fn may_with(&self, action: Action, user: UserId, conn: &mut Conn) -> Result<()> {
         self.may_learn_of(action, user)?;
         let member = conn.find_member(self.account_id, user).await?.ok_or(Error::NotFound)?;
-        if !exists(conn).await? {
-            return Err(Error::NotFound);
-        }
         self.reach(action, &member)
     }
 
@@ -177,7 +160,7 @@ pub(super) fn identify(credential: &Credential, account: Option<AccountId>, cont
     let Credential { user_id, token_id, role, ref role_constraints, account_is_enabled, .. } = *credential;
     let account_is_enabled = account_is_enabled == Some(true);
     let opens = |role: &Role| role_constraints.as_ref().is_some_and(|c| opens(*role, c, account_is_enabled));
-    Identity { user_id, token_id, membership: account.zip(role.filter(opens)), requested: None, context }
+    Identity { user_id, token_id, membership: account.zip(role.filter(opens)), context }
 }
 
 /// Whether a role opens its account. One without any scope is none; a disabled account refuses everyone but its owners.

@@ -14,7 +14,6 @@ use super::{
 use crate::{
     domain::{
         collection::{Page, Selection, Take},
-        credential::Wanted,
         event::{EventKind, Subject},
         id::{TokenId, UserId},
         role_binding::RoleBinding,
@@ -34,14 +33,6 @@ impl Service {
     /// # Errors
     /// When it isn't there, or the caller may not see it.
     pub async fn retrieve_token(&self, caller: &Caller, user: UserId, token: TokenId) -> Result<Token> {
-        if let Some(requested) = caller.requested.as_deref()
-            && requested.wanted == (Wanted { user, token })
-        {
-            caller.may_learn_of(Action::ReadTokens, user)?;
-            let (member, token) = requested.member.as_ref().zip(requested.token.clone()).ok_or(Error::NotFound)?;
-            caller.reach(Action::ReadTokens, member)?;
-            return Ok(token);
-        }
         let mut conn = self.store.read().await?;
         find(&mut conn, caller, Action::ReadTokens, user, token).await
     }
@@ -58,7 +49,7 @@ impl Service {
         take: Take<'_, Token>,
     ) -> Result<Page> {
         let mut conn = self.store.list(caller.user_id).await?;
-        caller.may_with(Action::ReadTokens, user, &mut conn, any).await?;
+        caller.may_with(Action::ReadTokens, user, &mut conn).await?;
         Ok(conn.list_tokens(user, selection, take).await?)
     }
 
@@ -165,15 +156,10 @@ async fn knowers(conn: &mut Conn, caller: &Caller, user: UserId) -> Result<BTree
     Ok(knowers)
 }
 
-/// Nothing beside the user has to exist.
-async fn any(_: &mut Conn) -> Result<bool> {
-    Ok(true)
-}
-
 /// Whoever has a token speaks for its user wherever that one has a role. So nobody makes one for a user who has a role
 /// in another account but that user: it would open the other account, too.
 async fn may_create(caller: &Caller, user: UserId, conn: &mut Conn) -> Result<()> {
-    caller.may_with(Action::CreateTokens, user, conn, any).await?;
+    caller.may_with(Action::CreateTokens, user, conn).await?;
     let elsewhere =
         user != caller.user_id && conn.role_bindings_of(user).await?.iter().any(|b| b.account_id != caller.account_id);
     if elsewhere { Err(Error::Forbidden) } else { Ok(()) }
@@ -181,12 +167,9 @@ async fn may_create(caller: &Caller, user: UserId, conn: &mut Conn) -> Result<()
 
 /// The token, if the caller may do that with it.
 async fn find(conn: &mut Conn, caller: &Caller, action: Action, user: UserId, token: TokenId) -> Result<Token> {
-    let mut found = None;
-    caller
-        .may_with(action, user, conn, async |conn| {
-            found = conn.find_token(user, token).await?;
-            Ok(found.is_some())
-        })
-        .await?;
-    found.ok_or(Error::NotFound)
+    caller.may_learn_of(action, user)?;
+    let found = conn.find_member_and_token(caller.account_id, user, token).await?.ok_or(Error::NotFound)?;
+    let token = found.token.ok_or(Error::NotFound)?;
+    caller.reach(action, &found.member)?;
+    Ok(token)
 }

@@ -73,7 +73,7 @@ impl Service {
         context: Arc<RequestContext>,
     ) -> Result<Verification> {
         let choice = account.map_or(AccountChoice::Home, AccountChoice::Given);
-        let (credential, _) = self.admit(secret, choice, None, &context).await?;
+        let credential = self.admit(secret, choice, &context).await?;
         let account = account.unwrap_or(credential.home);
         Ok(Verification::of(credential, account, context))
     }
@@ -86,15 +86,14 @@ impl Service {
     /// [`Error::InvalidCredentials`] for a caller that is none any more: its question may have been long on its way;
     /// [`Error::Forbidden`] for one that may ask nowhere, unless it asks about its own token; or when the store fails.
     pub async fn introspect(&self, caller: &Verification, secret: &str) -> Result<Option<Verification>> {
-        // Looked up first: that takes a connection of its own, and nothing may wait for one while it holds another.
-        let credential = match self.authenticator.authenticate(secret, AccountChoice::Home, None).await? {
-            Outcome::Accepted(credential, ..) => Some(*credential),
-            Outcome::Refused(_) | Outcome::Malformed => None,
-        };
         let mut conn = self.store.read().await?;
         caller.identity.reauthenticate(&mut conn, self.clock.now()).await?;
         let mut asks_in = grants(&mut conn, caller.identity.user_id).await?;
         asks_in.retain(|grant| Action::IntrospectTokens.reach(grant.role).is_everything());
+        let credential = match self.authenticator.authenticate_on(&mut conn, secret, AccountChoice::Home).await? {
+            Outcome::Accepted(credential, _) => Some(*credential),
+            Outcome::Refused(_) | Outcome::Malformed => None,
+        };
         let is_own = credential.as_ref().is_some_and(|credential| credential.token_id == caller.identity.token_id);
         if asks_in.is_empty() && !is_own {
             return Err(Error::Forbidden);

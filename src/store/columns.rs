@@ -75,13 +75,13 @@ macro_rules! rows {
         crate::store::columns::rows!(@impl sqlx::postgres::PgRow, $noun $fields);
     };
     (@impl $row:ty, $noun:ident {
-        $($field:ident $(as $named:literal)? $(: $($part:ident)::+ { $($column:ident),* $(,)? })?),* $(,)?
+        $($field:ident $(: $($part:ident)::+ { $($column:ident),* $(,)? })?),* $(,)?
     }) => {
         impl sqlx::FromRow<'_, $row> for $noun {
             fn from_row(row: &$row) -> sqlx::Result<Self> {
                 use sqlx::Row as _;
                 Ok(Self {
-                    $($field: crate::store::columns::rows!(@read row, $field $(as $named)? $(,
+                    $($field: crate::store::columns::rows!(@read row, $field $(,
                         $($part)::+ { $($column)* })?),)*
                 })
             }
@@ -89,9 +89,6 @@ macro_rules! rows {
     };
     (@read $row:ident, $field:ident) => {
         $row.try_get(stringify!($field))?
-    };
-    (@read $row:ident, $field:ident as $named:literal) => {
-        $row.try_get($named)?
     };
     (@read $row:ident, $field:ident, $($part:ident)::+ { $($column:ident)* }) => {
         $($part)::+ { $($column: $row.try_get(stringify!($column))?,)* }

@@ -19,7 +19,7 @@ rows!(Credential {
     token_name,
     issued_at,
     refused_at,
-    user_id as "holder_id",
+    user_id,
     email,
     state,
     is_enabled,
@@ -69,38 +69,22 @@ rows!(Grant { account_id, role, role_constraints, account_is_enabled });
 /// SQL that selects the credentials of the tokens in a subquery, with further columns and joins; `$2` is the account,
 /// NULL for the user's home account. A token whose user or home account is deleted isn't found.
 macro_rules! find {
-    ($tokens:expr) => {
-        find!($tokens, "", "")
-    };
-    ($tokens:expr, $columns:expr, $joins:expr) => {
+    ($tokens:literal) => {
         concat!(
             "SELECT t.id AS token_id, t.name AS token_name, t.created_at AS issued_at, t.refused_at, t.digest, \
-             t.user_id AS holder_id, u.email, u.state, u.is_enabled, u.account_id AS home, u.last_act_at, \
+             t.user_id, u.email, u.state, u.is_enabled, u.account_id AS home, u.last_act_at, \
              CASE WHEN a.id IS NOT NULL THEN b.role END AS role, b.role_constraints, \
-             a.is_enabled AS account_is_enabled",
-            $columns,
-            " FROM (",
+             a.is_enabled AS account_is_enabled FROM (",
             $tokens,
             ") t JOIN users u ON u.id = t.user_id JOIN accounts h ON h.id = u.account_id AND NOT h.is_deleted \
              LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = COALESCE($2, u.account_id) \
-             LEFT JOIN accounts a ON a.id = b.account_id AND NOT a.is_deleted",
-            $joins
+             LEFT JOIN accounts a ON a.id = b.account_id AND NOT a.is_deleted"
         )
     };
 }
-pub(super) use find;
-
-/// SQL that selects the token with the digest `$1`, or else the one with the next greater digest.
-macro_rules! nearest {
-    () => {
-        "SELECT id, name, created_at, refused_at, user_id, digest FROM tokens WHERE digest >= $1 ORDER BY digest LIMIT \
-            1"
-    };
-}
-pub(super) use nearest;
 
 /// The value of `$2` in `find!`. The nil account stands for none: nobody has a role in it.
-pub(super) const fn bound(account: AccountChoice) -> Option<AccountId> {
+const fn bound(account: AccountChoice) -> Option<AccountId> {
     match account {
         AccountChoice::None => Some(AccountId::nil()),
         AccountChoice::Given(account) => Some(account),
@@ -113,7 +97,10 @@ impl Conn {
     /// the database does the same work and returns a row. The caller has to compare the digests. `None` when there is
     /// no such token, or when its user or home account is deleted.
     pub async fn find_nearest(&mut self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Nearest>> {
-        const FIND: &str = find!(nearest!());
+        const FIND: &str = find!(
+            "SELECT id, name, created_at, refused_at, user_id, digest FROM tokens \
+             WHERE digest >= $1 ORDER BY digest LIMIT 1"
+        );
         Ok(on!(self, c => sqlx::query_as(FIND).bind(digest).bind(bound(account)).fetch_optional(c).await)?)
     }
 

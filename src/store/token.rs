@@ -7,7 +7,6 @@ use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use super::{
     Conn, StoreError, Writer,
     collection::{Scope, list},
-    credential::{Nearest, bound, find, nearest},
     lister::Lister,
     on,
     table::table,
@@ -15,7 +14,6 @@ use super::{
 };
 use crate::domain::{
     collection::{Page, Selection, Take},
-    credential::{AccountChoice, Wanted},
     id::{AccountId, TokenId, UserId},
     role::Role,
     secret::SecretDigest,
@@ -35,75 +33,47 @@ pub(super) fn scope(user: UserId) -> Scope {
     Scope { columns: columns!(), table: "tokens", within: &["user_id = $1"], keys: vec![user.to_string()] }
 }
 
-/// The user and the token that a request asks for, read at the same instant as its credential.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Requested {
-    /// The ids that were requested.
-    pub wanted: Wanted,
-    /// The user, if it is in the account.
-    pub member: Option<Member>,
-    /// The token, if it belongs to that user.
+/// A user as an account sees it, and one of its tokens.
+#[derive(Debug)]
+pub struct MemberAndToken {
+    /// The user.
+    pub member: Member,
+    /// The token, if it is that user's.
     pub token: Option<Token>,
 }
 
-/// The nearest credential of a digest, with the user and the token that the request asks for.
-#[derive(Debug)]
-pub struct NearestAndRequested {
-    /// As [`Conn::find_nearest`] finds it.
-    pub nearest: Nearest,
-    /// The requested user and token. An error in decoding them is kept here, so that it fails only requests that may
-    /// read them.
-    pub requested: Result<(Option<Member>, Option<Token>), StoreError>,
-}
-
-impl<'r, R: Row> FromRow<'r, R> for NearestAndRequested
+impl<'r, R: Row> FromRow<'r, R> for MemberAndToken
 where
-    Nearest: FromRow<'r, R>,
     Token: FromRow<'r, R>,
-    Option<UserId>: Decode<'r, R::Database> + Type<R::Database>,
-    Option<TokenId>: Decode<'r, R::Database> + Type<R::Database>,
-    Option<AccountId>: Decode<'r, R::Database> + Type<R::Database>,
+    UserId: Decode<'r, R::Database> + Type<R::Database>,
+    AccountId: Decode<'r, R::Database> + Type<R::Database>,
     Option<Role>: Decode<'r, R::Database> + Type<R::Database>,
+    Option<TokenId>: Decode<'r, R::Database> + Type<R::Database>,
     &'static str: ColumnIndex<R>,
 {
     fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        let requested = || {
-            let member = match (row.try_get("member_id")?, row.try_get("member_home")?) {
-                (Some(id), Some(home)) => Some(Member { id, home, role: row.try_get("member_role")? }),
-                _ => None,
-            };
-            let token = row.try_get::<Option<TokenId>, _>("id")?.map(|_| Token::from_row(row)).transpose()?;
-            Ok::<_, sqlx::Error>((member, token))
-        };
-        Ok(Self { nearest: Nearest::from_row(row)?, requested: requested().map_err(StoreError::from) })
+        let (id, home, role) = (row.try_get("member_id")?, row.try_get("home")?, row.try_get("role")?);
+        let token = row.try_get::<Option<TokenId>, _>("id")?.map(|_| Token::from_row(row)).transpose()?;
+        Ok(Self { member: Member { id, home, role }, token })
     }
 }
 
 impl Conn {
-    /// As [`Conn::find_nearest`], together with the user and the token that the request asks for: one statement reads
-    /// all of them at the same instant.
-    pub async fn find_nearest_and_requested(
+    /// The user, if it is in the account, and the token, if it is that user's.
+    pub async fn find_member_and_token(
         &mut self,
-        digest: SecretDigest,
-        account: AccountChoice,
-        Wanted { user, token }: Wanted,
-    ) -> Result<Option<NearestAndRequested>, StoreError> {
-        const FIND: &str = find!(
-            nearest!(),
-            ", m.id AS member_id, m.home AS member_home, m.role AS member_role, s.*",
-            concat!(
-                " LEFT JOIN (SELECT v.id, v.account_id AS home, w.role FROM users v \
-                 LEFT JOIN role_bindings w ON w.user_id = v.id AND w.account_id = $2 \
-                 WHERE v.id = $3 AND (v.account_id = $2 OR w.id IS NOT NULL)) m ON TRUE \
-                 LEFT JOIN (SELECT ",
-                columns!(),
-                " FROM tokens WHERE id = $4 AND user_id = $3) s ON TRUE"
-            )
+        account: AccountId,
+        user: UserId,
+        token: TokenId,
+    ) -> Result<Option<MemberAndToken>, StoreError> {
+        const FIND: &str = concat!(
+            "SELECT m.id AS member_id, m.home, m.role, s.* FROM (SELECT u.id, u.account_id AS home, b.role FROM users u \
+             LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = $1 \
+             WHERE u.id = $2 AND (u.account_id = $1 OR b.id IS NOT NULL)) m LEFT JOIN (SELECT ",
+            columns!(),
+            " FROM tokens WHERE id = $3 AND user_id = $2) s ON TRUE"
         );
-        let account = bound(account);
-        Ok(on!(self, c => {
-            sqlx::query_as(FIND).bind(digest).bind(account).bind(user).bind(token).fetch_optional(c).await
-        })?)
+        Ok(on!(self, c => sqlx::query_as(FIND).bind(account).bind(user).bind(token).fetch_optional(c).await)?)
     }
 
     /// The token, if it belongs to that user.

@@ -131,8 +131,8 @@ fn table(rows: &[(String, Vec<u16>)], operation: &str) -> String {
     table
 }
 
-/// What the table of operations names as the action is what the policy was asked: who may do something with somebody
-/// else's, or with its own, is as the policy says.
+/// Whom each operation lets pass is whom the policy lets pass for the action that the table of operations names. (Two
+/// actions that reach alike can't be told apart so.)
 fn check_against_policy(operation: &Operation, rows: &[(String, Vec<u16>)]) {
     let Some(action) = operation.row.action else { return };
     // These are checked by rules of their own beside the action: what belongs to the account as a whole, and whose

@@ -150,6 +150,9 @@ async fn who_rises_loses_the_tokens_that_lower_ones_may_know() {
         let revoked =
             app.get(below(app, "events?filter=name%20eq%20'token.deleted'&count=true")).expect(200).await.json();
         assert_eq!(revoked["metadata"]["count"], 2);
+        for event in revoked["items"].as_array().unwrap() {
+            assert_eq!((&event["resourceMethod"], &event["resourceMethodResult"]), (&json!("put"), &json!("204")));
+        }
     })
     .await;
 }

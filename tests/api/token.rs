@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use serde_json::json;
+use tokenward::domain::role::Role;
 
 use crate::app::on_every_database;
 
@@ -23,6 +24,26 @@ async fn retrieve_token() {
             .snapshot("retrieve_token__304");
         let head = app.call("HEAD", app.mine()).expect(200).await;
         assert_eq!((head.header("etag"), head.body.len()), (got.header("etag"), 0));
+    })
+    .await;
+}
+
+/// A row that can't be read fails those who may have it; others learn nothing of it.
+#[tokio::test]
+async fn an_unreadable_token_is_nobody_elses_failure() {
+    on_every_database(async |app| {
+        let (other, _, stranger) = app.another_account().await;
+        let viewer = app.user("viewer@example.com", Some(Role::Viewer)).await;
+        let (_, viewer) = app.token_of(viewer, "viewer").await;
+        let (unreadable, _) = app.token_of(app.owner, "unreadable").await;
+        app.sabotage(&format!("UPDATE tokens SET labels = 'broken' WHERE id = '{unreadable}'")).await;
+        let path = app.item(app.owner, &unreadable);
+        app.get(&path).secret(&viewer).problem(11).await;
+        app.get(&path).secret(&stranger).problem(11).await;
+        app.get(path.replace(&app.account.to_string(), &other.to_string())).secret(&stranger).problem(2).await;
+        app.get(&path).secret("nobody's").problem(4).await;
+        app.get(&path).problem(34).await;
+        app.get(app.mine()).expect(200).await;
     })
     .await;
 }

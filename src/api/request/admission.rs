@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use poem::Request;
+use poem::{Request, http::Method};
 use tokio::time::Instant;
 
 use super::area::Area;
@@ -47,14 +47,18 @@ pub(in crate::api) enum Class {
 }
 
 impl Class {
-    /// The class of a request for an operation of that shape (`None`: no such operation) in that area. Returns `None`
-    /// for requests without a limit: they don't use the store, or they check its health.
-    pub fn of(area: Area, shape: Option<Shape>) -> Option<Self> {
+    /// The class of a request for an operation of that shape (`None`: no such operation; then the method decides) in
+    /// that area. Returns `None` for requests without a limit: they don't use the store, or they check its health.
+    pub fn of(area: Area, shape: Option<Shape>, method: &Method) -> Option<Self> {
         Some(match (area, shape) {
             (Area::Open, _) => return None,
             (_, Some(Shape::List)) => Self::List,
             (_, Some(Shape::Create | Shape::Modify)) => Self::Write,
             (_, Some(Shape::Delete | Shape::Act)) => Self::Revoke,
+            (Area::Accounts | Area::OAuth | Area::Tokens, None) if matches!(*method, Method::POST | Method::PUT) => {
+                Self::Write
+            }
+            (Area::Accounts | Area::OAuth | Area::Tokens, None) if *method == Method::DELETE => Self::Revoke,
             _ => Self::Read,
         })
     }
@@ -321,7 +325,7 @@ mod tests {
     }
     #[test]
     fn kinds_follow_from_shapes() {
-        let of = |area, id: &str| Class::of(area, Some(Operation::named(id).unwrap().shape));
+        let of = |area, id: &str| Class::of(area, Some(Operation::named(id).unwrap().shape), &Method::GET);
         for (area, id, kind) in [
             (Area::Accounts, "retrieve_token", Class::Read),
             (Area::Accounts, "list_tokens", Class::List),
@@ -338,6 +342,11 @@ mod tests {
             assert_eq!(of(area, id), Some(kind), "{id}");
         }
         assert_eq!(of(Area::Open, "check_readiness"), None);
-        assert_eq!(Class::of(Area::Accounts, None), Some(Class::Read));
+        for (method, class) in
+            [(Method::GET, Class::Read), (Method::PUT, Class::Write), (Method::DELETE, Class::Revoke)]
+        {
+            assert_eq!(Class::of(Area::Accounts, None, &method), Some(class), "{method}");
+        }
+        assert_eq!(Class::of(Area::Verify, None, &Method::DELETE), Some(Class::Read));
     }
 }

@@ -27,11 +27,8 @@ use super::{
     routed::RoutedRequest,
 };
 use crate::{
-    api::{
-        operations::{Noun, Shape, VERIFY},
-        wire::problem::Problem,
-    },
-    domain::{credential::Wanted, event::RequestContext, id::AccountId},
+    api::{operations::VERIFY, wire::problem::Problem},
+    domain::{event::RequestContext, id::AccountId},
     service::{Error, caller::Identity},
 };
 
@@ -207,11 +204,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
         let account = target.path.split('/').nth(2);
         record.account = account.and_then(|segment| segment.parse().ok());
         let identity = match presented(request.headers()) {
-            Ok(secret) => shared
-                .service
-                .authenticate(secret, record.account, target.wanted(request.method()), context)
-                .await
-                .map_err(Problem::from),
+            Ok(secret) => shared.service.authenticate(secret, record.account, context).await.map_err(Problem::from),
             Err(problem) => Err(problem),
         };
         if let Err(Problem::InvalidToken) = identity {
@@ -253,18 +246,7 @@ impl Target {
     /// The class of the request for admission control.
     fn kind(&self, method: &Method) -> Option<Class> {
         let operation = self.route.as_ref().and_then(|route| route.operation(method));
-        Class::of(self.area, operation.map(|operation| operation.row.shape))
-    }
-
-    /// The token to retrieve, if that is what the request does: it is looked up together with the secret.
-    fn wanted(&self, method: &Method) -> Option<Wanted> {
-        let route = self.route.as_ref()?;
-        let row = route.operation(method)?.row;
-        let is_retrieval = row.shape == Shape::Retrieve && row.noun == Noun::Token;
-        let named = |name| route.named(name, &self.path);
-        is_retrieval.then(|| {
-            Some(Wanted { user: named("{user_id}")?.parse().ok()?, token: named("{token_id}")?.parse().ok()? })
-        })?
+        Class::of(self.area, operation.map(|operation| operation.row.shape), method)
     }
 
     /// The context of the request for events. It contains the path only if that is well-formed and matches a route: any

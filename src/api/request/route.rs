@@ -94,11 +94,6 @@ impl Route {
         malformed.then(|| segments.join("/"))
     }
 
-    /// The segment of a path at the position of that segment in the template, such as `{token_id}`.
-    pub fn named<'p>(&self, name: &str, path: &'p str) -> Option<&'p str> {
-        self.template.split('/').zip(path.split('/')).find(|(wanted, _)| *wanted == name).map(|(_, given)| given)
-    }
-
     /// The operation of a method; `HEAD` has the operation of `GET`.
     pub fn operation(&self, method: &Method) -> Option<&Operation> {
         self.methods.get(if *method == Method::HEAD { "GET" } else { method.as_str() })
