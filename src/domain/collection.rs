@@ -229,7 +229,7 @@ pub struct Selection {
 /// ends before that item.
 pub type Take<'a, T> = &'a mut (dyn FnMut(T) -> bool + Send);
 
-/// The properties of a page beside its items.
+/// The properties of a page in addition to its items.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
     /// The last item's position, if more items follow.

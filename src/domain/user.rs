@@ -66,7 +66,7 @@ pub struct User {
     pub auth_id: FreeText,
     /// Whether the user is active, suspended or pending.
     pub state: UserState,
-    /// Whether the user is enabled: a second switch beside the state, as in the published API.
+    /// Whether the user is enabled: a second switch in addition to the state, as in the published API.
     pub is_enabled: bool,
     /// When the user was last enabled.
     pub enabled_at: Option<Timestamp>,

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A user with roles in this many accounts can't create another one. Every change to a user locks all these accounts,
-/// so their number is limited.
+/// so their number must stay small.
 const MOST_ACCOUNTS: usize = 100;
 
 impl Service {
@@ -70,8 +70,8 @@ impl Service {
         change.writer.insert_role_binding(&binding).await?;
         change.record(account.id, EventKind::Created, Subject::Account(account.id)).await?;
         change.record(account.id, EventKind::Created, Subject::RoleBinding(binding.id, binding.user_id)).await?;
-        // Nobody else has a role in the new account, but anyone who knows the secret of a token of the caller would own
-        // it.
+        // Nobody else has a role in the new account. Anyone else who knows the secret of one of the caller's tokens would
+        // own the account.
         token::revoke_outgrown(&mut change, &binding).await?;
         change.commit().await?;
         Ok(account)

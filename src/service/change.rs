@@ -19,7 +19,7 @@ use crate::{
     store::{Conn, Writer},
 };
 
-/// How often to try to lock a user's accounts while other requests add more of them.
+/// The number of attempts to lock a user's accounts while other requests add more of them.
 const ATTEMPTS: u32 = 5;
 
 /// A change in progress. It is rolled back if it is dropped without `commit`.
@@ -35,7 +35,7 @@ pub(super) struct Change {
     context: Arc<RequestContext>,
 }
 
-/// The accounts that a change locks beside the one that it is made in.
+/// The accounts that a change locks in addition to the one that it is made in.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Others {
     None,
@@ -87,8 +87,8 @@ impl Service {
         self.change_among(account, about.map_or(Others::None, Others::OfUser), by, context).await
     }
 
-    /// Begins a change in an account and in others. Which others is queried after all known ones are locked; if there
-    /// are more, the transaction starts again. Most users are in one account only.
+    /// Begins a change in an account and in others. The others are queried after all known ones are locked; if there
+    /// are more, it starts again with a new transaction. Most users are in one account only.
     pub(super) async fn change_among(
         &self,
         account: AccountId,

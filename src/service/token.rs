@@ -151,7 +151,7 @@ pub(super) async fn revoke_outgrown(change: &mut Change, risen: &RoleBinding) ->
     change.delete_tokens_known_by(knowers.into_iter().map(|(knower, _)| knower).collect(), risen.user_id, home).await
 }
 
-/// The users, beside `user`, who may know the secret of a token that the caller creates for `user`: the caller, and
+/// The users, other than `user`, who may know the secret of a token that the caller creates for `user`: the caller, and
 /// those who may know the secret of the token that the caller authenticated with.
 async fn knowers(conn: &mut Conn, caller: &Caller, user: UserId) -> Result<BTreeSet<UserId>> {
     let mut knowers = conn.knowers_of(caller.token_id).await?;
@@ -165,7 +165,7 @@ async fn knowers(conn: &mut Conn, caller: &Caller, user: UserId) -> Result<BTree
     Ok(knowers)
 }
 
-/// For actions that need nothing to exist beside the user.
+/// For actions that need only the user to exist.
 async fn any(_: &mut Conn) -> Result<bool> {
     Ok(true)
 }
