@@ -70,8 +70,8 @@ impl Service {
         change.writer.insert_role_binding(&binding).await?;
         change.record(account.id, EventKind::Created, Subject::Account(account.id)).await?;
         change.record(account.id, EventKind::Created, Subject::RoleBinding(binding.id, binding.user_id)).await?;
-        // Nobody else has a role in the new account. Anyone else who knows the secret of one of the caller's tokens would
-        // own the account.
+        // Nobody else has a role in the new account. Anyone else who knows the secret of one of the caller's tokens
+        // would own the account.
         token::revoke_outgrown(&mut change, &binding).await?;
         change.commit().await?;
         Ok(account)
