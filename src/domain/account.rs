@@ -1,4 +1,4 @@
-//! Accounts: the tenants.
+//! Accounts: the tenants, and the requests to create and modify them.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,36 +13,36 @@ use super::{
 };
 
 spelled! {
-    /// How far an account's life has come. Here each is active until it is deleted.
+    /// The lifecycle state of an account. In this service an account is active until it is deleted.
     AccountState, "must be active" {
         /// In use.
         Active = "active",
         /// Not in use yet.
         Pending = "pending",
-        /// Soon to be deleted.
+        /// Scheduled for deletion.
         DeletePending = "deletePending",
     }
 }
 
-/// A tenant: what lies in one is invisible from another.
+/// A tenant. The resources of one account are not visible from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Its id.
+    /// The account's id.
     pub id: AccountId,
-    /// What it is called.
+    /// The account's name.
     pub name: ResourceName,
     /// A disabled account refuses everyone but its owners.
     pub is_enabled: bool,
-    /// When it was enabled last.
+    /// When the account was last enabled.
     pub enabled_at: Option<Timestamp>,
-    /// Who answers for it.
+    /// The contact person of the account.
     pub contact: Option<AccountContact>,
-    /// Its history.
+    /// Labels, creation and last modification.
     pub metadata: Metadata,
 }
 
 impl Account {
-    /// An account that is enabled from its creation on.
+    /// A new account, enabled and without a contact.
     #[must_use]
     pub fn new(id: AccountId, name: ResourceName, metadata: Metadata) -> Self {
         Self { id, name, is_enabled: true, enabled_at: Some(metadata.created_at), contact: None, metadata }
@@ -50,7 +50,7 @@ impl Account {
 }
 
 impl Account {
-    /// Takes over what is given.
+    /// Applies the change. Fields that are `None` keep their value.
     pub fn apply(&mut self, change: AccountChange, at: Timestamp, by: UserId) {
         if change.is_enabled == Some(true) && !self.is_enabled {
             self.enabled_at = Some(at);
@@ -63,44 +63,44 @@ impl Account {
     }
 }
 
-/// Who answers for an account. Members are called as on the wire.
+/// The contact person of an account, serialized with the field names of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountContact {
-    /// A first name.
+    /// The contact's first name.
     pub first_name: FreeText,
-    /// A last name.
+    /// The contact's last name.
     pub last_name: FreeText,
-    /// A company.
+    /// The contact's company.
     pub company_name: Option<FreeText>,
-    /// An address to write to.
+    /// The contact's email address.
     pub email: Email,
-    /// A number to call.
+    /// The contact's phone number.
     pub phone: Option<FreeText>,
-    /// Where letters go.
+    /// The contact's postal address.
     pub postal_address: PostalAddress,
 }
 
-/// What a client gives to have an account made.
+/// A request to create an account.
 #[derive(Debug, Clone)]
 pub struct NewAccount {
-    /// What it shall be called.
+    /// The account's name.
     pub name: ResourceName,
-    /// The client's marks.
+    /// The labels set by the client.
     pub labels: Labels,
 }
 
-/// What a client gives to modify an account: `None` preserves.
+/// A request to modify an account. `None` keeps the present value.
 #[derive(Debug, Clone, Default)]
 pub struct AccountChange {
-    /// Must agree with the account's.
+    /// If given, must equal the account's id.
     pub id: Option<AccountId>,
-    /// A new name.
+    /// The new name.
     pub name: Option<ResourceName>,
-    /// Disable, or enable.
+    /// Whether to enable or disable the account.
     pub is_enabled: Option<bool>,
-    /// Who answers for it from now on.
+    /// The new contact person.
     pub contact: Option<AccountContact>,
-    /// Labels that replace all present ones.
+    /// The new labels, which replace all present ones.
     pub labels: Option<Labels>,
 }

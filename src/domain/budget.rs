@@ -1,4 +1,4 @@
-//! How often a client may do something within a minute.
+//! Rate limits: how often each client may perform an operation within a minute.
 
 use std::{
     collections::HashMap,
@@ -9,14 +9,16 @@ use super::clock::Timestamp;
 
 /// A minute, in microseconds.
 const WINDOW: i64 = 60_000_000;
-/// How many clients are remembered at least; at most twice as many, in about a megabyte.
+/// The number of clients in one generation. At least this many clients are remembered, and at most twice as many, in
+/// about a megabyte.
 const REMEMBERED: usize = 16_384;
 
-/// What each client has left. A client is an IPv4 address, or the /64 network that an IPv6 host picks its addresses
-/// from.
+/// The operations that each client has performed in its present window of one minute, and their limit. A client is an
+/// IPv4 address, or the /64 network from which an IPv6 host picks its addresses.
 ///
-/// Two generations of windows, of which the older is forgotten as a whole: so neither time nor memory grows with the
-/// number of clients. When more come within a minute than can be remembered, the oldest windows begin anew.
+/// The windows are kept in two generations, and the older one is dropped as a whole, so that neither time nor memory
+/// grows with the number of clients. If more clients come within a minute than can be remembered, the clients with the
+/// oldest windows get a new window early.
 #[derive(Debug)]
 pub struct Budget {
     most: u32,
@@ -32,13 +34,13 @@ struct Window {
 }
 
 impl Window {
-    /// Microseconds until it ends; none if it has ended, or if the clock went back.
+    /// Microseconds until the window ends; `None` if it has ended, or if the clock went back.
     fn left(self, now: Timestamp) -> Option<i64> {
         let passed = now.as_micros().saturating_sub(self.begun.as_micros());
         (0..WINDOW).contains(&passed).then_some(WINDOW - passed)
     }
 
-    /// Seconds until it ends, rounded up.
+    /// Whole seconds after which the window has ended.
     fn wait(self, now: Timestamp) -> u32 {
         let left = self.left(now).unwrap_or(WINDOW);
         u32::try_from(left.div_euclid(1_000_000) + 1).unwrap_or(u32::MAX)
@@ -46,13 +48,13 @@ impl Window {
 }
 
 impl Budget {
-    /// That many times a minute for each client; 0 for no bound.
+    /// Allows each client `most` operations a minute; 0 means no limit.
     #[must_use]
     pub fn new(most: u32) -> Self {
         Self { most, since: Timestamp::from_micros(0), present: HashMap::new(), past: HashMap::new() }
     }
 
-    /// Whether the client has something left; counts nothing.
+    /// Checks that the client may perform another operation, without counting one.
     ///
     /// # Errors
     /// As [`Budget::spend`].
@@ -61,10 +63,10 @@ impl Budget {
         if self.most == 0 || window.spent < self.most { Ok(()) } else { Err(window.wait(now)) }
     }
 
-    /// Counts once more.
+    /// Counts one operation of the client.
     ///
     /// # Errors
-    /// The client has spent its budget; the seconds until it gets a new one.
+    /// When the client has used up its limit: the seconds until its next window.
     pub fn spend(&mut self, client: IpAddr, now: Timestamp) -> Result<(), u32> {
         if self.most == 0 {
             return Ok(());
@@ -87,8 +89,8 @@ impl Budget {
     }
 }
 
-/// A client as a number: an IPv4 address, or the /64 network of an IPv6 one. The former lie in the place of a network
-/// that is nobody's.
+/// The client as a number: an IPv4 address, or the upper 64 bits of an IPv6 address. IPv4 addresses have the numbers of
+/// the networks in `::/32`, which is reserved.
 #[must_use]
 pub fn client_key(client: IpAddr) -> u64 {
     let whole: Ipv6Addr = match client.to_canonical() {

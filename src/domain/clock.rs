@@ -1,4 +1,4 @@
-//! Time as a parameter.
+//! Timestamps, and the clock as a parameter of the service.
 
 use std::{
     fmt,
@@ -13,7 +13,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From microseconds since the Unix epoch.
+    /// The instant that many microseconds after the Unix epoch.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
@@ -31,13 +31,13 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
-    /// The instant that much before.
+    /// The instant that is earlier by this duration.
     #[must_use]
     pub fn earlier(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
-    /// The instant that much after.
+    /// The instant that is later by this duration.
     #[must_use]
     pub fn later(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
@@ -49,8 +49,8 @@ impl Timestamp {
         Self(self.0.saturating_add(1))
     }
 
-    /// Reads RFC 3339. The flag says whether the text was exact to the microsecond; if not, the instant is rounded
-    /// down.
+    /// Parses an RFC 3339 timestamp. The flag is true if the instant is a whole number of microseconds; if not, it is
+    /// rounded down.
     #[must_use]
     pub fn parse(text: &str) -> Option<(Self, bool)> {
         let nanos = OffsetDateTime::parse(&text.replace(',', "."), &Rfc3339).ok()?.unix_timestamp_nanos();
@@ -68,13 +68,13 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Tells the time.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
-    /// The present instant. May go back between two calls.
+    /// The current time. It may go back between two calls.
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's clock.
+/// The operating system's clock.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock;
 

@@ -1,55 +1,55 @@
-//! What can be asked of a collection: filter, order, position, size (spec/contract/CONTRACT.md §8).
+//! Queries on collections: filter, order, position and page size (spec/contract/CONTRACT.md §8).
 
 use serde::{Deserialize, Serialize};
 
 use super::{Refused, clock::Timestamp};
 
-/// How the values of a field compare, and which column holds them.
+/// How the values of a field are compared, and the database column that holds them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// By code point; holds the column.
+    /// Text, compared by code point; contains the column's name.
     Text(&'static str),
-    /// As text that may be absent; holds the column.
+    /// Text that may be absent; contains the column's name.
     OptionalText(&'static str),
-    /// As numbers; holds the column.
+    /// A number; contains the column's name.
     Number(&'static str),
-    /// As instants; holds the column.
+    /// A timestamp; contains the column's name.
     Instant(&'static str),
-    /// As instants that may be absent; holds the column.
+    /// A timestamp that may be absent; contains the column's name.
     OptionalInstant(&'static str),
-    /// As the text `true` or `false`; holds the column.
+    /// A boolean, compared as the text `true` or `false`; contains the column's name.
     Flag(&'static str),
-    /// As text that is the same for every item; holds the text.
+    /// Text that is the same for every item; contains that text.
     Constant(&'static str),
-    /// As text, true where any label fits; holds the label's member.
+    /// A label's `name` or `value`: a condition is met if any label meets it; contains which of the two.
     Label(&'static str),
-    /// Not at all: an object or a list, which can only be included.
+    /// An object or a list, which can't be compared but can be included.
     Object,
 }
 
-/// A field of a resource that filters, orders and includes may name.
+/// A field of a resource that `filter`, `orderBy` and `include` may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
-    /// As clients write it: `name`, `metadata.creationTimestamp`, `metadata.labels[*].name`.
+    /// The field's path as clients write it: `name`, `metadata.creationTimestamp`, `metadata.labels[*].name`.
     pub path: &'static str,
-    /// What it holds.
+    /// The kind of its values.
     pub kind: Kind,
 }
 
 impl Field {
-    /// A field of that path and kind.
+    /// A field with this path and kind.
     #[must_use]
     pub const fn new(path: &'static str, kind: Kind) -> Self {
         Self { path, kind }
     }
 
-    /// True for a member of the resource itself rather than of an object in it.
+    /// True for a member of the resource itself, false for a member of a nested object.
     #[must_use]
     pub fn is_top_level(&self) -> bool {
         !self.path.contains(['.', '['])
     }
 
-    /// The column that holds what the field compares by, if it is a single value that differs from item to item.
+    /// The column that holds the field's value; `None` for constants, labels, objects and lists.
     #[must_use]
     pub const fn column(&self) -> Option<&'static str> {
         match self.kind {
@@ -82,7 +82,7 @@ pub enum Operator {
 }
 
 impl Operator {
-    /// The operator of that wire name.
+    /// The operator with this name in a `filter`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -96,7 +96,7 @@ impl Operator {
         })
     }
 
-    /// Whether it holds between two texts, by code point.
+    /// Whether the comparison of two texts by code point is true.
     #[must_use]
     pub fn holds(self, text: &str, value: &str) -> bool {
         match self {
@@ -110,7 +110,7 @@ impl Operator {
     }
 }
 
-/// A value in the form in which a field compares.
+/// A value to compare a field with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
@@ -120,26 +120,26 @@ pub enum Value {
     Integer(i64),
     /// Any number.
     Number(f64),
-    /// Yes or no.
+    /// A boolean.
     Flag(bool),
 }
 
-/// One condition of a filter, ready to be asked.
+/// One condition of a filter, with its value parsed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
-    /// The field to look at.
+    /// The field to compare.
     pub field: &'static Field,
-    /// How to compare. Differs from what was asked where a finer instant than we keep had to be rounded.
+    /// The operator. It may differ from the requested one if the timestamp had to be rounded to microseconds.
     pub operator: Operator,
-    /// What to compare with; `None` where nothing can be equal.
+    /// The value to compare with; `None` if no stored value can equal it.
     pub value: Option<Value>,
 }
 
 impl Condition {
-    /// Reads the value as the field's kind.
+    /// Parses the value according to the field's kind.
     ///
     /// # Errors
-    /// When the value isn't of that kind, or the field doesn't compare.
+    /// When the value isn't of that kind, or the field can't be compared.
     pub fn new(field: &'static Field, operator: Operator, value: &str) -> Result<Self, Refused> {
         let (operator, value) = match (field.kind, operator) {
             (Kind::Object, _) => {
@@ -160,8 +160,8 @@ impl Condition {
     }
 }
 
-/// We keep microseconds. Against a finer instant, "before" means "up to the microsecond below" and "after" means "past
-/// it".
+/// Parses a timestamp to compare with. Stored timestamps have microseconds: compared with a finer timestamp, "before"
+/// means "up to the microsecond below", and "after" means "later than that microsecond".
 fn instant(operator: Operator, value: &str) -> Result<(Operator, Option<Value>), Refused> {
     let (at, exact) = Timestamp::parse(value)
         .ok_or_else(|| Refused::because("must compare timestamps with an RFC 3339 timestamp"))?;
@@ -174,20 +174,20 @@ fn instant(operator: Operator, value: &str) -> Result<(Operator, Option<Value>),
     })
 }
 
-/// Which field to sort by. Absent values come first, ties follow creation and then id, whichever the direction.
+/// The sort order. In both directions, absent values come first, and ties are sorted by creation and then by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
     /// A top-level field that holds text or a number.
     pub field: &'static Field,
-    /// Largest first.
+    /// Whether the largest values come first.
     pub descending: bool,
 }
 
 impl Order {
-    /// Sorts by that field.
+    /// An order by this field.
     ///
     /// # Errors
-    /// When the field has no order.
+    /// When a collection can't be sorted by the field.
     pub fn new(field: &'static Field, descending: bool) -> Result<Self, Refused> {
         if field.is_top_level() && !matches!(field.kind, Kind::Object | Kind::Label(_)) {
             Ok(Self { field, descending })
@@ -200,7 +200,7 @@ impl Order {
 /// Where a page ended: the sort keys of its last item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Position {
-    /// The value of the field that orders the collection, if one does and the item has it.
+    /// The item's value of the field in `orderBy`; `None` without `orderBy`, or if the item lacks the field.
     pub value: Option<Value>,
     /// When the item was created.
     pub created_at: Timestamp,
@@ -211,29 +211,30 @@ pub struct Position {
 /// Which items of a collection to return.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Selection {
-    /// All must hold.
+    /// The filter's conditions, all of which must be met.
     pub conditions: Vec<Condition>,
-    /// By creation if none.
+    /// The sort order; `None` sorts by creation.
     pub order: Option<Order>,
-    /// Resume after this item.
+    /// The position after which the page starts.
     pub after: Option<Position>,
-    /// How many items to pass over first.
+    /// The number of items to skip.
     pub skip: u64,
-    /// How many items to return at most.
+    /// The maximum number of items to return.
     pub limit: u64,
     /// Whether to count all matches.
     pub count: bool,
 }
 
-/// Takes the items of a page one by one as they are read. `false` for one that finds no room: the page ends before it.
+/// A callback that receives the items of a page one by one. It returns `false` for an item that doesn't fit; the page
+/// ends before that item.
 pub type Take<'a, T> = &'a mut (dyn FnMut(T) -> bool + Send);
 
-/// What there is to say of a page beside its items.
+/// The properties of a page in addition to its items.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
-    /// The last item's position, where more items follow.
+    /// The last item's position, if more items follow.
     pub resume: Option<Position>,
-    /// The number of all matches, if it was asked for.
+    /// The number of all matches, if it was requested.
     pub count: Option<u64>,
 }
 

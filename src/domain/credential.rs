@@ -1,4 +1,4 @@
-//! A token as something to authenticate with: what is known of it and of its user, and whether it may be used now.
+//! Credentials: the data of a token and its user that authentication needs, and whether the token may be used now.
 
 use super::{
     clock::Timestamp,
@@ -6,23 +6,23 @@ use super::{
     name::{Email, ResourceName},
     role::Role,
     role_binding::RoleConstraints,
-    user::UserState,
+    user::{User, UserState},
 };
 
-/// A token, its user, and what that user is in one account.
+/// A token, its user, and the user's role in one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// The token.
+    /// The token's id.
     pub token_id: TokenId,
     /// The token's name.
     pub token_name: ResourceName,
     /// When the token was issued.
     pub issued_at: Timestamp,
-    /// When an event was last recorded of the token's being refused.
+    /// When a refusal of the token was last recorded as an event.
     pub refused_at: Option<Timestamp>,
-    /// The token's user.
+    /// The id of the token's user.
     pub user_id: UserId,
-    /// The user's email.
+    /// The user's email address.
     pub email: Email,
     /// Whether the user is active or suspended.
     pub state: UserState,
@@ -30,22 +30,22 @@ pub struct Credential {
     pub is_enabled: bool,
     /// The account that the user was created in.
     pub home: AccountId,
-    /// When the user last authenticated, as far as that is written.
+    /// When the user last authenticated, as far as the store has recorded it.
     pub last_act_at: Option<Timestamp>,
-    /// The user's role in the account, if it has one there.
+    /// The user's role in the account; `None` if it has none there.
     pub role: Option<Role>,
     /// The scopes of that role.
     pub role_constraints: Option<RoleConstraints>,
-    /// Whether the account is enabled, if the user has a role in it.
+    /// Whether the account is enabled; `None` if the user has no role in it.
     pub account_is_enabled: Option<bool>,
 }
 
 /// The account in which a credential's role is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountChoice {
-    /// No account, or one that can't exist: there is no role.
+    /// No account, or an account that can't exist: there is no role.
     None,
-    /// That account.
+    /// The given account.
     Given(AccountId),
     /// The account that the user was created in.
     Home,
@@ -63,7 +63,7 @@ pub enum Refusal {
     /// The user is suspended.
     #[error("the token's user is suspended")]
     Suspended,
-    /// The user's provider hasn't confirmed it yet.
+    /// The identity provider hasn't confirmed the user yet.
     #[error("the token's user is pending")]
     Pending,
     /// The user is disabled.
@@ -72,7 +72,7 @@ pub enum Refusal {
 }
 
 impl Credential {
-    /// Whether the token may be used at that instant. No other place decides this.
+    /// Whether the token may be used at that instant. Only this function decides it.
     ///
     /// # Errors
     /// Why it may not.
@@ -81,11 +81,16 @@ impl Credential {
     }
 }
 
-/// Whether a user's tokens may be used, as far as this depends on the user.
-///
-/// # Errors
-/// Why they may not.
-pub(super) const fn standing_of_user(state: UserState, is_enabled: bool) -> Result<(), Refusal> {
+impl User {
+    /// Whether the user is active and enabled, so that its tokens may be used.
+    #[must_use]
+    pub const fn takes_part(&self) -> bool {
+        standing_of_user(self.state, self.is_enabled).is_ok()
+    }
+}
+
+/// Whether a user's state allows the use of its tokens.
+const fn standing_of_user(state: UserState, is_enabled: bool) -> Result<(), Refusal> {
     match (state, is_enabled) {
         (UserState::Suspended, _) => Err(Refusal::Suspended),
         (UserState::Pending, _) => Err(Refusal::Pending),

@@ -1,17 +1,17 @@
-//! Randomness as a parameter.
+//! The source of random bytes, as a parameter of the service.
 
 use std::io;
 
-/// A source of unpredictable bytes. Ids and secrets come from here.
+/// A source of unpredictable bytes, from which ids and secrets are generated.
 pub trait Entropy: Send + Sync {
-    /// Fills the buffer.
+    /// Fills the buffer with random bytes.
     ///
     /// # Errors
-    /// When the source fails; the buffer must not be used then.
+    /// When the source fails. The buffer must not be used then.
     fn fill(&self, buffer: &mut [u8]) -> io::Result<()>;
 }
 
-/// The operating system's generator.
+/// The operating system's random number generator.
 #[derive(Debug, Clone, Copy)]
 pub struct OsEntropy;
 

@@ -1,5 +1,5 @@
-//! Events: the audit log (spec/contract/CONTRACT.md §9). None ever holds a secret, nor anything else that a client
-//! wrote.
+//! Events: the entries of the audit log (spec/contract/CONTRACT.md §9). An event never contains a secret or free text
+//! from a client.
 
 use super::{
     clock::Timestamp,
@@ -8,33 +8,33 @@ use super::{
 };
 
 spelled! {
-    /// What kind of thing happened.
+    /// The class of an event.
     Class, "must be user or security" {
-        /// Somebody changed something.
+        /// A resource was created, modified or deleted.
         User = "user",
-        /// Somebody was refused.
+        /// A token was refused or reported as leaked.
         Security = "security",
     }
 }
 
 spelled! {
-    /// How much it matters.
+    /// The severity of an event.
     Severity, "must be informational or warning" {
-        /// As it should be.
+        /// Normal operation.
         Informational = "informational",
-        /// Worth a look.
+        /// An operator should look into it.
         Warning = "warning",
     }
 }
 
-/// What something was done to.
+/// The resource that an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
-    /// A token, and whose it is.
+    /// A token, and the user that owns it.
     Token(TokenId, UserId),
     /// A user.
     User(UserId),
-    /// A role binding, and whose it is.
+    /// A role binding, and the user that holds it.
     RoleBinding(RoleBindingId, UserId),
     /// An account.
     Account(AccountId),
@@ -58,7 +58,7 @@ impl Subject {
         }
     }
 
-    /// As in the resource's type, and as in prose.
+    /// The resource's name in its media type, and in prose.
     const fn noun(self) -> (&'static str, &'static str) {
         match self {
             Self::Token(..) => ("token", "token"),
@@ -69,18 +69,18 @@ impl Subject {
     }
 }
 
-/// What happened to something.
+/// What happened to the subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
-    /// It came to be.
+    /// It was created.
     Created,
-    /// It changed.
+    /// It was modified.
     Modified,
-    /// It is no more.
+    /// It was deleted.
     Deleted,
-    /// Its holder was turned away.
+    /// The token was presented and refused.
     Refused,
-    /// It is no more, for its secret had got out.
+    /// The token was deleted because its secret was reported as leaked.
     Leaked,
 }
 
@@ -95,23 +95,23 @@ impl EventKind {
     }
 }
 
-/// The request in which something happens.
+/// The request that causes an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestContext {
-    /// Names the request, in the log and to the client.
+    /// The request's correlation ID, in the log and in the response (`X-Correlation-ID`).
     pub correlation_id: String,
-    /// The path that was asked for, where it names a resource or a collection; `None` on the command line.
+    /// The request's path if it names a resource or a collection; `None` on the command line.
     pub uri: Option<String>,
-    /// The request's method in lower case, where the published API knows it.
+    /// The request's method in lower case, if the published API has that method.
     pub method: Option<String>,
-    /// The status of its answer when it succeeds; `None` where there is no method.
+    /// The HTTP status of a successful response; `None` if there is no such operation.
     pub status: Option<String>,
-    /// The status of its answer when its token is refused; `None` where there is no method.
+    /// The HTTP status of the response if the token is refused; `None` if `method` is.
     pub status_of_refusal: Option<String>,
 }
 
 impl RequestContext {
-    /// Something that no request asks for: an operator's command, or a start of the server.
+    /// The context of a change that no HTTP request causes: an operator's command, or a start of the server.
     #[must_use]
     pub const fn without_request(correlation_id: String) -> Self {
         Self { correlation_id, uri: None, method: None, status: None, status_of_refusal: None }
@@ -121,44 +121,44 @@ impl RequestContext {
 /// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Its id.
+    /// The event's id.
     pub id: EventId,
-    /// In whose log it stands.
+    /// The account whose log contains the event.
     pub account_id: AccountId,
-    /// Its place in that log: one more than the one before.
+    /// The event's number in that log: one more than that of the previous event.
     pub sequence_count: i64,
-    /// Which kind of event: `token.created`.
+    /// The name of the kind of event, such as `token.created`.
     pub name: String,
-    /// In a few words.
+    /// A summary in a few words.
     pub summary: String,
-    /// In a sentence.
+    /// A description in one sentence.
     pub description: String,
-    /// What kind of thing happened.
+    /// The class of the event.
     pub class: Class,
-    /// How much it matters.
+    /// The severity of the event.
     pub severity: Severity,
-    /// When; rises with `sequence_count`.
+    /// When the event happened; increases with `sequence_count`.
     pub created_at: Timestamp,
-    /// What it was done to.
+    /// The subject's id.
     pub resource_id: String,
-    /// The media type of that.
+    /// The subject's media type.
     pub resource_type: String,
-    /// Whose that is, for what belongs to a user.
+    /// The user that owns the subject; `None` for users and accounts.
     pub related_user_id: Option<UserId>,
-    /// Who did it; the nil UUID for an operator at the command line.
+    /// The user that caused the event; the nil UUID for operator commands and reported leaks.
     pub user_id: UserId,
-    /// In which request.
+    /// The correlation ID of the request that caused the event.
     pub correlation_id: String,
-    /// What that request asked for.
+    /// The path of that request.
     pub resource_uri: Option<String>,
-    /// How.
+    /// The method of that request, in lower case.
     pub resource_method: Option<String>,
-    /// Its status.
+    /// The HTTP status of the response to that request.
     pub resource_method_result: Option<String>,
 }
 
 impl Event {
-    /// An event of that kind. The log sets its place and time.
+    /// An event of this kind. `sequence_count` and `created_at` are set when the event is inserted into the log.
     #[must_use]
     pub fn new(
         id: EventId,

@@ -1,4 +1,4 @@
-//! Typed identifiers, so that a user's id can't be passed where a token's is meant.
+//! Typed identifiers, so that a user's id can't be passed where a token's id is expected.
 
 use std::{fmt, str::FromStr};
 
@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{Refused, entropy::Entropy};
 
-/// Reads an identifier in the form of spec/contract/CONTRACT.md §3: a lower-case, hyphenated UUID of version 4 or 5, or
-/// the nil UUID.
+/// Parses an identifier in the form of spec/contract/CONTRACT.md §3: a lower-case, hyphenated UUID of version 4 or 5,
+/// or the nil UUID.
 #[must_use]
 pub fn parse_identifier(text: &str) -> Option<Uuid> {
     let uuid = Uuid::try_parse(text).ok()?;
@@ -17,11 +17,11 @@ pub fn parse_identifier(text: &str) -> Option<Uuid> {
         5 => true,
         _ => uuid.is_nil(),
     };
-    // `try_parse` also takes upper case, braces, URNs and bare digits; only the canonical form names something.
+    // `try_parse` also accepts upper case, braces, URNs and bare digits; only the canonical form is an identifier.
     (known && uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text).then_some(uuid)
 }
 
-/// A fresh version 4 UUID.
+/// A new random UUID (version 4).
 ///
 /// # Errors
 /// When the source of randomness fails.
@@ -38,7 +38,7 @@ macro_rules! identifiers {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A fresh identifier.
+            /// A new random identifier.
             ///
             /// # Errors
             /// When the source of randomness fails.
@@ -46,7 +46,7 @@ macro_rules! identifiers {
                 random_uuid(entropy).map(Self)
             }
 
-            /// The identifier of nothing and nobody.
+            /// The nil UUID, which identifies nothing.
             #[must_use]
             pub const fn nil() -> Self {
                 Self(Uuid::nil())
@@ -71,17 +71,17 @@ macro_rules! identifiers {
 }
 
 identifiers!(
-    /// Names an account.
+    /// The id of an account.
     AccountId,
-    /// Names a user.
+    /// The id of a user.
     UserId,
-    /// Names a group of users. There are none here.
+    /// The id of a group of users. This service has no groups.
     GroupId,
-    /// Names a token; not a secret.
+    /// The id of a token; not a secret.
     TokenId,
-    /// Names the grant of a role to a user.
+    /// The id of a role binding.
     RoleBindingId,
-    /// Names an entry of the audit log.
+    /// The id of an event.
     EventId,
 );
 

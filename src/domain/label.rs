@@ -22,10 +22,10 @@ pub struct Label {
 pub struct Labels(Vec<Label>);
 
 impl Labels {
-    /// The most that a resource has.
+    /// The maximum number of labels of a resource.
     pub const MOST: usize = 64;
 
-    /// Checks the rules that a JSON schema can't say.
+    /// Checks the rules that the JSON schema doesn't express.
     ///
     /// # Errors
     /// Which rule is broken.

@@ -1,4 +1,5 @@
-//! The nouns of the service and their rules. Pure: no I/O, no HTTP, no SQL.
+//! The domain model: resources, values and their rules. No HTTP, no SQL, and no I/O except the clock and the random
+//! number generator.
 
 pub mod account;
 pub mod budget;
@@ -19,8 +20,8 @@ pub mod secret;
 pub mod token;
 pub mod user;
 
-/// `spelled!(Role, "must be …" { Viewer = "viewer", … })`: values that the wire and the store spell alike, lowest
-/// first.
+/// `spelled!(Role, "must be …" { Viewer = "viewer", … })`: an enum whose values have the same text in the API and in
+/// the store, listed in ascending order.
 macro_rules! spelled {
     ($(#[$doc:meta])* $name:ident, $rule:literal { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -30,10 +31,10 @@ macro_rules! spelled {
         }
 
         impl $name {
-            /// All of them, in order.
+            /// All values, in ascending order.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// The wire's and the store's spelling.
+            /// The value's text in the API and in the store.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -60,7 +61,7 @@ macro_rules! spelled {
 }
 pub(crate) use spelled;
 
-/// Why a value was refused: a predicate that completes "`<field>` …", such as "must not be empty".
+/// Why a value was refused: a phrase that completes "`<field>` …", such as "must not be empty".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub String);

@@ -1,4 +1,4 @@
-//! Names of things and of people, and the rules that keep them harmless (spec/contract/CONTRACT.md §6).
+//! Names, free text and email addresses, with the rules that validate them (spec/contract/CONTRACT.md §6).
 
 use std::fmt;
 
@@ -9,13 +9,14 @@ use super::Refused;
 const LONGEST: usize = 63;
 const LONGEST_EMAIL: usize = 254;
 
-/// True for the characters that no text of ours may hold: those of Unicode's category Cc.
+/// True for control characters (Unicode's category Cc), which no text may contain.
 #[must_use]
 pub fn is_control(c: char) -> bool {
     c.is_control()
 }
 
-/// Characters that reorder the text around them (Unicode's `Bidi_Control`), with which a name could pose as another.
+/// True for characters that reorder the text around them (Unicode's `Bidi_Control`): with them, one name can look like
+/// another.
 fn is_bidi_format(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -34,7 +35,7 @@ macro_rules! texts {
                 &self.0
             }
 
-            /// A text that was checked when it came in, read back from the store.
+            /// A text from the store, which was checked before it was stored.
             #[must_use]
             pub fn stored(text: String) -> Self {
                 Self(text)
@@ -50,12 +51,12 @@ macro_rules! texts {
 }
 
 texts!(
-    /// The name of a token or an account: 1 to 63 characters of printable ASCII that mean nothing to a browser, a
-    /// shell, a file system or a database.
+    /// The name of a token or an account: 1 to 63 characters of printable ASCII, without those that cross-site
+    /// scripting, directory traversal or SQL injection need.
     ResourceName,
-    /// What people, companies, phones and streets are called: up to 63 characters of any script.
+    /// Free text of any script, such as names of people, companies and streets: up to 63 characters (`authID`: 254).
     FreeText,
-    /// An email address, as it was written.
+    /// An email address, spelled as it was given.
     Email,
 );
 
@@ -86,7 +87,7 @@ impl ResourceName {
 }
 
 impl FreeText {
-    /// Checks the rules. An empty text is one: the contract defaults names to it.
+    /// Checks the rules. An empty text is allowed: it is the default for first and last names.
     ///
     /// # Errors
     /// Which rule is broken.
@@ -102,7 +103,7 @@ impl FreeText {
 }
 
 impl FreeText {
-    /// Checks the rules for the name by which a provider knows a user, which may be as long as an email.
+    /// Checks the rules for a user's id at its identity provider (`authID`), which may be as long as an email address.
     ///
     /// # Errors
     /// Which rule is broken.
@@ -140,7 +141,7 @@ impl Email {
         }
     }
 
-    /// The form in which two addresses of one account must differ: without regard to case.
+    /// The address in lower case, which must be unique within an account.
     #[must_use]
     pub fn key(&self) -> String {
         self.0.to_lowercase()

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::name::FreeText;
 
-/// Where letters reach somebody. Members are called as on the wire.
+/// A postal address, serialized with the field names of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PostalAddress {
-    /// The country's two letters.
+    /// The country's two-letter code.
     pub address_country: FreeText,
     /// The town.
     pub address_locality: FreeText,
@@ -16,10 +16,10 @@ pub struct PostalAddress {
     pub address_region: FreeText,
     /// The postal code.
     pub postal_code: FreeText,
-    /// Street and number.
+    /// The street and number.
     #[serde(rename = "streetAddress1")]
     pub street_address_1: FreeText,
-    /// What else the street's address needs.
+    /// The second line of the street address.
     #[serde(rename = "streetAddress2")]
     pub street_address_2: Option<FreeText>,
 }

@@ -3,15 +3,15 @@
 use super::spelled;
 
 spelled! {
-    /// What a user may do in an account; each role may all that the ones before it may (spec/contract/CONTRACT.md §9).
+    /// A user's role in an account. Each role has all permissions of those before it (spec/contract/CONTRACT.md §9).
     Role, "must be viewer, member, admin or owner" {
-        /// Reads.
+        /// Reads the account, its users and role bindings; manages its own profile and tokens.
         Viewer = "viewer",
-        /// Reads, and minds its own things.
+        /// Has the permissions of a viewer, but a higher rank.
         Member = "member",
-        /// Rules over lower roles.
+        /// Manages users, tokens and role bindings of lower roles.
         Admin = "admin",
-        /// Rules over the account.
+        /// Manages the account and everything in it.
         Owner = "owner",
     }
 }

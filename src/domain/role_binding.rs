@@ -1,4 +1,4 @@
-//! The grant of a role to a user in an account.
+//! Role bindings: each grants a role in an account to a user.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,21 +14,21 @@ use super::{
 const MOST_CONSTRAINTS: usize = 64;
 const LONGEST_CONSTRAINT: usize = 255;
 
-/// The scopes of a grant. An empty list grants nothing; any other is reported and doesn't narrow this API
-/// (spec/contract/CONTRACT.md §9).
+/// The scopes of a role binding. An empty list grants nothing; any other is only stored and returned, and doesn't
+/// restrict this API (spec/contract/CONTRACT.md §9).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RoleConstraints(Vec<String>);
 
 impl Default for RoleConstraints {
-    /// Everything: `["*"]`.
+    /// All scopes: `["*"]`.
     fn default() -> Self {
         Self(vec!["*".to_owned()])
     }
 }
 
 impl RoleConstraints {
-    /// Checks the rules that a JSON schema can't say.
+    /// Checks the rules that the JSON schema doesn't express.
     ///
     /// # Errors
     /// Which rule is broken.
@@ -54,65 +54,66 @@ impl RoleConstraints {
         &self.0
     }
 
-    /// Whether anything is granted at all.
+    /// Whether there is any scope; without one nothing is granted.
     #[must_use]
     pub fn grant(&self) -> bool {
         !self.0.is_empty()
     }
 }
 
-/// Who has which role in which account.
+/// The grant of a role in an account to a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleBinding {
-    /// Its own id.
+    /// The role binding's id.
     pub id: RoleBindingId,
     /// The account in which the role is held.
     pub account_id: AccountId,
-    /// Who holds it.
+    /// The user that holds the role.
     pub user_id: UserId,
-    /// What is held.
+    /// The granted role.
     pub role: Role,
-    /// Where it holds.
+    /// The scopes of the role.
     pub role_constraints: RoleConstraints,
-    /// Its history.
+    /// Labels, creation and last modification.
     pub metadata: Metadata,
 }
 
 impl RoleBinding {
-    /// Makes an owner, of everything in the account.
+    /// A role binding that makes the user an owner of the account, with all scopes.
     #[must_use]
     pub fn of_owner(id: RoleBindingId, account_id: AccountId, user_id: UserId, metadata: Metadata) -> Self {
         Self { id, account_id, user_id, role: Role::Owner, role_constraints: RoleConstraints::default(), metadata }
     }
 
-    /// The role that it gives: none without any scope.
+    /// The role that the binding grants; `None` if it has no scope.
     #[must_use]
     pub fn granted(&self) -> Option<Role> {
         self.role_constraints.grant().then_some(self.role)
     }
 
-    /// Whether it makes an owner of a user that takes part.
+    /// Whether the binding grants the role of owner. The user counts as one only while it is active and enabled.
     #[must_use]
     pub fn makes_owner(&self) -> bool {
         self.granted() == Some(Role::Owner)
     }
 }
 
-/// What a client gives to have a binding made, or to modify one: `None` preserves. What can't change can be repeated.
+/// A request to create or modify a role binding. `None` keeps the present value; a field that can't change may be given
+/// with its present value.
 #[derive(Debug, Clone)]
 pub struct RoleBindingDraft {
-    /// Must agree with the binding's.
+    /// If given, must equal the role binding's id.
     pub id: Option<RoleBindingId>,
-    /// Must agree with the account's.
+    /// If given, must equal the account's id.
     pub account_id: Option<AccountId>,
-    /// Who shall hold the role; must agree with what is known of it.
+    /// The user that holds the role; must equal that in the request's path, or that of the existing binding.
     pub user_id: Option<UserId>,
-    /// Which group shall; must be none, for there are none.
+    /// The group that holds the role; must be `None` or nil, because this service has no groups.
     pub group_id: Option<GroupId>,
-    /// What shall be held.
+    /// The role to grant.
     pub role: Role,
-    /// Where it shall hold.
+    /// The scopes of the role.
     pub role_constraints: Option<RoleConstraints>,
-    /// Labels that replace all present ones.
+    /// The new labels, which replace all present ones.
     pub labels: Option<Labels>,
 }

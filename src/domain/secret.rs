@@ -1,4 +1,4 @@
-//! The bearer secret: how it is made, recognised and kept.
+//! The bearer secret of a token: its format, generation and digest.
 //!
 //! `tokward` + 43 characters that carry 256 random bits + 6 characters of CRC-32, all of them base 62: 56 characters
 //! that are also valid base 64 (the contract's `type_base64_data`), that a double click selects whole and that no URL
@@ -11,9 +11,9 @@ use zeroize::Zeroizing;
 
 use super::{Refused, entropy::Entropy};
 
-/// What every secret begins with.
+/// The prefix of every secret.
 pub const PREFIX: &str = "tokward";
-/// Length of a secret in characters.
+/// The length of a secret in characters.
 pub const LENGTH: usize = PREFIX.len() + RANDOM_LENGTH + CHECKSUM_LENGTH;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -33,7 +33,7 @@ pub struct Secret(Zeroizing<String>);
 pub struct SecretDigest(pub [u8; 32]);
 
 impl PartialEq for SecretDigest {
-    /// Takes as long wherever the digests differ: the time must not tell how much of a known digest was met.
+    /// Compares in constant time: the time must not reveal how many leading bytes of a known digest match.
     fn eq(&self, other: &Self) -> bool {
         let bytes = self.0.iter().zip(other.0);
         bytes.fold(0, |differing, (one, other)| black_box(differing | (one ^ other))) == 0
@@ -41,14 +41,14 @@ impl PartialEq for SecretDigest {
 }
 
 impl Secret {
-    /// A fresh secret of 256 random bits.
+    /// A new secret with 256 random bits.
     ///
     /// # Errors
     /// When the source of randomness fails.
     pub fn generate(entropy: &dyn Entropy) -> io::Result<Self> {
         let mut random = Zeroizing::new([0; 32]);
         entropy.fill(&mut *random)?;
-        // Of this capacity it is never copied elsewhere as it grows.
+        // With this capacity the text is never reallocated, which would leave copies of it in memory.
         let mut text = Zeroizing::new(String::with_capacity(LENGTH));
         text.push_str(PREFIX);
         text.push_str(&Zeroizing::new(base62(&mut *random, RANDOM_LENGTH)));
@@ -57,10 +57,10 @@ impl Secret {
         Ok(Self(text))
     }
 
-    /// Recognises a secret by its length, prefix, alphabet and checksum; no look-up.
+    /// Parses a secret: checks its length, prefix, alphabet and checksum, without a look-up.
     ///
     /// # Errors
-    /// When the text can't have been made by [`Secret::generate`]. The reason doesn't quote it.
+    /// When [`Secret::generate`] can't have generated the text. The reason doesn't quote the text.
     pub fn parse(text: &str) -> Result<Self, Refused> {
         let malformed = || Refused::because("is not a tokenward secret (see `tokenward secret`)");
         let well_formed =
@@ -69,13 +69,13 @@ impl Secret {
         if well_formed && checksum(body) == sum { Ok(Self(Zeroizing::new(text.to_owned()))) } else { Err(malformed()) }
     }
 
-    /// What to look the secret up by.
+    /// The digest by which the store finds the secret's token.
     #[must_use]
     pub fn digest(&self) -> SecretDigest {
         SecretDigest(Sha256::digest(self.0.as_bytes()).into())
     }
 
-    /// The secret itself, for the one answer that shows it.
+    /// The secret as text, for the one response that shows it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -94,7 +94,7 @@ impl fmt::Debug for SecretDigest {
     }
 }
 
-/// True where a text may hold a secret, and therefore must not be quoted.
+/// True if a text may contain a secret and therefore must not be quoted.
 #[must_use]
 pub fn may_hold_secret(text: &str) -> bool {
     text.contains(PREFIX)
@@ -104,7 +104,7 @@ fn checksum(body: &str) -> String {
     base62(&mut crc32fast::hash(body.as_bytes()).to_be_bytes(), CHECKSUM_LENGTH)
 }
 
-/// Writes a big-endian number in base 62, most significant digit first, padded to `length`; uses the number up.
+/// Writes a big-endian number in base 62, most significant digit first, padded to `length`. Overwrites the number.
 fn base62(number: &mut [u8], length: usize) -> String {
     let digits: Zeroizing<Vec<char>> = (0..length)
         .map(|_| {

@@ -1,4 +1,4 @@
-//! Tokens: the resource that this service is about.
+//! Tokens, and the requests to create and modify them.
 
 use super::{
     clock::Timestamp,
@@ -8,27 +8,27 @@ use super::{
     name::ResourceName,
 };
 
-/// A token as its owner sees it. The secret isn't part of it; the store keeps that one's digest beside it.
+/// A token as the API returns it, without its secret. The store keeps the secret's digest with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Its id; not a secret.
+    /// The token's id; not a secret.
     pub id: TokenId,
-    /// Whose token it is.
+    /// The user that owns the token.
     pub user_id: UserId,
-    /// What it is called; need not be unique.
+    /// The token's name; need not be unique.
     pub name: ResourceName,
-    /// Its history.
+    /// Labels, creation and last modification.
     pub metadata: Metadata,
 }
 
 impl Token {
-    /// A new token of a user, issued by somebody.
+    /// A new token of the user `user_id`, created by `by`.
     #[must_use]
     pub fn new(id: TokenId, user_id: UserId, new: NewToken, at: Timestamp, by: UserId) -> Self {
         Self { id, user_id, name: new.name, metadata: Metadata::new(new.labels, at, by) }
     }
 
-    /// Takes over what is given.
+    /// Applies the change. Fields that are `None` keep their value.
     pub fn apply(&mut self, change: TokenChange, at: Timestamp, by: UserId) {
         let TokenChange { name, labels, .. } = change;
         self.name = name.unwrap_or_else(|| self.name.clone());
@@ -37,32 +37,32 @@ impl Token {
     }
 }
 
-/// What a client gives to have a token made.
+/// A request to create a token.
 #[derive(Debug, Clone)]
 pub struct NewToken {
-    /// What it shall be called.
+    /// The token's name.
     pub name: ResourceName,
-    /// The client's marks.
+    /// The labels set by the client.
     pub labels: Labels,
 }
 
 impl NewToken {
-    /// A token of that name, and no more said of it.
+    /// A request for a token with this name and without labels.
     #[must_use]
     pub fn named(name: ResourceName) -> Self {
         Self { name, labels: Labels::default() }
     }
 }
 
-/// What a client gives to modify a token: `None` preserves. The identity can be repeated, and not changed.
+/// A request to modify a token. `None` keeps the present value; the ids may be given but can't change.
 #[derive(Debug, Clone, Default)]
 pub struct TokenChange {
-    /// Must agree with the token's.
+    /// If given, must equal the token's id.
     pub id: Option<TokenId>,
-    /// Must agree with the token's.
+    /// If given, must equal the id of the token's user.
     pub user_id: Option<UserId>,
-    /// A new name.
+    /// The new name.
     pub name: Option<ResourceName>,
-    /// Labels that replace all present ones.
+    /// The new labels, which replace all present ones.
     pub labels: Option<Labels>,
 }

@@ -1,9 +1,8 @@
-//! Users: whose tokens they are.
+//! Users: the owners of tokens, and the requests to create and modify them.
 
 use super::{
     Refused,
     clock::Timestamp,
-    credential::standing_of_user,
     id::{AccountId, UserId},
     label::Labels,
     metadata::Metadata,
@@ -13,22 +12,22 @@ use super::{
 };
 
 spelled! {
-    /// Whether a user takes part.
+    /// The state of a user.
     UserState, "must be active, suspended or pending" {
-        /// Its tokens work.
+        /// The user's tokens are accepted, if the user is enabled.
         Active = "active",
-        /// Its tokens are refused until it is active again.
+        /// The user's tokens are refused until the user is active again.
         Suspended = "suspended",
-        /// Its provider hasn't confirmed it yet. No local user is.
+        /// The identity provider hasn't confirmed the user yet. Doesn't apply to local users.
         Pending = "pending",
     }
 }
 
 impl UserState {
-    /// The state, if a user can be brought into it.
+    /// The state, if a request may set it.
     ///
     /// # Errors
-    /// Which states these are.
+    /// When a request may not set it; the reason names the states that it may set.
     pub fn settable(self) -> Result<Self, Refused> {
         match self {
             Self::Active | Self::Suspended => Ok(self),
@@ -38,11 +37,11 @@ impl UserState {
 }
 
 spelled! {
-    /// Who vouches for a user's identity. Tokens are this service's own, whoever does.
+    /// The identity provider of a user. Whichever it is, this service issues the tokens.
     AuthProvider, "must be local, cloud-central or ldap" {
         /// This service.
         Local = "local",
-        /// A directory in the cloud.
+        /// A directory service in the cloud.
         CloudCentral = "cloud-central",
         /// An LDAP directory.
         Ldap = "ldap",
@@ -52,32 +51,32 @@ spelled! {
 /// A person or a program that holds tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Its id.
+    /// The user's id.
     pub id: UserId,
-    /// The account that it was created in: its home.
+    /// The account that the user was created in: its home account.
     pub account_id: AccountId,
-    /// How it is reached; unique within an account without regard to case.
+    /// The user's email address; unique within an account without regard to case.
     pub email: Email,
-    /// What the user says of itself.
+    /// The fields that the user may change itself.
     pub profile: Profile,
-    /// Who vouches for it.
+    /// The user's identity provider.
     pub auth_provider: AuthProvider,
-    /// Under which name.
+    /// The user's id at that provider.
     pub auth_id: FreeText,
-    /// Whether it takes part.
+    /// Whether the user is active, suspended or pending.
     pub state: UserState,
-    /// A second switch beside the state, as the published API has it.
+    /// Whether the user is enabled: a second switch in addition to the state, as in the published API.
     pub is_enabled: bool,
-    /// When it was enabled last.
+    /// When the user was last enabled.
     pub enabled_at: Option<Timestamp>,
-    /// When it last authenticated, give or take a minute.
+    /// When the user last authenticated, to within about a minute.
     pub last_act_at: Option<Timestamp>,
-    /// Its history.
+    /// Labels, creation and last modification.
     pub metadata: Metadata,
 }
 
 impl User {
-    /// A user that takes part from its creation on, with its email for a name.
+    /// A new local user, active and enabled, whose `auth_id` is its email.
     #[must_use]
     pub fn local(id: UserId, account_id: AccountId, email: Email, profile: Profile, metadata: Metadata) -> Self {
         Self {
@@ -95,20 +94,12 @@ impl User {
         }
     }
 
-    /// Whether its tokens may be used, as far as this depends on it.
-    #[must_use]
-    pub fn takes_part(&self) -> bool {
-        standing_of_user(self.state, self.is_enabled).is_ok()
-    }
-}
-
-impl User {
-    /// Takes over what is given.
+    /// Applies the change. Fields that are `None` keep their value.
     pub fn apply(&mut self, new: UserChange) {
         let followed = self.auth_provider == AuthProvider::Local && self.auth_id.as_str() == self.email.as_str();
         self.email = new.email.unwrap_or_else(|| self.email.clone());
         if followed {
-            // The id by which a local user is known is its email, unless it was given another.
+            // The `auth_id` of a local user is its email, unless another one was set.
             self.auth_id = FreeText::stored(self.email.to_string());
         }
         self.auth_id = new
@@ -127,69 +118,70 @@ impl User {
     }
 }
 
-/// What users may change about themselves (spec/contract/CONTRACT.md §9).
+/// The fields of a user that the user may change itself (spec/contract/CONTRACT.md §9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// May be empty.
+    /// The first name; may be empty.
     pub first_name: FreeText,
-    /// May be empty.
+    /// The last name; may be empty.
     pub last_name: FreeText,
-    /// For whom it works.
+    /// The company that the user works for.
     pub company_name: Option<FreeText>,
-    /// How it is called.
+    /// The phone number.
     pub phone: Option<FreeText>,
-    /// Where it gets its letters.
+    /// The postal address.
     pub postal_address: Option<PostalAddress>,
 }
 
 impl Profile {
-    /// A name and nothing else.
+    /// A profile with these names and nothing else.
     #[must_use]
     pub fn named(first_name: FreeText, last_name: FreeText) -> Self {
         Self { first_name, last_name, company_name: None, phone: None, postal_address: None }
     }
 }
 
-/// What a client gives to have a user made.
+/// A request to create a user.
 #[derive(Debug, Clone)]
 pub struct NewUser {
-    /// How it is reached.
+    /// The user's email address.
     pub email: Email,
-    /// What is said of it.
+    /// The user's names and other data of its profile.
     pub profile: Profile,
-    /// Who vouches for it.
+    /// The user's identity provider.
     pub auth_provider: AuthProvider,
-    /// Under which name; the email if none is given.
+    /// The user's id at that provider; the email if `None`.
     pub auth_id: Option<FreeText>,
-    /// The client's marks.
+    /// The labels set by the client.
     pub labels: Labels,
 }
 
-/// What a client gives to modify a user: `None` preserves. What can't change can be repeated.
+/// A request to modify a user. `None` keeps the present value; a field that can't change may be given with its present
+/// value.
 #[derive(Debug, Clone, Default)]
 pub struct UserChange {
-    /// Must agree with the user's.
+    /// If given, must equal the user's id.
     pub id: Option<UserId>,
-    /// Must agree with the user's.
+    /// If given, must equal the user's identity provider.
     pub auth_provider: Option<AuthProvider>,
-    /// A new name with its provider.
+    /// The new id at the identity provider.
     pub auth_id: Option<FreeText>,
-    /// A new address.
+    /// The new email address.
     pub email: Option<Email>,
-    /// Suspend, or take back.
+    /// The new state.
     pub state: Option<UserState>,
-    /// Disable, or enable.
+    /// Whether to enable or disable the user.
     pub is_enabled: Option<bool>,
-    /// A new first name.
+    /// The new first name.
     pub first_name: Option<FreeText>,
-    /// A new last name.
+    /// The new last name.
     pub last_name: Option<FreeText>,
-    /// A new company.
+    /// The new company.
     pub company_name: Option<FreeText>,
-    /// A new phone.
+    /// The new phone number.
     pub phone: Option<FreeText>,
-    /// A new postal address, in place of the present one.
+    /// The new postal address, which replaces the present one as a whole.
     pub postal_address: Option<PostalAddress>,
-    /// Labels that replace all present ones.
+    /// The new labels, which replace all present ones.
     pub labels: Option<Labels>,
 }

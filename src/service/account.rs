@@ -25,8 +25,8 @@ use crate::{
     store::Conn,
 };
 
-/// In how many accounts a user can have a role. Every change to a user waits for all of them, so there can't be any
-/// number.
+/// A user with roles in this many accounts can't create another one. Every change to a user locks all these accounts,
+/// so their number must stay small.
 const MOST_ACCOUNTS: usize = 100;
 
 impl Service {
@@ -36,7 +36,7 @@ impl Service {
         find(&mut self.store.read().await?, caller.account_id).await
     }
 
-    /// Returns some of the accounts that are open to whoever calls.
+    /// Returns a page of the accounts to which the caller has access.
     pub async fn list_accounts(
         &self,
         identity: &Identity,
@@ -46,16 +46,16 @@ impl Service {
         Ok(self.store.list(identity.user_id).await?.list_accounts(identity.user_id, selection, take).await?)
     }
 
-    /// Whether whoever calls could create an account now: asked before the request's body is read.
+    /// Whether the caller may create an account now. Called before the request's body is read.
     ///
     /// # Errors
-    /// When it may not, or has a role in as many accounts as a user can have.
+    /// When the caller owns no account, or has roles in as many accounts as it may.
     pub async fn may_create_account(&self, identity: &Identity) -> Result<PermitOfIdentity<CreateAccount>> {
         may_create(&mut self.store.read().await?, identity).await?;
         Ok(Permit::new(identity, CreateAccount {}))
     }
 
-    /// Creates an account, and makes whoever calls its owner.
+    /// Creates an account with the caller as its owner.
     ///
     /// # Errors
     /// As [`Service::may_create_account`].
@@ -70,16 +70,17 @@ impl Service {
         change.writer.insert_role_binding(&binding).await?;
         change.record(account.id, EventKind::Created, Subject::Account(account.id)).await?;
         change.record(account.id, EventKind::Created, Subject::RoleBinding(binding.id, binding.user_id)).await?;
-        // Nobody else has a role there: whoever knows a token's secret beside the caller would own the account with it.
+        // Nobody else has a role in the new account. Anyone else who knows the secret of one of the caller's tokens
+        // would own the account.
         token::revoke_outgrown(&mut change, &binding).await?;
         change.commit().await?;
         Ok(account)
     }
 
-    /// Whether the caller could modify or delete its account now: asked before the request's headers and body are read.
+    /// Whether the caller may modify or delete its account now. Called before the request's headers and body are read.
     ///
     /// # Errors
-    /// When the caller may not.
+    /// When the caller may not change the account.
     pub fn may_change_account(&self, caller: &Caller) -> Result<Permit<ChangeAccount>> {
         caller.may(Action::ChangeAccount)?;
         Ok(Permit::new(caller, ChangeAccount {}))
@@ -88,7 +89,7 @@ impl Service {
     /// Modifies the caller's account and returns its new state.
     ///
     /// # Errors
-    /// As [`Service::may_change_account`], when the precondition doesn't hold, or a conflict with what can't change.
+    /// As [`Service::may_change_account`], when the precondition doesn't hold, or when `id` differs.
     pub async fn modify_account(
         &self,
         permit: Permit<ChangeAccount>,
@@ -133,7 +134,8 @@ impl Service {
             }
         }
         precondition.check(&account)?;
-        // The account's own log goes with it; what its users had in others ends there, and is told there.
+        // The account's log is deleted with it. Its users' role bindings in other accounts are deleted, too, and
+        // recorded in the logs of those accounts.
         let mut abroad: BTreeMap<AccountId, Vec<Subject>> = BTreeMap::new();
         for binding in change.writer.role_bindings_abroad(home).await? {
             abroad.entry(binding.account_id).or_default().push(Subject::RoleBinding(binding.id, binding.user_id));
@@ -155,6 +157,6 @@ async fn may_create(conn: &mut Conn, identity: &Identity) -> Result<()> {
 }
 
 async fn find(conn: &mut Conn, account: AccountId) -> Result<Account> {
-    // Who could speak to it knows of it; it is gone.
+    // The caller had a role in the account, so the account has been deleted since then.
     conn.find_account(account).await?.ok_or(Error::Forbidden)
 }

@@ -1,6 +1,5 @@
-//! When users were last seen and which tokens were turned away: noted in memory, and written in the background, many at
-//! once. So no request waits for it, whatever the store is doing, and how long an answer takes doesn't tell what is
-//! noted.
+//! The last activity of users, and refused secrets: recorded in memory, and written to the store in batches in the
+//! background. So no request waits for these writes, and the response time doesn't reveal what was recorded.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,18 +16,18 @@ use crate::domain::{
     user::User,
 };
 
-/// How often it is noted that a user has authenticated, or that a token was turned away: once in a minute, in
+/// The minimum time between two records of a user's authentication, or of a token's refusal: one minute, in
 /// microseconds.
 const NOTED_EVERY: i64 = 60_000_000;
-/// How many users are noted at most until they are written. Of more, each is noted when it comes again.
+/// The maximum number of users with unwritten activity. Further users are recorded at a later request.
 const MOST_USERS: usize = 10_000;
-/// How many refused secrets are kept at most until they have been looked into: whoever presents many shall not keep the
-/// store from others.
+/// The maximum number of refused secrets that wait to be looked up. The limit keeps a client that presents many from
+/// occupying the store.
 const MOST_REFUSALS: usize = 256;
-/// How many users one transaction writes: so few that it keeps nobody waiting.
+/// The number of users that one transaction writes: small, so that other requests don't wait for it.
 const BATCH: usize = 100;
 
-/// What is yet to be written.
+/// The activity that is not written to the store yet.
 #[derive(Default)]
 pub(super) struct Activity(Mutex<Notes>);
 
@@ -38,8 +37,8 @@ struct Notes {
     refused: HashMap<[u8; 32], Arc<RequestContext>>,
 }
 
-/// Whether something noted at one instant is to be noted again at the other. What lies a minute ahead was noted before
-/// the clock went back.
+/// Whether something recorded at `noted` is to be recorded again at `now`. A record from a minute or more in the future
+/// was made before the clock went back, and is replaced.
 fn is_due(noted: Option<Timestamp>, now: Timestamp) -> bool {
     noted.is_none_or(|noted| now.as_micros().abs_diff(noted.as_micros()) >= NOTED_EVERY.unsigned_abs())
 }
@@ -49,7 +48,7 @@ impl Activity {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a user has authenticated; `stored` is when the store says that it last did.
+    /// Records that a user has authenticated; `stored` is the last authentication that the store has recorded.
     pub fn saw(&self, user: UserId, stored: Option<Timestamp>, now: Timestamp) {
         if is_due(stored, now) {
             let mut notes = self.notes();
@@ -61,7 +60,7 @@ impl Activity {
         }
     }
 
-    /// Notes that a secret was refused, known or not.
+    /// Records that a secret was refused, whether or not it is known.
     pub fn refused(&self, digest: SecretDigest, context: &Arc<RequestContext>) {
         let mut notes = self.notes();
         if notes.refused.len() < MOST_REFUSALS {
@@ -69,13 +68,13 @@ impl Activity {
         }
     }
 
-    /// When a user was last seen, if that isn't written yet. Asked before the user is read: then the one or the other
-    /// has it.
+    /// When a user last authenticated, if that isn't written yet. Call this before the user is read from the store, so
+    /// that a write in between loses nothing.
     pub fn unwritten(&self, user: UserId) -> Option<Timestamp> {
         self.notes().seen.get(&user).copied()
     }
 
-    /// The user as it will be when that is written.
+    /// Sets the user's last activity to the unwritten one, if that will be written.
     pub fn complete(user: &mut User, unwritten: Option<Timestamp>) {
         if unwritten.is_some_and(|at| is_due(user.last_act_at, at)) {
             user.last_act_at = unwritten;
@@ -86,7 +85,7 @@ impl Activity {
         self.notes().seen.iter().take(BATCH).map(|(user, at)| (*user, *at)).collect()
     }
 
-    /// These have been written. Who has been seen again meanwhile stays noted.
+    /// Removes records that have been written. A user's newer activity stays recorded.
     fn written(&self, seen: &[(UserId, Timestamp)]) {
         let mut notes = self.notes();
         for (user, at) in seen {
@@ -98,10 +97,10 @@ impl Activity {
 }
 
 impl Service {
-    /// Writes what was noted. What can't be written stays noted.
+    /// Writes the recorded activity. What can't be written stays recorded.
     pub async fn write_activity(&self) -> Result<()> {
         loop {
-            // In the order of their ids, so that two servers never wait for each other.
+            // In the order of the ids, so that two servers never deadlock.
             let seen = self.activity.some_seen();
             if seen.is_empty() {
                 break;
@@ -125,8 +124,8 @@ impl Service {
         Ok(())
     }
 
-    /// Records an event if a refused secret is known all the same. Its token was refused because it might not be used
-    /// then; whether it may by now makes no difference.
+    /// Records an event if the refused secret is that of a token. The token could not be used when it was refused;
+    /// whether it can be used by now makes no difference.
     async fn write_refusal(&self, digest: SecretDigest, context: &Arc<RequestContext>) -> Result<()> {
         let found = self.authenticator.find_by_digest(digest, AccountChoice::None).await?;
         let Some(Credential { token_id, user_id, home, refused_at, .. }) = found else { return Ok(()) };
@@ -135,7 +134,7 @@ impl Service {
             return Ok(());
         }
         let mut change = match self.change_in(home, Some(user_id), user_id, Arc::clone(context)).await {
-            // The account is gone, and the token with it.
+            // The account was deleted, and the token with it.
             Err(Error::Forbidden) => return Ok(()),
             change => change?,
         };

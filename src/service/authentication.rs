@@ -1,7 +1,9 @@
-//! Whose secret is this, and may it be used now? The one place of the service that reads secrets and looks them up.
+//! Authentication: finds the token of a secret, and checks whether it may be used now. No other module of the service
+//! parses secrets and looks them up.
 //!
-//! How long a refusal takes must not tell whether the secret is known. So the store returns a token for an unknown
-//! secret as well, the nearest one; it is read and judged in the same way, and only then are the digests compared.
+//! The time that a refusal takes must not reveal whether the secret is known. So the store returns a token for an
+//! unknown secret as well, the one with the next digest; it is read and checked in the same way, and only then are the
+//! digests compared.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -16,18 +18,18 @@ use crate::{
     store::{Conn, Store, credential::Nearest},
 };
 
-/// Finds the credentials of secrets.
+/// Finds the credential that belongs to a secret.
 pub(super) struct Authenticator {
     store: Store,
     clock: Arc<dyn Clock>,
 }
 
-/// What became of a secret that was presented.
+/// The result of an authentication.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// No generator has made it: it wasn't looked up.
+    /// The secret is malformed, and wasn't looked up.
     Malformed,
-    /// It is unknown, or may not be used now. Which of these isn't told, and callers must do the same for both.
+    /// The secret is unknown, or may not be used now. Callers can't distinguish the two, and must treat them alike.
     Refused(SecretDigest),
     /// It may be used at that instant.
     Accepted(Box<Credential>, Timestamp),
@@ -58,8 +60,8 @@ impl Authenticator {
     async fn judge(&self, conn: &mut Conn, digest: SecretDigest, account: AccountChoice) -> Result<Outcome> {
         let nearest = conn.find_nearest(digest, account).await?;
         let now = self.clock.now();
-        // Whichever token it is: what is unknown is judged as well. Opaque to the compiler, so that it doesn't put this
-        // off until the digests have been compared.
+        // Checked even if the secret is unknown. `black_box` keeps the compiler from delaying this until the digests
+        // have been compared.
         let credential = nearest.as_ref().and_then(|nearest| nearest.credential.as_ref().ok());
         let standing = black_box(credential.map(|credential| credential.standing(now)));
         Ok(match exact(nearest, digest)? {
@@ -68,7 +70,7 @@ impl Authenticator {
         })
     }
 
-    /// The credential of a secret, whether or not it may be used; `None` if it is nobody's.
+    /// The credential of a secret, whether or not it may be used; `None` if no token has this secret.
     pub async fn find(&self, secret: &str, account: AccountChoice) -> Result<Option<Credential>> {
         match digest_of(secret) {
             Some(digest) => self.find_by_digest(digest, account).await,
@@ -76,31 +78,31 @@ impl Authenticator {
         }
     }
 
-    /// As [`Authenticator::find`], of a secret that was looked up before.
+    /// The credential of the secret with that digest, as [`Authenticator::find`] returns it.
     pub async fn find_by_digest(&self, digest: SecretDigest, account: AccountChoice) -> Result<Option<Credential>> {
         exact(self.store.read().await?.find_nearest(digest, account).await?, digest)
     }
 }
 
-/// The nearest credential, if it is that of the digest.
+/// The credential that the store returned, if it has that digest.
 fn exact(nearest: Option<Nearest>, digest: SecretDigest) -> Result<Option<Credential>> {
     let Some(Nearest { digest: found, credential }) = nearest else { return Ok(None) };
     if found == digest { Ok(Some(credential?)) } else { Ok(None) }
 }
 
-/// The credential of a token whose secret was accepted before, if it may still be used at that instant. A write asks
-/// within its transaction: what was revoked while the request was under way counts, so nothing that is kept in memory
-/// may answer this.
+/// The credential of a token whose secret was accepted before, if it may still be used at that instant. A write calls
+/// this within its transaction, so that a revocation during the request takes effect; the answer must therefore never
+/// come from a cache.
 ///
 /// # Errors
-/// [`Error::InvalidCredentials`] if it may not; or when the store fails.
+/// [`Error::InvalidCredentials`] if the token may not be used; or when the store fails.
 pub async fn reauthenticate(conn: &mut Conn, id: TokenId, account: AccountChoice, at: Timestamp) -> Result<Credential> {
     let credential = conn.find_credential(id, account).await?.ok_or(Error::InvalidCredentials)?;
     credential.standing(at).map_err(|_| Error::InvalidCredentials)?;
     Ok(credential)
 }
 
-/// What a secret is looked up by; `None` if no generator has made it.
+/// The digest by which a secret is looked up; `None` if the secret is malformed.
 fn digest_of(secret: &str) -> Option<SecretDigest> {
     Secret::parse(secret).ok().map(|secret| secret.digest())
 }

@@ -1,4 +1,4 @@
-//! The first account, its owner and that one's token.
+//! Bootstrap: creates the first account, its owner and the owner's token.
 
 use std::collections::BTreeSet;
 
@@ -19,12 +19,12 @@ use crate::{
     store::Writer,
 };
 
-/// How the first things shall be called.
+/// The first account, its owner and the owner's token, as they are to be created.
 #[derive(Debug, Clone)]
 pub struct Bootstrap {
     /// The account's name.
     pub account_name: ResourceName,
-    /// The owner's email.
+    /// The owner's email address.
     pub email: Email,
     /// The owner's first name.
     pub first_name: FreeText,
@@ -32,26 +32,26 @@ pub struct Bootstrap {
     pub last_name: FreeText,
     /// The token's name.
     pub token_name: ResourceName,
-    /// The token's secret, if the operator brings one; else one is made.
+    /// The token's secret; `None` generates one.
     pub secret: Option<Secret>,
 }
 
-/// What was founded, and the secret, which nobody can ask for again.
+/// What was created, with the token's secret, which can't be retrieved later.
 #[derive(Debug)]
 pub struct Bootstrapped {
-    /// The account.
+    /// The account's id.
     pub account_id: AccountId,
-    /// Its owner.
+    /// The id of its owner.
     pub user_id: UserId,
-    /// The owner's token.
+    /// The id of the owner's token.
     pub token_id: TokenId,
     /// The token's secret.
     pub secret: Secret,
 }
 
 impl Service {
-    /// Founds the first account, or returns `None` and changes nothing where there is one. Of several at once, one
-    /// founds.
+    /// Creates the first account, its owner and a token. Returns `None` and changes nothing if there is an account. Of
+    /// several concurrent calls, only one creates them.
     ///
     /// # Errors
     /// When the store or the source of randomness fails.
@@ -87,7 +87,7 @@ impl Service {
         Ok(Some(Bootstrapped { account_id, user_id, token_id: token.id, secret }))
     }
 
-    /// Keeps a new account and its owner, with an event for each thing.
+    /// Inserts a new account, its owner and the owner's role binding, with an event for each.
     pub(super) async fn found(
         &self,
         writer: &mut Writer,

@@ -1,5 +1,5 @@
-//! A change: one transaction, alone in the accounts that it touches, by somebody who may still make it, with an event
-//! for each thing that it does.
+//! Changes: a change is one transaction that locks the accounts it affects, authenticates the caller again, and records
+//! an event for each resource that it changes.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -19,29 +19,29 @@ use crate::{
     store::{Conn, Writer},
 };
 
-/// How often to try to lock a user's accounts while others keep adding some.
+/// The number of attempts to lock a user's accounts while other requests add more of them.
 const ATTEMPTS: u32 = 5;
 
-/// A change under way. Dropped without `commit`, it never happened.
+/// A change in progress. It is rolled back if it is dropped without `commit`.
 pub(super) struct Change {
     pub writer: Writer,
-    /// When the change happens: later than every earlier change in the accounts that it touches.
+    /// When the change happens: later than every earlier change in the accounts that it affects.
     pub at: Timestamp,
-    /// Who makes it.
+    /// The user that makes the change; the nil UUID for operators and reported leaks.
     pub by: UserId,
-    /// Whether the background is to be told when this is done.
+    /// Whether the commit notifies the background task that deletes.
     pub leaves_work: bool,
     service: Service,
     context: Arc<RequestContext>,
 }
 
-/// Which accounts a change touches beside the one that it is made in.
+/// The accounts that a change locks in addition to the one that it is made in.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Others {
     None,
-    /// Those that the user is in.
+    /// The user's home account, and those where it has a role.
     OfUser(UserId),
-    /// Those in which users who are at home in that account have roles.
+    /// Those in which users whose home is that account have roles.
     OfResidents(AccountId),
 }
 
@@ -56,16 +56,17 @@ impl Others {
 }
 
 impl Service {
-    /// Begins a change in the caller's account, and if it is about a user, in all accounts that this one is in: so that
-    /// what belongs to a user changes in one place at a time. Whoever was revoked or lost the account meanwhile is
-    /// refused here; the caller that is returned is the one to go by.
+    /// Begins a change in the caller's account and, if it is about a user, in all accounts of that user, so that only
+    /// one change at a time affects a user and its resources. Refuses a caller whose token was revoked, or who lost
+    /// access to the account, in the meantime. The returned caller has the current role; use it instead of the given
+    /// one.
     pub(super) async fn change(&self, caller: &Caller, about: Option<UserId>) -> Result<(Change, Caller)> {
         let mut change = self.change_in(caller.account_id, about, caller.user_id, Arc::clone(&caller.context)).await?;
         let caller = caller.reauthenticate(&mut change.writer, change.at).await?;
         Ok((change, caller))
     }
 
-    /// Begins a change in the accounts of whoever calls, who speaks to none of them.
+    /// Begins a change in all accounts of the caller, for a request that isn't about one account.
     pub(super) async fn change_of(&self, identity: &Identity) -> Result<Change> {
         let home =
             self.store.read().await?.find_user(identity.user_id).await?.ok_or(Error::InvalidCredentials)?.account_id;
@@ -75,7 +76,7 @@ impl Service {
         Ok(change)
     }
 
-    /// Begins a change in an account and in all those that the user is in.
+    /// Begins a change in an account and in all accounts of the user `about`.
     pub(super) async fn change_in(
         &self,
         account: AccountId,
@@ -86,8 +87,8 @@ impl Service {
         self.change_among(account, about.map_or(Others::None, Others::OfUser), by, context).await
     }
 
-    /// Begins a change in an account and in others: which these are is asked when all that are known are locked, and
-    /// again if there are more. Most users are in one account only.
+    /// Begins a change in an account and in others. The others are queried after all known ones are locked; if there
+    /// are more, it starts again with a new transaction. Most users are in one account only.
     pub(super) async fn change_among(
         &self,
         account: AccountId,
@@ -101,7 +102,7 @@ impl Service {
             let mut writer = self.store.write().await?;
             let mut at = now;
             let mut exists = false;
-            // In the order of their ids, so that two changes never wait for each other.
+            // In the order of the ids, so that two changes never deadlock.
             for id in &wanted {
                 if let Some(locked_at) = writer.lock_account(*id, now).await? {
                     at = at.max(locked_at);
@@ -122,12 +123,12 @@ impl Service {
 }
 
 impl Change {
-    /// How much users and accounts may hold.
+    /// The quotas of users and accounts.
     pub fn quotas(&self) -> Quotas {
         self.service.quotas.get().copied().unwrap_or_default()
     }
 
-    /// A change in a transaction that has its accounts locked.
+    /// A change in a transaction that has already locked its accounts.
     pub const fn continued(
         service: Service,
         writer: Writer,
@@ -142,22 +143,22 @@ impl Change {
         &self.service
     }
 
-    /// In which request it is made.
+    /// The request that makes the change.
     pub fn context(&self) -> &RequestContext {
         &self.context
     }
 
-    /// The history of something that this change creates.
+    /// The metadata of a resource that this change creates.
     pub fn metadata(&self, labels: Labels) -> Metadata {
         Metadata::new(labels, self.at, self.by)
     }
 
-    /// Writes a deed into an account's log.
+    /// Records an event in an account's log.
     pub async fn record(&mut self, account: AccountId, kind: EventKind, subject: Subject) -> Result<()> {
         self.record_all(account, kind, [subject]).await
     }
 
-    /// Writes the same deed, done to several, into an account's log.
+    /// Records an event of the same kind for each of several subjects in an account's log.
     pub async fn record_all(
         &mut self,
         account: AccountId,
@@ -172,14 +173,14 @@ impl Change {
         Ok(self.writer.insert_events(account, &mut events).await?)
     }
 
-    /// Writes what was done to a user's own into the log of its home account: that one can't be deleted to be rid of it
-    /// while the user lives on, whichever account the request spoke to.
+    /// Records an event about a user's resource in the log of the user's home account, whichever account the request
+    /// was about. That account, and with it the log, can't be deleted while the user exists.
     pub async fn record_at_home(&mut self, user: UserId, kind: EventKind, subject: Subject) -> Result<()> {
         let home = self.writer.find_user(user).await?.ok_or(Error::NotFound)?.account_id;
         self.record(home, kind, subject).await
     }
 
-    /// Makes the change last.
+    /// Commits the change.
     pub async fn commit(self) -> Result<()> {
         self.writer.commit().await?;
         if self.leaves_work {

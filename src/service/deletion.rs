@@ -1,8 +1,8 @@
-//! Deletions of what may be very much: at once for everybody, and then bit by bit in the background.
+//! Deletions of many rows: they take effect at once, and the rows are deleted in batches in the background.
 //!
-//! One short transaction takes the tokens from their user, or marks the account; the query that tells whose a secret is
-//! finds neither any more. What is left of them is deleted in batches, each with its events, by whichever server comes
-//! first; the store says what is to be done, so that a crash forgets nothing.
+//! One short transaction detaches the tokens from their user, or marks the account as deleted; from then on, no look-up
+//! of a secret finds the tokens. Their rows are deleted in batches, each with its events, by whichever server comes
+//! first. The store lists the unfinished deletions, so that a crash loses none of them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,15 +15,16 @@ use crate::{
     store::deletion::Deletion,
 };
 
-/// How many tokens are deleted in the request itself.
+/// The maximum number of tokens that are deleted in the request itself.
 const FEW: u32 = 100;
-/// How many tokens or events one transaction deletes in the background: so few that it keeps nobody waiting.
+/// The number of tokens or events that one transaction deletes in the background: small, so that other requests don't
+/// wait for it.
 const BATCH: u32 = 100;
-/// How long the others have for themselves between two batches.
+/// The pause between two batches, in which other writes can proceed.
 const PAUSE: Duration = Duration::from_millis(5);
 
 impl Service {
-    /// Finishes all deletions that there are. A server that stops, or another one that does the same, does no harm.
+    /// Finishes all unfinished deletions. It may be interrupted at any time, and several servers may run it at once.
     pub async fn finish_deletions(&self) -> Result<()> {
         loop {
             let found = self.store.read().await?.some_deletions(1).await?;
@@ -34,12 +35,12 @@ impl Service {
         }
     }
 
-    /// Waits until a deletion has left work.
+    /// Waits until a deletion has left work for the background.
     pub async fn deletion_begun(&self) {
         self.deletions.notified().await;
     }
 
-    /// Deletes a batch. True if nothing is left.
+    /// Deletes a batch. Returns true if nothing is left.
     async fn delete_some(&self, deletion: &Deletion) -> Result<bool> {
         let mut writer = self.store.write().await?;
         if !writer.lock_deletion(&deletion.id).await? {
@@ -80,7 +81,7 @@ impl Change {
         self.delete_detached(user.to_string(), user, account).await
     }
 
-    /// Deletes the tokens of a user whose secrets some others may know.
+    /// Deletes the tokens of a user whose secrets the `knowers` may know.
     pub async fn delete_tokens_known_by(
         &mut self,
         knowers: Vec<UserId>,
@@ -97,13 +98,13 @@ impl Change {
         self.delete_detached(deletion, user, account).await
     }
 
-    /// Deletes an account, and leaves all that it contains to the background.
+    /// Marks an account as deleted, and leaves the deletion of its contents to the background.
     pub async fn delete_account(&mut self, account: AccountId) -> Result<()> {
         self.writer.delete_account(account).await?;
         self.leave(account.to_string(), self.by, account).await
     }
 
-    /// Few tokens go at once, with their events.
+    /// Deletes the tokens of a deletion, with their events: a few at once, more in the background.
     async fn delete_detached(&mut self, deletion: String, user: UserId, account: AccountId) -> Result<()> {
         if self.writer.count_tokens(&deletion, i64::from(FEW) + 1).await? > i64::from(FEW) {
             return self.leave(deletion, user, account).await;

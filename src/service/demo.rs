@@ -1,4 +1,4 @@
-//! The demonstration: what the document's examples speak of, on an empty database.
+//! The demonstration: inserts the resources of the OpenAPI document's examples into an empty database.
 
 use std::collections::BTreeSet;
 
@@ -17,9 +17,9 @@ use crate::domain::{
 };
 
 impl Service {
-    /// Puts the examples' account, users, role binding, token and events into an empty database, and a token to look
-    /// around with, which no example names: so nobody revokes it by trying one out. Its secret is a fresh one: one that
-    /// everybody knows would be a door that stays open.
+    /// Inserts the examples' account, users, role binding, token and events into an empty database, and a second token
+    /// to try the API with. No example names the second token, so that trying an example never revokes it. Its secret
+    /// is newly generated: with a published secret, anyone would have access.
     ///
     /// # Errors
     /// When the database isn't empty, or fails.
@@ -55,7 +55,7 @@ impl Service {
         };
         let told = event(EventId::random(self.entropy())?, Subject::User(colleague.id), &context);
         writer.insert_events(account_id, &mut [told]).await?;
-        // This one as if by way of the API, for it is an example, too.
+        // This event looks as if a request to the API had caused it, because it is an example, too.
         context.uri = Some(format!("/accounts/{account_id}/core/v1/users/{owner_id}/tokens"));
         context.method = Some("post".to_owned());
         context.status = Some("201".to_owned());
@@ -70,7 +70,7 @@ impl Service {
     }
 }
 
-/// The samples are well-formed; a test goes through them.
+/// The parsed sample. Samples are always well-formed, which a test checks.
 fn known<T>(sample: std::result::Result<T, Refused>) -> Result<T> {
     sample.map_err(Error::internal)
 }

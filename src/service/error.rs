@@ -1,57 +1,57 @@
-//! Why a use case ended early. Knows no HTTP.
+//! The errors of the service's operations, independent of HTTP.
 
 use crate::{domain::Refused, store::StoreError};
 
-/// The result of a use case.
+/// The result of an operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A field of the request, and what is wrong with it, as a predicate: "must not be empty".
+/// A field of the request, and what is wrong with it, as a phrase: "must not be empty".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
     /// The field's name on the wire, with dots for nesting.
     pub name: String,
-    /// What would mend it. Never quotes a secret.
+    /// What is wrong with the field, or how to correct it. Never quotes a secret.
     pub reason: String,
 }
 
 impl FieldError {
-    /// The field and its fault.
+    /// An error of the field `name`.
     pub fn new(name: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { name: name.into(), reason: reason.into() }
     }
 }
 
-/// Why a use case ended early.
+/// Why an operation failed.
 #[derive(Debug)]
 pub enum Error {
-    /// The presented secret is nobody's, or its holder may not use it now. Which of these isn't told.
+    /// The secret is malformed or unknown, or may not be used now. The error doesn't say which.
     InvalidCredentials,
     /// The caller may not do this.
     Forbidden,
-    /// There is as much as there may be, with a sentence that says of what.
+    /// A quota is reached; the text is a sentence that says which one.
     QuotaReached(String),
-    /// What was asked for isn't there.
+    /// The requested resource doesn't exist.
     NotFound,
-    /// Fields break rules that a schema can't say. Never empty.
+    /// Fields break rules that the JSON schema doesn't express. Never empty.
     Invalid(Vec<FieldError>),
-    /// The query would take too long, with what would mend it.
+    /// The query would take too long; contains the field to change, and how.
     TooDear(FieldError),
     /// The preconditions that the caller set don't hold.
     PreconditionFailed,
-    /// Fields contradict what can't change. Never empty.
+    /// Fields conflict with existing data or with values that can't change. Never empty.
     Conflict(Vec<FieldError>),
-    /// The store can't be reached; later it may. For the log only.
+    /// The store can't be reached at present. The cause is for the log only.
     Unavailable(Cause),
-    /// A defect. For the log only.
+    /// A defect. The cause is for the log only.
     Internal(Cause),
 }
 
-/// What lies behind a failure. Has no `Display`, so that it can't end up in an answer by mistake.
+/// The cause of a failure. Has no `Display`, so that it can't get into a response by mistake.
 #[derive(Debug, Default)]
 pub struct Cause(String);
 
 impl Cause {
-    /// For the log.
+    /// The cause as text, for the log.
     #[must_use]
     pub fn for_log(&self) -> &str {
         &self.0
@@ -59,12 +59,12 @@ impl Cause {
 }
 
 impl Error {
-    /// Something that has to be waited for, described for the log.
+    /// [`Error::Unavailable`] with its cause.
     pub fn unavailable(cause: impl ToString) -> Self {
         Self::Unavailable(Cause(cause.to_string()))
     }
 
-    /// A defect, described for the log.
+    /// [`Error::Internal`] with its cause.
     pub fn internal(cause: impl ToString) -> Self {
         Self::Internal(Cause(cause.to_string()))
     }
@@ -92,24 +92,24 @@ impl From<std::io::Error> for Error {
     }
 }
 
-/// Collects the faults of several fields, so that an answer can list them all.
+/// Collects the errors of several fields, so that a response can list them all.
 #[derive(Debug, Default)]
 pub struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
-    /// Takes the value of a field, or notes why it was refused.
+    /// Returns the value of a field, or adds an error that says why it was refused.
     pub fn check<T>(&mut self, name: &str, value: std::result::Result<T, Refused>) -> Option<T> {
         value.map_err(|refused| self.0.push(FieldError::new(name, refused.0))).ok()
     }
 
-    /// Notes a field that is given and differs from what it has to be.
+    /// Adds an error if the field is given and differs from the actual value.
     pub fn must_equal<T: PartialEq>(&mut self, name: &str, given: Option<T>, actual: T) {
         if given.is_some_and(|given| given != actual) {
             self.0.push(FieldError::new(name, "can't change"));
         }
     }
 
-    /// Notes a field that contradicts what is, with the reason.
+    /// Adds an error for a field, with the reason.
     pub fn refuse(&mut self, name: &str, reason: impl Into<String>) {
         self.0.push(FieldError::new(name, reason));
     }
@@ -117,13 +117,15 @@ impl FieldErrors {
     /// The checked value.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with every fault noted, if any was.
+    /// [`Error::Invalid`] with all errors, if there are any.
     pub fn or_invalid<T>(self, value: Option<T>) -> Result<T> {
         value.filter(|_| self.0.is_empty()).ok_or(Error::Invalid(self.0))
     }
 
+    /// Succeeds if there are no errors.
+    ///
     /// # Errors
-    /// [`Error::Conflict`] with every fault noted, if any was.
+    /// [`Error::Conflict`] with all errors, if there are any.
     pub fn or_conflict(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::Conflict(self.0)) }
     }

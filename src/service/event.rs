@@ -1,4 +1,4 @@
-//! Events: retrieve, list, and forget in time.
+//! Events: retrieve, list, and prune old ones.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::domain::{
     id::EventId,
 };
 
-/// How many events one transaction forgets at most: few, so that it keeps nobody waiting.
+/// The maximum number of events that one transaction deletes: small, so that other requests don't wait for it.
 const BATCH: u32 = 500;
 
 const A_DAY: Duration = Duration::from_hours(24);
 
-/// How far the clock is believed when it says which events are old.
+/// How far pruning trusts the clock to say which events are old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cutoff {
-    /// Entirely.
+    /// Trusts the clock entirely.
     AsTheClockSays,
-    /// Up to a day more than the last time, beside the time that has passed since then as far as this process knows. So
-    /// a clock that is years ahead forgets next to nothing.
+    /// Lets the cutoff advance by at most one day, plus the time that has passed since the last run as far as this
+    /// process knows. So a clock that is years ahead deletes almost nothing.
     ADayMore {
-        /// Since this process's last run.
+        /// The time since this process last pruned.
         passed: Duration,
     },
 }
@@ -31,7 +31,7 @@ impl Service {
     /// Returns an event.
     ///
     /// # Errors
-    /// When it isn't there, or the caller may not see it.
+    /// When the event doesn't exist, or the caller may not see it.
     pub async fn retrieve_event(&self, caller: &Caller, event: EventId) -> Result<Event> {
         let event = self.store.read().await?.find_event(caller.account_id, event).await?.ok_or(Error::NotFound)?;
         if Action::ReadEvents.reach(caller.role).is_everything() || event.user_id == caller.user_id {
@@ -41,13 +41,13 @@ impl Service {
         }
     }
 
-    /// Returns some of the account's events, as far as the caller may see them.
+    /// Returns a page of those events of the account that the caller may see.
     pub async fn list_events(&self, caller: &Caller, selection: &Selection, take: Take<'_, Event>) -> Result<Page> {
         let by = (!Action::ReadEvents.reach(caller.role).is_everything()).then_some(caller.user_id);
         Ok(self.store.list(caller.user_id).await?.list_events(caller.account_id, by, selection, take).await?)
     }
 
-    /// Forgets the events that are older than that, in small transactions. Returns how many.
+    /// Deletes the events that are older than `retention`, in small transactions. Returns their number.
     pub async fn prune_events(&self, retention: Duration, cutoff: Cutoff) -> Result<u64> {
         let wanted = self.clock.now().earlier(retention);
         let mut writer = self.store.write().await?;
@@ -57,7 +57,7 @@ impl Service {
             Cutoff::ADayMore { passed } => {
                 let most = match last {
                     Some(last) => last.later(A_DAY.saturating_add(passed)),
-                    // Nothing was ever forgotten as far as is known: this time nothing is.
+                    // No earlier pruning is recorded, so this one deletes nothing.
                     None => writer.oldest_event().await?.unwrap_or(wanted),
                 };
                 if wanted > most.later(A_DAY) {
@@ -75,8 +75,8 @@ impl Service {
                 "events were forgotten up to a later instant than {wanted}: the clock or the retention has jumped"
             );
         }
-        // Where that is earlier than last time, the clock was wrong then or is now: to keep events for longer does no
-        // harm.
+        // If this cutoff is earlier than the last one, the clock was wrong then or is wrong now. Keeping events for
+        // longer does no harm.
         writer.set_pruned_before(before).await?;
         writer.commit().await?;
         let mut pruned = 0;

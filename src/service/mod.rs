@@ -1,4 +1,5 @@
-//! Use cases: authorise, check, write. One file per noun; who may do what stands in [`policy`] alone.
+//! The operations of the service: each authorises, checks and writes. One file per resource; permissions are defined in
+//! [`policy`] only.
 
 pub mod account;
 pub mod activity;
@@ -46,7 +47,7 @@ use quota::Quotas;
 #[derive(Clone)]
 pub struct Service(Arc<Parts>);
 
-/// What the service is made of. Only this floor sees into it.
+/// The parts of the service. Only this module and its children access the fields.
 pub struct Parts {
     store: Store,
     clock: Arc<dyn Clock>,
@@ -54,7 +55,7 @@ pub struct Parts {
     continue_key: Vec<u8>,
     authenticator: Authenticator,
     activity: Activity,
-    /// Says that a deletion has left work for the background.
+    /// Notified when a deletion has left work for the background task.
     deletions: Notify,
     quotas: OnceLock<Quotas>,
 }
@@ -67,17 +68,17 @@ impl std::ops::Deref for Service {
     }
 }
 
-/// Why the store can't do all that is asked of it.
+/// Why the service isn't ready.
 #[derive(Debug)]
 pub enum Unready {
-    /// It doesn't answer. For the log only.
+    /// The store doesn't answer. The error is for the log only.
     Unreachable(Error),
-    /// It can't write, or isn't where it was.
+    /// The store can't write, or the database was removed or replaced.
     Unfit(Unfit),
 }
 
 impl Service {
-    /// Puts the service on a store.
+    /// Creates the service on a store. Generates the key for `continue` tokens if the store has none.
     ///
     /// # Errors
     /// When the store or the source of randomness fails.
@@ -100,13 +101,12 @@ impl Service {
         Ok(Self(Arc::new(parts)))
     }
 
-    /// Sets how much users and accounts may hold. Counts the first time; without it the defaults hold.
+    /// Sets the quotas of users and accounts. Only the first call has an effect; without one the defaults apply.
     pub fn set_quotas(&self, quotas: Quotas) {
         let _ = self.quotas.set(quotas);
     }
 
-    /// The key that seals what clients carry from one page of a collection to the next; all servers on one database
-    /// share it.
+    /// The key that seals the `continue` tokens of collections. All servers on one database share it.
     #[must_use]
     pub fn continue_key(&self) -> &[u8] {
         &self.continue_key
@@ -118,31 +118,31 @@ impl Service {
         &*self.entropy
     }
 
-    /// The present instant.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Whether there is an account yet. Asks the store, and so also tells whether it answers.
+    /// Whether there is an account yet. Queries the store every time, and so also shows whether the store answers.
     ///
     /// # Errors
-    /// When it doesn't.
+    /// When the store doesn't answer.
     pub async fn is_bootstrapped(&self) -> Result<bool> {
         Ok(self.store.read().await?.has_account().await?)
     }
 
-    /// Whether the store can do all that is asked of it: whether it answers, takes writes, and still is the one that
-    /// was opened. Waits until that is known.
+    /// Whether the service is ready: the store answers, accepts writes, and is still the database that was opened.
+    /// Waits until this is known.
     ///
     /// # Errors
-    /// Why it can't.
+    /// Why the service isn't ready.
     pub async fn readiness(&self) -> std::result::Result<(), Unready> {
         let answered = match self.store.place() {
             Place::Here => self.is_bootstrapped().await,
             place => return Err(Unready::Unfit(Unfit::Misplaced(place))),
         };
-        // Asking may be what has shown that it isn't there any more.
+        // The query may have shown that the database was removed or replaced.
         match self.store.place() {
             Place::Here => answered.map_err(Unready::Unreachable)?,
             place => return Err(Unready::Unfit(Unfit::Misplaced(place))),
@@ -150,25 +150,25 @@ impl Service {
         self.store.fitness().await.map_err(Unready::Unfit)
     }
 
-    /// How long to wait for the store where it usually answers within that time: longer if it is far away.
+    /// How long to wait for the store if `usual` is enough without network latency: longer if the store is far away.
     #[must_use]
     pub fn patience(&self, usual: Duration) -> Duration {
         self.store.patience(usual)
     }
 
-    /// How long the store takes.
+    /// The store's latency, as histograms.
     #[must_use]
     pub fn store_latency(&self) -> &Latency {
         self.store.latency()
     }
 
-    /// The store's connections.
+    /// The state of the store's connection pools.
     #[must_use]
     pub fn pools(&self) -> [PoolState; 3] {
         self.store.pools()
     }
 
-    /// Lets go of the store.
+    /// Closes the store.
     pub async fn close(&self) {
         self.store.close().await;
     }

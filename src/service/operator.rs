@@ -1,5 +1,5 @@
-//! What operators do on the database itself, when nobody else can: issue, list and revoke tokens, and list users. No
-//! policy holds them back; their changes record events, by nobody.
+//! Operator commands, which work on the database directly: issue, list and revoke tokens, and list users. No permission
+//! is checked. Their events carry the nil UUID as `userID`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -15,15 +15,15 @@ use crate::domain::{
 };
 
 impl Service {
-    /// All users, of all accounts.
+    /// All users of all accounts.
     pub async fn operator_list_users(&self) -> Result<Vec<User>> {
         Ok(self.store.survey().await?.all_users().await?)
     }
 
-    /// All tokens, or those of the user of that email.
+    /// All tokens, or those of the user with this email.
     ///
     /// # Errors
-    /// When there is no such user; or when the store fails.
+    /// When there is no such user, or several; or when the store fails.
     pub async fn operator_list_tokens(
         &self,
         email: Option<&Email>,
@@ -41,7 +41,7 @@ impl Service {
         Ok(tokens)
     }
 
-    /// Issues a token to the user of that email.
+    /// Issues a token to the user with this email.
     ///
     /// # Errors
     /// When there is no such user, or several; or when the store fails.
@@ -66,7 +66,7 @@ impl Service {
     /// Revokes a token.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none of that id; or when the store fails.
+    /// [`Error::NotFound`] when there is no token with this id; or when the store fails.
     pub async fn operator_revoke_token(&self, id: TokenId) -> Result<()> {
         let found = self.store.read().await?.find_credential(id, AccountChoice::None).await?;
         let Credential { user_id, home, .. } = found.ok_or(Error::NotFound)?;
@@ -82,7 +82,7 @@ impl Service {
         Ok(Arc::new(RequestContext::without_request(random_uuid(self.entropy())?.to_string())))
     }
 
-    /// The one user of that email.
+    /// The only user with this email, in `account` if one is given.
     async fn user_of(&self, email: &Email, account: Option<AccountId>) -> Result<User> {
         let mut found = self.store.read().await?.users_by_email(email).await?;
         found.retain(|user| account.is_none_or(|account| account == user.account_id));

@@ -1,11 +1,11 @@
-//! Permits: the `may_…` methods of the service give them out, and what a permit is for consumes it. So nothing is done
-//! that wasn't asked for first. What a request found to be allowed before its body arrived is asked again within the
+//! Permits: a `may_…` method of the service checks a permission and returns a permit, and the operation consumes it. So
+//! no operation runs without a check. The check is made before the request's body is read, and repeated within the
 //! change.
 
 use super::caller::{Caller, Identity};
 use crate::domain::id::{RoleBindingId, TokenId, UserId};
 
-/// That somebody may do something.
+/// Proof that a permission was checked: `who` may perform an operation on `target`.
 #[derive(Debug)]
 pub struct Permit<Target, Who = Caller> {
     pub(super) who: Who,
@@ -39,9 +39,9 @@ targets! {
     ModifyUser { user: UserId };
     /// Delete that user.
     DeleteUser { user: UserId };
-    /// Grant a role; `of` is the user in whose collection.
+    /// Grant a role; `of` is the user in whose collection it is requested, if any.
     CreateRoleBinding { of: Option<UserId> };
-    /// Modify or revoke that role binding; `of` is the user in whose collection it is requested.
+    /// Modify or revoke that role binding; `of` is the user in whose collection it is requested, if any.
     ChangeRoleBinding { of: Option<UserId>, id: RoleBindingId };
     /// Create an account.
     CreateAccount {};
@@ -49,5 +49,5 @@ targets! {
     ChangeAccount {};
 }
 
-/// That somebody who speaks to no account may do something.
+/// A permit for an operation that isn't about one account.
 pub type PermitOfIdentity<Target> = Permit<Target, Identity>;

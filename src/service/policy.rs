@@ -1,17 +1,17 @@
-//! Who may do what: one table (spec/contract/CONTRACT.md §9).
+//! Permissions of the roles: one table (spec/contract/CONTRACT.md §9).
 
 use crate::domain::role::Role;
 
-/// What can be done in an account.
+/// An action in an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// List or read users, and role bindings.
+    /// List or read users and role bindings.
     ReadPeople,
     /// Modify a user's names, company, phone and postal address.
     ModifyProfile,
-    /// Create users, modify all else of them, and delete them.
+    /// Create and delete users, and modify their other fields.
     AdministerUsers,
-    /// Create, modify or delete role bindings. What it reaches are roles: that before and that after.
+    /// Create, modify or delete role bindings. The reach limits the binding's role, before and after the change.
     ChangeRoleBindings,
     /// List or read tokens.
     ReadTokens,
@@ -19,7 +19,7 @@ pub enum Action {
     CreateTokens,
     /// Modify or delete tokens.
     ChangeTokens,
-    /// Ask whether tokens of others are good. Every token may ask about itself.
+    /// Introspect the tokens of other users. Every token may introspect itself.
     IntrospectTokens,
     /// List or read events.
     ReadEvents,
@@ -29,7 +29,7 @@ pub enum Action {
     ChangeAccount,
 }
 
-/// Whose things of others an action reaches. Each includes the ones before it.
+/// The other users whose resources an action includes. Each value includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Others {
     Nobody,
@@ -37,7 +37,7 @@ enum Others {
     Everyone,
 }
 
-/// How far an action reaches.
+/// The reach of an action: the users whose resources it includes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reach {
     own: bool,
@@ -71,7 +71,7 @@ const fn row(action: Action) -> [Reach; 4] {
 }
 
 impl Action {
-    /// How far the action reaches for that role.
+    /// The reach of the action for that role.
     #[must_use]
     pub const fn reach(self, role: Role) -> Reach {
         let [viewer, member, admin, owner] = row(self);
@@ -83,8 +83,8 @@ impl Action {
         }
     }
 
-    /// Whether what is acted on belongs to the user rather than to the account: of a guest of the account, only the
-    /// guest itself and its home account dispose of that.
+    /// Whether the action is on something that belongs to the user rather than to the account. For a guest of the
+    /// account, only the guest itself and its home account may perform such an action.
     #[must_use]
     pub const fn is_about_the_user(self) -> bool {
         matches!(
@@ -93,7 +93,7 @@ impl Action {
         )
     }
 
-    /// Whether one who is confined to its own isn't even told if others, or theirs, exist.
+    /// Whether a caller confined to its own resources doesn't learn whether other users and their resources exist.
     #[must_use]
     pub const fn hides_existence(self) -> bool {
         matches!(self, Self::ReadTokens | Self::CreateTokens | Self::ChangeTokens)
@@ -101,26 +101,26 @@ impl Action {
 }
 
 impl Reach {
-    /// Whether it takes in the caller's own.
+    /// Whether the reach includes the caller's own resources.
     #[must_use]
     pub const fn own(self) -> bool {
         self.own
     }
 
-    /// Whether it ends with what is the caller's own.
+    /// Whether the reach excludes the resources of other users.
     #[must_use]
     pub fn is_confined(self) -> bool {
         self.others == Others::Nobody
     }
 
-    /// Whether it takes in everything in the account.
+    /// Whether the reach includes everything in the account.
     #[must_use]
     pub fn is_everything(self) -> bool {
         self.others == Others::Everyone
     }
 
-    /// Whether, for a caller of that role, it takes in somebody else of the other role; one without a role ranks below
-    /// viewer.
+    /// Whether the reach of a caller with the role `caller` includes another user with the role `other`. A user without
+    /// a role ranks below viewer.
     #[must_use]
     pub fn covers(self, caller: Role, other: Option<Role>) -> bool {
         match self.others {

@@ -1,12 +1,12 @@
-//! Preconditions: what must hold of the present state of something for a change to be made.
+//! Preconditions: conditions on the present state of a resource, without which a change is not made.
 
 use super::Result;
 
-/// A condition on a `T`, held against it within the change: nothing can come in between.
+/// A condition on a `T`, checked within the change's transaction, so that no other change can come in between.
 pub trait Precondition<T> {
-    /// Whether the change may be made.
+    /// Checks the condition.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`](super::Error::PreconditionFailed)
+    /// [`Error::PreconditionFailed`](super::Error::PreconditionFailed) if it doesn't hold.
     fn check(&self, present: &T) -> Result<()>;
 }

@@ -1,19 +1,19 @@
-//! How much a user or an account may hold: bounds that keep one from filling the database for all. Operators are not
-//! bound by them.
+//! Quotas: the maximum number of tokens of a user and of users of an account. They keep one user or account from
+//! filling the database. They don't apply to operators.
 //!
-//! To count at each creation would make it the dearer the more there are. The store keeps a number that is raised with
-//! each creation instead: what was deleted since is still in it, so only where it is above the quota is there anything
-//! to count.
+//! Counting at each creation would become slower with each row. The store instead keeps a number that is incremented at
+//! each creation but not decremented at a deletion: an upper bound. Rows are counted only if the upper bound exceeds
+//! the quota or is unknown.
 
 use super::{Error, Result, change::Change};
 use crate::domain::id::{AccountId, UserId};
 
-/// The most that there may be; 0 for no bound.
+/// The quotas; 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quotas {
-    /// Of tokens, for each user.
+    /// The maximum number of tokens of a user.
     pub tokens_per_user: u32,
-    /// Of users, in each account: those that were created in it.
+    /// The maximum number of users that were created in an account.
     pub users_per_account: u32,
 }
 
@@ -24,8 +24,8 @@ impl Default for Quotas {
 }
 
 impl Change {
-    /// Whether the user may have all its tokens, of which there are now so many at most. Until the change ends, nobody
-    /// else gives it one.
+    /// Checks the user's quota of tokens, after this change has created one. `at_most` is the upper bound of their
+    /// number. Until this change ends, no other change can create one for the user.
     ///
     /// # Errors
     /// [`Error::QuotaReached`].
@@ -41,8 +41,8 @@ impl Change {
         Ok(self.writer.note_tokens_at_most(user, counted).await?)
     }
 
-    /// Whether the account may have all its users, of whom there are now so many at most. Until the change ends, nobody
-    /// else creates one in it.
+    /// Checks the account's quota of users, after this change has created one. `at_most` is the upper bound of their
+    /// number. Until this change ends, no other change can create one in the account.
     ///
     /// # Errors
     /// [`Error::QuotaReached`].
@@ -59,7 +59,7 @@ impl Change {
     }
 }
 
-/// Whether so many are surely allowed.
+/// Whether the upper bound shows that the quota is kept, without counting.
 fn is_within(at_most: Option<i64>, quota: u32) -> bool {
     quota == 0 || at_most.is_some_and(|at_most| at_most <= i64::from(quota))
 }

@@ -25,10 +25,10 @@ use crate::{
 const NO_OWNER: &str = "can't take the account its last owner";
 
 impl Service {
-    /// Returns a binding; `of` is the user in whose collection it is requested, if it is.
+    /// Returns a binding; `of` is the user in whose collection it is requested, if any.
     ///
     /// # Errors
-    /// When it isn't there.
+    /// When the binding doesn't exist.
     pub async fn retrieve_role_binding(
         &self,
         caller: &Caller,
@@ -39,10 +39,10 @@ impl Service {
         find(&mut self.store.read().await?, caller.account_id, of, id).await
     }
 
-    /// Returns some of the account's bindings, or of a user's.
+    /// Returns a page of the account's bindings, or of those of the user `of`.
     ///
     /// # Errors
-    /// When the user isn't there.
+    /// When the user isn't in the account.
     pub async fn list_role_bindings(
         &self,
         caller: &Caller,
@@ -56,10 +56,10 @@ impl Service {
         Ok(conn.list_role_bindings(caller.account_id, of, selection, take).await?)
     }
 
-    /// Whether the caller could grant some role now: asked before the request's body is read.
+    /// Whether the caller may grant any role now. Called before the request's body is read.
     ///
     /// # Errors
-    /// When the user isn't there, or the caller may not.
+    /// When the user isn't in the account, or the caller may not grant a role.
     pub async fn may_create_role_binding(
         &self,
         caller: &Caller,
@@ -73,7 +73,8 @@ impl Service {
     /// Grants a role.
     ///
     /// # Errors
-    /// As [`Service::may_create_role_binding`]; when the role is more than the caller may grant; a conflict.
+    /// As [`Service::may_create_role_binding`]; when the caller may not grant this role; or a conflict with existing
+    /// data.
     pub async fn create_role_binding(
         &self,
         permit: Permit<CreateRoleBinding>,
@@ -81,7 +82,8 @@ impl Service {
     ) -> Result<RoleBinding> {
         let (caller, of) = (&permit.who, permit.target.of);
         let user = principal(of, &new)?;
-        // Before anything is locked: a stranger's accounts are none of the caller's business, not even for a moment.
+        // Checked before anything is locked, so that a caller can't lock the accounts of a user outside its own
+        // account.
         is_member(&mut self.store.read().await?, caller.account_id, user).await?;
         let (mut change, caller) = self.change(caller, Some(user)).await?;
         exists(&mut change.writer, caller.account_id, of).await?;
@@ -110,11 +112,10 @@ impl Service {
         Ok(binding)
     }
 
-    /// Whether the caller could modify or revoke that binding now: asked before the request's headers and body are
-    /// read.
+    /// Whether the caller may modify or revoke that binding now. Called before the request's headers and body are read.
     ///
     /// # Errors
-    /// When the binding isn't there, or the caller may not.
+    /// When the binding doesn't exist, or the caller may not change it.
     pub async fn may_change_role_binding(
         &self,
         caller: &Caller,
@@ -129,8 +130,8 @@ impl Service {
     /// Modifies a binding and returns its new state.
     ///
     /// # Errors
-    /// As [`Service::may_change_role_binding`]; when the role is more than the caller may grant, or the precondition
-    /// doesn't hold; a conflict.
+    /// As [`Service::may_change_role_binding`]; when the caller may not grant this role, or the precondition doesn't
+    /// hold; or a conflict with existing data.
     pub async fn modify_role_binding(
         &self,
         permit: Permit<ChangeRoleBinding>,
@@ -168,8 +169,8 @@ impl Service {
         Ok(binding)
     }
 
-    /// Revokes a binding, and with a local user's last one deletes the user (spec/contract/CONTRACT.md §9), if it is at
-    /// home in the account: no other one disposes of it.
+    /// Revokes a binding. If it is the last one of a local user whose home is this account, deletes the user as well
+    /// (spec/contract/CONTRACT.md §9). Only the home account may delete a user.
     ///
     /// # Errors
     /// As [`Service::may_change_role_binding`], when the precondition doesn't hold, or when the account would be left
@@ -203,7 +204,7 @@ impl Service {
     }
 }
 
-/// Who shall hold the role: a user, for groups aren't offered here.
+/// The user that is to hold the role. Groups are not offered.
 fn principal(of: Option<UserId>, new: &RoleBindingDraft) -> Result<UserId> {
     let mut faults = FieldErrors::default();
     if new.group_id.is_some_and(|group| group != GroupId::nil()) {
@@ -216,13 +217,13 @@ fn principal(of: Option<UserId>, new: &RoleBindingDraft) -> Result<UserId> {
     faults.or_invalid(user)
 }
 
-/// May the caller deal with bindings of that role, or with any?
+/// Checks that the caller may change bindings of that role (`None`: of any role).
 fn may_change(caller: &Caller, role: Option<Role>) -> Result<()> {
     let may = Action::ChangeRoleBindings.reach(caller.role).covers(caller.role, role);
     if may { Ok(()) } else { Err(Error::Forbidden) }
 }
 
-/// Somebody else's user is refused just like one that isn't there.
+/// Checks that the user is in the account. A user of another account is refused like one that doesn't exist.
 async fn is_member(conn: &mut Conn, account: AccountId, user: UserId) -> Result<()> {
     let mut faults = FieldErrors::default();
     if conn.find_member(account, user).await?.is_none() {

@@ -23,24 +23,24 @@ use crate::{
     store::Conn,
 };
 
-/// How many others may know a token's secret. Each token that is made with it is known to all of them, so there can't
-/// be any number.
+/// The maximum number of other users who may know a token's secret. They may also know the secret of each token created
+/// with it, so their number is limited.
 const MOST_KNOWERS: usize = 64;
 
 impl Service {
     /// Returns a token.
     ///
     /// # Errors
-    /// When it isn't there, or the caller may not see it.
+    /// When the token doesn't exist, or the caller may not see it.
     pub async fn retrieve_token(&self, caller: &Caller, user: UserId, token: TokenId) -> Result<Token> {
         let mut conn = self.store.read().await?;
         find(&mut conn, caller, Action::ReadTokens, user, token).await
     }
 
-    /// Returns some of a user's tokens.
+    /// Returns a page of a user's tokens.
     ///
     /// # Errors
-    /// When the user isn't there, or the caller may not see its tokens.
+    /// When the user isn't in the account, or the caller may not see its tokens.
     pub async fn list_tokens(
         &self,
         caller: &Caller,
@@ -53,19 +53,19 @@ impl Service {
         Ok(conn.list_tokens(user, selection, take).await?)
     }
 
-    /// Whether the caller could issue a token to that user now: asked before the request's body is read.
+    /// Whether the caller may issue a token to that user now. Called before the request's body is read.
     ///
     /// # Errors
-    /// When the user isn't there, or the caller may not.
+    /// When the user isn't in the account, or the caller may not issue a token to it.
     pub async fn may_create_token(&self, caller: &Caller, user: UserId) -> Result<Permit<CreateToken>> {
         may_create(caller, user, &mut self.store.read().await?).await?;
         Ok(Permit::new(caller, CreateToken { user }))
     }
 
-    /// Issues a token, and returns it with its secret, which nobody can ask for again.
+    /// Issues a token and returns it with its secret, which can't be retrieved later.
     ///
     /// # Errors
-    /// As [`Service::may_create_token`], or when the user has as many as it may.
+    /// As [`Service::may_create_token`], when the user's quota is reached, or when too many others may know the secret.
     pub async fn create_token(&self, permit: Permit<CreateToken>, new: NewToken) -> Result<(Token, Secret)> {
         let user = permit.target.user;
         let (mut change, caller) = self.change(&permit.who, Some(user)).await?;
@@ -80,10 +80,10 @@ impl Service {
         Ok((token, secret))
     }
 
-    /// Whether the caller could modify or delete that token now: asked before the request's headers and body are read.
+    /// Whether the caller may modify or delete that token now. Called before the request's headers and body are read.
     ///
     /// # Errors
-    /// When the token isn't there, or the caller may not.
+    /// When the token doesn't exist, or the caller may not change it.
     pub async fn may_change_token(&self, caller: &Caller, user: UserId, token: TokenId) -> Result<Permit<ChangeToken>> {
         find(&mut self.store.read().await?, caller, Action::ChangeTokens, user, token).await?;
         Ok(Permit::new(caller, ChangeToken { user, token }))
@@ -92,7 +92,7 @@ impl Service {
     /// Modifies a token and returns its new state.
     ///
     /// # Errors
-    /// As [`Service::may_change_token`], when the precondition doesn't hold, or a conflict with what can't change.
+    /// As [`Service::may_change_token`], when the precondition doesn't hold, or when an id differs.
     pub async fn modify_token(
         &self,
         permit: Permit<ChangeToken>,
@@ -114,7 +114,7 @@ impl Service {
         Ok(token)
     }
 
-    /// Revokes a token: once this returns, its secret is refused, everywhere and for ever.
+    /// Revokes a token: once this returns, all servers refuse its secret, permanently.
     ///
     /// # Errors
     /// As [`Service::may_change_token`], or when the precondition doesn't hold.
@@ -133,8 +133,8 @@ impl Service {
     }
 }
 
-/// Revokes those tokens of a user whose secret somebody of a lower role than its new one may know: nobody keeps the
-/// secret of a token that outranks them (spec/contract/CONTRACT.md §9).
+/// Revokes those tokens of a user whose secret may be known to someone with a lower role than the user's new one:
+/// nobody may keep the secret of a token that outranks them (spec/contract/CONTRACT.md §9).
 pub(super) async fn revoke_outgrown(change: &mut Change, risen: &RoleBinding) -> Result<()> {
     let mut knowers = change.writer.knowers_of_tokens_of(risen.user_id, risen.account_id).await?;
     knowers.retain(|(_, role)| *role < risen.granted());
@@ -142,8 +142,8 @@ pub(super) async fn revoke_outgrown(change: &mut Change, risen: &RoleBinding) ->
     change.delete_tokens_known_by(knowers.into_iter().map(|(knower, _)| knower).collect(), risen.user_id, home).await
 }
 
-/// Who may know the secret of a token that the caller makes for a user, beside that one: whoever may know the secret
-/// that it is made with, and the caller.
+/// The users, other than `user`, who may know the secret of a token that the caller creates for `user`: the caller, and
+/// those who may know the secret of the token that the caller authenticated with.
 async fn knowers(conn: &mut Conn, caller: &Caller, user: UserId) -> Result<BTreeSet<UserId>> {
     let mut knowers = conn.knowers_of(caller.token_id).await?;
     if user != caller.user_id {
@@ -165,7 +165,7 @@ async fn may_create(caller: &Caller, user: UserId, conn: &mut Conn) -> Result<()
     if elsewhere { Err(Error::Forbidden) } else { Ok(()) }
 }
 
-/// The token, if the caller may do that with it.
+/// The token, if the caller may perform the action on it.
 async fn find(conn: &mut Conn, caller: &Caller, action: Action, user: UserId, token: TokenId) -> Result<Token> {
     caller.may_learn_of(action, user)?;
     let found = conn.find_member_and_token(caller.account_id, user, token).await?.ok_or(Error::NotFound)?;

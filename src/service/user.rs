@@ -24,7 +24,7 @@ impl Service {
     /// Returns a user.
     ///
     /// # Errors
-    /// When it isn't in the account.
+    /// When the user isn't in the account.
     pub async fn retrieve_user(&self, caller: &Caller, user: UserId) -> Result<User> {
         let unwritten = self.activity.unwritten(user);
         let (mut user, _) = find(&mut self.store.read().await?, caller, Action::ReadPeople, user).await?;
@@ -32,7 +32,7 @@ impl Service {
         Ok(user)
     }
 
-    /// Returns some of the account's users.
+    /// Returns a page of the account's users.
     ///
     /// # Errors
     /// When the caller may not see them.
@@ -46,10 +46,10 @@ impl Service {
         Ok(self.store.list(caller.user_id).await?.list_users(caller.account_id, selection, &mut complete).await?)
     }
 
-    /// Whether the caller could create a user now: asked before the request's body is read.
+    /// Whether the caller may create a user now. Called before the request's body is read.
     ///
     /// # Errors
-    /// When the caller may not.
+    /// When the caller may not create a user.
     pub fn may_create_user(&self, caller: &Caller) -> Result<Permit<CreateUser>> {
         // A new user has no role yet.
         let may = Action::AdministerUsers.reach(caller.role).covers(caller.role, None);
@@ -59,7 +59,7 @@ impl Service {
     /// Creates a user in the caller's account.
     ///
     /// # Errors
-    /// As [`Service::may_create_user`], when the account has as many as it may, or a conflict when the email is taken.
+    /// As [`Service::may_create_user`], when the account's quota is reached, or a conflict when the email is taken.
     pub async fn create_user(&self, permit: Permit<CreateUser>, new: NewUser) -> Result<User> {
         let (mut change, caller) = self.change(&permit.who, None).await?;
         self.may_create_user(&caller)?;
@@ -75,10 +75,10 @@ impl Service {
         Ok(user)
     }
 
-    /// Whether the caller could modify that user in some way now: asked before the request's headers and body are read.
+    /// Whether the caller may modify any field of that user now. Called before the request's headers and body are read.
     ///
     /// # Errors
-    /// When the user isn't there, or the caller may not.
+    /// When the user isn't in the account, or the caller may not modify it.
     pub async fn may_modify_user(&self, caller: &Caller, user: UserId) -> Result<Permit<ModifyUser>> {
         find(&mut self.store.read().await?, caller, Action::ModifyProfile, user).await?;
         Ok(Permit::new(caller, ModifyUser { user }))
@@ -87,7 +87,8 @@ impl Service {
     /// Modifies a user and returns its new state.
     ///
     /// # Errors
-    /// As [`Service::may_modify_user`], when the precondition doesn't hold, or a conflict with what can't change.
+    /// As [`Service::may_modify_user`], when the caller may not modify a given field, when the precondition doesn't
+    /// hold, or a conflict with existing data.
     pub async fn modify_user(
         &self,
         permit: Permit<ModifyUser>,
@@ -125,10 +126,10 @@ impl Service {
         Ok(user)
     }
 
-    /// Whether the caller could delete that user now: asked before the request's headers are read.
+    /// Whether the caller may delete that user now. Called before the request's headers are read.
     ///
     /// # Errors
-    /// When the user isn't there, or the caller may not.
+    /// When the user isn't in the account, or the caller may not delete it.
     pub async fn may_delete_user(&self, caller: &Caller, user: UserId) -> Result<Permit<DeleteUser>> {
         find(&mut self.store.read().await?, caller, Action::AdministerUsers, user).await?;
         Ok(Permit::new(caller, DeleteUser { user }))
@@ -154,8 +155,8 @@ impl Service {
     }
 }
 
-/// Deletes a user with all that is its own, with an event for each in the log of its account. Very many tokens are
-/// refused at once, and deleted in the background.
+/// Deletes a user with its tokens and role bindings, and records an event for each. If there are many tokens, they are
+/// all refused at once, and deleted in the background.
 pub(super) async fn delete(change: &mut Change, user: &User) -> Result<()> {
     change.delete_tokens_of(user.id, user.account_id).await?;
     for binding in change.writer.role_bindings_of(user.id).await? {
@@ -165,7 +166,7 @@ pub(super) async fn delete(change: &mut Change, user: &User) -> Result<()> {
     change.record(user.account_id, EventKind::Deleted, Subject::User(user.id)).await
 }
 
-/// Whether some account has this owner only (spec/contract/CONTRACT.md §9).
+/// Whether the user is the last owner of any account (spec/contract/CONTRACT.md §9).
 pub(super) async fn is_last_owner_anywhere(conn: &mut Conn, user: UserId) -> Result<bool> {
     for binding in conn.role_bindings_of(user).await? {
         if is_last_owner(conn, &binding).await? {
@@ -175,7 +176,7 @@ pub(super) async fn is_last_owner_anywhere(conn: &mut Conn, user: UserId) -> Res
     Ok(false)
 }
 
-/// Whether the binding is what its account's last owner owns it by.
+/// Whether the binding makes its user the last owner of the account.
 pub(super) async fn is_last_owner(conn: &mut Conn, binding: &crate::domain::role_binding::RoleBinding) -> Result<bool> {
     let takes_part = conn.find_user(binding.user_id).await?.is_some_and(|user| user.takes_part());
     Ok(takes_part
@@ -183,7 +184,7 @@ pub(super) async fn is_last_owner(conn: &mut Conn, binding: &crate::domain::role
         && conn.count_owners(binding.account_id, Some(binding.user_id), None).await? == 0)
 }
 
-/// No account of the user may have another one with its email.
+/// Checks that no other user in any of the user's accounts has its email.
 async fn email_is_free(conn: &mut Conn, user: &User) -> Result<()> {
     let mut accounts = conn.accounts_of(user.id).await?;
     accounts.insert(user.account_id);
@@ -197,7 +198,7 @@ async fn email_is_free(conn: &mut Conn, user: &User) -> Result<()> {
     Ok(())
 }
 
-/// The user, if the caller may do that with it.
+/// The user, if the caller may perform the action on it.
 async fn find(conn: &mut Conn, caller: &Caller, action: Action, user: UserId) -> Result<(User, Member)> {
     let member = conn.find_member(caller.account_id, user).await?.ok_or(Error::NotFound)?;
     let found = conn.find_user(user).await?.ok_or(Error::NotFound)?;

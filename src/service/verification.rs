@@ -1,5 +1,5 @@
-//! Is this secret good, and whose is it? Asked by gateways, by other services, and by whoever holds it; and the ways to
-//! be rid of a token with nothing but its secret.
+//! Verification and introspection of secrets, for gateways, other services and token holders; and revocation of a token
+//! by its secret.
 
 use std::sync::Arc;
 
@@ -22,16 +22,16 @@ use crate::{
     store::{Conn, credential::Grant},
 };
 
-/// A good token, whose it is, and what that user is in one account.
+/// A valid token, its user, and the user's role in one account.
 #[derive(Debug, Clone)]
 pub struct Verification {
-    /// Token, user, account and role.
+    /// The token, the user, the account and the role.
     pub identity: Identity,
-    /// What the token is called.
+    /// The token's name.
     pub token_name: ResourceName,
-    /// When it was issued.
+    /// When the token was issued.
     pub issued_at: Timestamp,
-    /// How the user is reached.
+    /// The user's email address.
     pub email: Email,
     /// The scopes of the role, if the user has one.
     pub role_constraints: Option<RoleConstraints>,
@@ -45,7 +45,7 @@ impl Verification {
         Self { identity, token_name, issued_at, email, role_constraints }
     }
 
-    /// The account and the role there, if that role is at least this one.
+    /// The account and the role there, if the role is at least `wanted`.
     ///
     /// # Errors
     /// [`Error::Forbidden`] if the user has no role in the account, or a lower one.
@@ -61,11 +61,12 @@ impl Verification {
 }
 
 impl Service {
-    /// Whose secret is this, and what is its user in that account (`None`: in the one that it was created in)? Notes
-    /// what [`Service::authenticate`] notes.
+    /// Verifies a secret, and returns its token, its user and the user's role in `account` (`None`: the user's home
+    /// account). Records the same as [`Service::authenticate`].
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`] when nobody may use it now; or when the store fails.
+    /// [`Error::InvalidCredentials`] when the secret is malformed, unknown, or may not be used now; or when the store
+    /// fails.
     pub async fn verify(
         &self,
         secret: &str,
@@ -78,13 +79,14 @@ impl Service {
         Ok(Verification::of(credential, account, context))
     }
 
-    /// What the caller may know of a secret that somebody has presented to it; `None` if that one is good for nothing
-    /// where the caller may ask. The account that is told of is the user's own if the caller may ask there, else the
-    /// one whose role is the oldest. Who is asked about hasn't done anything, so nothing is noted of it.
+    /// Introspects a secret that was presented to the caller. Returns `None` if the secret is not valid, or its user
+    /// has no access to an account where the caller may introspect tokens. Of such accounts, the result is about the
+    /// user's home account, or else about the one with the user's oldest role binding. Records no activity of the user.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`] for a caller that is none any more: its question may have been long on its way;
-    /// [`Error::Forbidden`] for one that may ask nowhere, unless it asks about its own token; or when the store fails.
+    /// [`Error::InvalidCredentials`] if the caller's own token was revoked, or became unusable, during the request;
+    /// [`Error::Forbidden`] if the caller may not introspect tokens in any account, unless it introspects its own
+    /// token; or when the store fails.
     pub async fn introspect(&self, caller: &Verification, secret: &str) -> Result<Option<Verification>> {
         let mut conn = self.store.read().await?;
         caller.identity.reauthenticate(&mut conn, self.clock.now()).await?;
@@ -113,7 +115,7 @@ impl Service {
     /// Revokes the token that was verified.
     pub async fn revoke_verified(&self, verified: &Verification) -> Result<()> {
         let Identity { token_id, user_id, context, .. } = &verified.identity;
-        // Read first: a match would hold on to the connection while the change waits for one.
+        // Read before the `match`, which would hold the connection while the change waits for another.
         let found = self.store.read().await?.find_credential(*token_id, AccountChoice::None).await?;
         match found {
             Some(credential) => self.revoke(&credential, EventKind::Deleted, *user_id, context).await,
@@ -121,7 +123,8 @@ impl Service {
         }
     }
 
-    /// Revokes the token of a secret: whoever holds it may (RFC 7009). One that is nobody's is as good as revoked.
+    /// Revokes the token of a secret. Whoever holds the secret may do this (RFC 7009). An unknown secret is not an
+    /// error.
     pub async fn revoke_secret(&self, secret: &str, context: &Arc<RequestContext>) -> Result<()> {
         match self.authenticator.find(secret, AccountChoice::None).await? {
             Some(known) => self.revoke(&known, EventKind::Deleted, known.user_id, context).await,
@@ -129,10 +132,11 @@ impl Service {
         }
     }
 
-    /// Revokes what is ours of secrets that somebody has found somewhere. Nobody is known to have done it.
+    /// Revokes the tokens of secrets that were reported as leaked; ignores unknown secrets. The events carry the nil
+    /// UUID as `userID`.
     ///
     /// # Errors
-    /// When the store fails. What was revoked until then stays so.
+    /// When the store fails. The tokens revoked until then stay revoked.
     pub async fn report_leaks(&self, secrets: &[String], context: &Arc<RequestContext>) -> Result<()> {
         for secret in secrets {
             if let Some(credential) = self.authenticator.find(secret, AccountChoice::None).await? {
@@ -152,7 +156,7 @@ impl Service {
     ) -> Result<()> {
         let Credential { token_id, user_id, home, .. } = *credential;
         let mut change = match self.change_in(home, Some(user_id), by, Arc::clone(context)).await {
-            // The account is gone, and the token with it.
+            // The account was deleted, and the token with it.
             Err(Error::Forbidden) => return Ok(()),
             change => change?,
         };
@@ -165,7 +169,7 @@ impl Service {
     }
 }
 
-/// The roles that open their accounts to a user.
+/// The roles that give a user access to their accounts.
 async fn grants(conn: &mut Conn, user: UserId) -> Result<Vec<Grant>> {
     let mut grants = conn.grants_of(user).await?;
     grants.retain(|grant| opens(grant.role, &grant.role_constraints, grant.account_is_enabled));

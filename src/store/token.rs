@@ -67,7 +67,8 @@ impl Conn {
         token: TokenId,
     ) -> Result<Option<MemberAndToken>, StoreError> {
         const FIND: &str = concat!(
-            "SELECT m.id AS member_id, m.home, m.role, s.* FROM (SELECT u.id, u.account_id AS home, b.role FROM users u \
+            "SELECT m.id AS member_id, m.home, m.role, s.* \
+             FROM (SELECT u.id, u.account_id AS home, b.role FROM users u \
              LEFT JOIN role_bindings b ON b.user_id = u.id AND b.account_id = $1 \
              WHERE u.id = $2 AND (u.account_id = $1 OR b.id IS NOT NULL)) m LEFT JOIN (SELECT ",
             columns!(),
