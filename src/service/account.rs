@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Error, Result, Service,
     caller::{Caller, Identity},
-    change::Others,
+    change::AlsoLocked,
     error::FieldErrors,
     permit::{ChangeAccount, CreateAccount, Permit, PermitOfIdentity},
     policy::Action,
@@ -123,7 +123,7 @@ impl Service {
         let caller = &permit.who;
         let home = caller.account_id;
         let mut change =
-            self.change_among(home, Others::OfResidents(home), caller.user_id, Arc::clone(&caller.context)).await?;
+            self.change_among(home, AlsoLocked::OfResidents(home), caller.user_id, Arc::clone(&caller.context)).await?;
         let caller = caller.reauthenticate(&mut change.writer, change.at).await?;
         self.may_change_account(&caller)?;
         let account = find(&mut change.writer, home).await?;

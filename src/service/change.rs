@@ -37,7 +37,7 @@ pub(super) struct Change {
 
 /// The accounts that a change locks in addition to the one that it is made in.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Others {
+pub(super) enum AlsoLocked {
     None,
     /// The user's home account, and those where it has a role.
     OfUser(UserId),
@@ -45,7 +45,7 @@ pub(super) enum Others {
     OfResidents(AccountId),
 }
 
-impl Others {
+impl AlsoLocked {
     async fn find(self, conn: &mut Conn) -> Result<BTreeSet<AccountId>> {
         Ok(match self {
             Self::None => BTreeSet::new(),
@@ -84,7 +84,7 @@ impl Service {
         by: UserId,
         context: Arc<RequestContext>,
     ) -> Result<Change> {
-        self.change_among(account, about.map_or(Others::None, Others::OfUser), by, context).await
+        self.change_among(account, about.map_or(AlsoLocked::None, AlsoLocked::OfUser), by, context).await
     }
 
     /// Begins a change in an account and in others. The others are queried after all known ones are locked; if there
@@ -92,7 +92,7 @@ impl Service {
     pub(super) async fn change_among(
         &self,
         account: AccountId,
-        others: Others,
+        others: AlsoLocked,
         by: UserId,
         context: Arc<RequestContext>,
     ) -> Result<Change> {
@@ -114,7 +114,7 @@ impl Service {
             }
             let found = others.find(&mut writer).await?;
             if found.is_subset(&wanted) {
-                return Ok(Change::continued(self.clone(), writer, at, by, context));
+                return Ok(Change::in_transaction(self.clone(), writer, at, by, context));
             }
             wanted.extend(found);
         }
@@ -129,7 +129,7 @@ impl Change {
     }
 
     /// A change in a transaction that has already locked its accounts.
-    pub const fn continued(
+    pub const fn in_transaction(
         service: Service,
         writer: Writer,
         at: Timestamp,
@@ -174,7 +174,7 @@ impl Change {
     }
 
     /// Records an event about a user's resource in the log of the user's home account, whichever account the request
-    /// was about. That account, and with it the log, can't be deleted while the user exists.
+    /// was about: the log of another account may be deleted before the user is.
     pub async fn record_at_home(&mut self, user: UserId, kind: EventKind, subject: Subject) -> Result<()> {
         let home = self.writer.find_user(user).await?.ok_or(Error::NotFound)?.account_id;
         self.record(home, kind, subject).await

@@ -59,7 +59,7 @@ impl Service {
         };
         let done = tokens.is_empty();
         let mut change =
-            Change::continued(self.clone(), writer, at, deletion.deleted_by, Arc::new(deletion.context.clone()));
+            Change::in_transaction(self.clone(), writer, at, deletion.deleted_by, Arc::new(deletion.context.clone()));
         change
             .record_all(
                 deletion.account_id,

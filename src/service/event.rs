@@ -34,16 +34,18 @@ impl Service {
     /// When the event doesn't exist, or the caller may not see it.
     pub async fn retrieve_event(&self, caller: &Caller, event: EventId) -> Result<Event> {
         let event = self.store.read().await?.find_event(caller.account_id, event).await?.ok_or(Error::NotFound)?;
-        if Action::ReadEvents.reach(caller.role).is_everything() || event.user_id == caller.user_id {
-            Ok(event)
-        } else {
-            Err(Error::Forbidden)
-        }
+        let reach = Action::ReadEvents.reach(caller.role);
+        let may = reach.is_everything() || (reach.own() && event.user_id == caller.user_id);
+        if may { Ok(event) } else { Err(Error::Forbidden) }
     }
 
     /// Returns a page of those events of the account that the caller may see.
     pub async fn list_events(&self, caller: &Caller, selection: &Selection, take: Take<'_, Event>) -> Result<Page> {
-        let by = (!Action::ReadEvents.reach(caller.role).is_everything()).then_some(caller.user_id);
+        let reach = Action::ReadEvents.reach(caller.role);
+        if !reach.is_everything() && !reach.own() {
+            return Err(Error::Forbidden);
+        }
+        let by = (!reach.is_everything()).then_some(caller.user_id);
         Ok(self.store.list(caller.user_id).await?.list_events(caller.account_id, by, selection, take).await?)
     }
 

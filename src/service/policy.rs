@@ -83,8 +83,9 @@ impl Action {
         }
     }
 
-    /// Whether the action is on something that belongs to the user rather than to the account. For a guest of the
-    /// account, only the guest itself and its home account may perform such an action.
+    /// Whether the action is on something that belongs to the user rather than to the account. On what belongs to a
+    /// guest (a user that was created in another account), only the guest itself and callers in that other account may
+    /// perform such an action.
     #[must_use]
     pub const fn is_about_the_user(self) -> bool {
         matches!(
@@ -93,7 +94,8 @@ impl Action {
         )
     }
 
-    /// Whether a caller confined to its own resources doesn't learn whether other users and their resources exist.
+    /// Whether a caller that may act on its own resources only is refused before it learns whether a resource of another
+    /// user exists.
     #[must_use]
     pub const fn hides_existence(self) -> bool {
         matches!(self, Self::ReadTokens | Self::CreateTokens | Self::ChangeTokens)

@@ -156,8 +156,8 @@ async fn knowers(conn: &mut Conn, caller: &Caller, user: UserId) -> Result<BTree
     Ok(knowers)
 }
 
-/// Whoever has a token speaks for its user wherever that one has a role. So nobody makes one for a user who has a role
-/// in another account but that user: it would open the other account, too.
+/// A token is valid in every account in which its user has a role. So only the user itself may create a token for a
+/// user who has a role in another account: a token of somebody else's making would open that account, too.
 async fn may_create(caller: &Caller, user: UserId, conn: &mut Conn) -> Result<()> {
     caller.may_with(Action::CreateTokens, user, conn).await?;
     let elsewhere =

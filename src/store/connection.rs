@@ -111,7 +111,7 @@ impl Conn {
     }
 
     /// Disables the repetition of statements: from here on, rows are passed on before their statement has ended.
-    pub(super) fn hands_on(&mut self) {
+    pub(super) fn forbid_repetition(&mut self) {
         self.may_repeat = false;
     }
 

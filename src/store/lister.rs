@@ -125,7 +125,7 @@ impl Lister {
             conn.lock_handle().await?.set_progress_handler(INSTRUCTIONS, move || !stop.load(Ordering::Relaxed));
         }
         self.reading = true;
-        self.conn.hands_on();
+        self.conn.forbid_repetition();
         let read = tokio::time::timeout(DEADLINE, reading(&mut self.conn)).await;
         let read = read.map_err(|_| StoreError::Late)?;
         self.reading = false;

@@ -83,7 +83,8 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_as(FIND).bind(token).bind(user).fetch_optional(c).await)?)
     }
 
-    /// How many tokens a user or a deletion has; counted up to `most`.
+    /// How many tokens a user has, or a deletion: tokens that are still to be deleted have its id in place of their
+    /// user's. Counted up to `most`.
     pub async fn count_tokens(&mut self, holder: &str, most: i64) -> Result<i64, StoreError> {
         const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM tokens WHERE user_id = $1 LIMIT $2) AS counted";
         Ok(on!(self, c => sqlx::query_scalar(COUNT).bind(holder).bind(most).fetch_one(c).await)?)

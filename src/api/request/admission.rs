@@ -2,9 +2,9 @@
 //! problem 41, before they cost anything: if all of them waited, each would be answered too late, and the server would
 //! spend its resources on clients that have given up.
 //!
-//! A refused client is told when to try again (`Retry-After`). If it tries again earlier on the same connection, the
-//! next refusal is delayed until that time: otherwise a few thousand clients that retry immediately would keep all
-//! processors busy with refusals.
+//! A refused client is told when to try again (`Retry-After`). If it tries again earlier on the same connection, its
+//! request waits until that time, and then is admitted or refused: otherwise a few thousand clients that retry
+//! immediately would keep all processors busy with refusals.
 
 use std::{
     collections::HashMap,
@@ -70,7 +70,8 @@ impl Class {
 
     /// The maximum number of such requests in progress. Large enough to keep the store's connections busy and to absorb
     /// a burst; small enough that clients still wait for their responses: a database with 500 writes per second
-    /// completes 256 writes in half a second.
+    /// completes 256 writes in half a second. How many lists read the database at the same time is limited further by
+    /// [`store::lister`](crate::store::lister).
     fn most(self) -> usize {
         match self {
             Self::Read => 1_024,

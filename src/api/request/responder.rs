@@ -42,7 +42,7 @@ impl<'a> FromRequest<'a> for Responder {
 
 impl Responder {
     /// The resource that clients see of a value of the domain. A version that the request chooses would be applied
-    /// here.
+    /// here, and for pages in [`Items::take`](crate::api::wire::page::Items::take).
     #[expect(clippy::unused_self, reason = "what is shown is the request's to say")]
     fn shown<T: Represented>(&self, noun: T) -> T::Resource {
         noun.into()

@@ -12,7 +12,7 @@ use crate::{
 
 /// The facts about an operation that the gate needs.
 #[derive(Debug)]
-pub(in crate::api) struct Operation {
+pub(in crate::api) struct RoutedOperation {
     /// The operation's row in the table of operations.
     pub row: &'static operations::Operation,
     /// The names of the operation's query parameters.
@@ -28,7 +28,7 @@ pub(in crate::api) struct Operation {
 pub(in crate::api) struct Route {
     /// The path's template, as in the document.
     pub template: String,
-    methods: BTreeMap<String, Operation>,
+    methods: BTreeMap<String, RoutedOperation>,
 }
 
 /// All routes.
@@ -53,7 +53,10 @@ impl Routes {
                     RefOr::T(response) => response.content.keys().cloned().collect(),
                     RefOr::Ref(_) => vec![],
                 };
-                Some((method.to_owned(), Operation { row, query: query.collect(), status: status.clone(), offers }))
+                Some((
+                    method.to_owned(),
+                    RoutedOperation { row, query: query.collect(), status: status.clone(), offers },
+                ))
             });
             Arc::new(Route { template: template.clone(), methods: methods.collect() })
         });
@@ -95,7 +98,7 @@ impl Route {
     }
 
     /// The operation of a method; `HEAD` has the operation of `GET`.
-    pub fn operation(&self, method: &Method) -> Option<&Operation> {
+    pub fn operation(&self, method: &Method) -> Option<&RoutedOperation> {
         self.methods.get(if *method == Method::HEAD { "GET" } else { method.as_str() })
     }
 
