@@ -94,8 +94,8 @@ impl Action {
         )
     }
 
-    /// Whether a caller that may act on its own resources only is refused before it learns whether a resource of another
-    /// user exists.
+    /// Whether a caller that may act on its own resources only is refused before it learns whether a resource of
+    /// another user exists.
     #[must_use]
     pub const fn hides_existence(self) -> bool {
         matches!(self, Self::ReadTokens | Self::CreateTokens | Self::ChangeTokens)
