@@ -41,8 +41,8 @@ async fn start(command: &mut Command, until: &str) -> (Child, String) {
 async fn demo(arguments: &[&str]) -> (Child, String, String) {
     let binary = env::var("TOKENWARD").expect("TOKENWARD names the binary");
     let command = &mut Command::new(binary);
-    let (child, said) = start(command.args(["serve", "--demo", "--listen", "127.0.0.1:0"]).args(arguments), "curl ")
-        .await;
+    let (child, said) =
+        start(command.args(["serve", "--demo", "--listen", "127.0.0.1:0"]).args(arguments), "curl ").await;
     let secret = said.lines().find(|line| line.starts_with("tokward")).unwrap().to_owned();
     let base = said.lines().next().unwrap().trim_start_matches("tokenward listens on ").to_owned();
     (child, base, secret)
@@ -99,17 +99,25 @@ impl Browser {
     }
 
     async fn click(&self, css: &str) {
-        let element =
-            self.page.wait().at_most(PATIENCE).for_element(Locator::Css(css))
-                .await.unwrap_or_else(|error| panic!("{css}: {error}"));
+        let element = self
+            .page
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::Css(css))
+            .await
+            .unwrap_or_else(|error| panic!("{css}: {error}"));
         element.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
     }
 
     /// Types into a field, in place of what it holds.
     async fn fill(&self, css: &str, text: &str) {
-        let field =
-            self.page.wait().at_most(PATIENCE).for_element(Locator::Css(css))
-                .await.unwrap_or_else(|error| panic!("{css}: {error}"));
+        let field = self
+            .page
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::Css(css))
+            .await
+            .unwrap_or_else(|error| panic!("{css}: {error}"));
         let all = format!("{}a{}{text}", char::from(Key::Control), char::from(Key::Null));
         field.send_keys(&all).await.unwrap();
     }
@@ -189,7 +197,11 @@ async fn somebody_browses_signs_in_and_tries_things_out() {
 
     browser.click(&format!("{CREATE} .opblock-summary-control")).await;
     let shown = browser.execute(CREATE, "201").await;
-    let made = shown.split("\"id\": \"").nth(1).and_then(|rest| rest.get(..36)).unwrap_or_else(|| panic!("{shown}"))
+    let made = shown
+        .split("\"id\": \"")
+        .nth(1)
+        .and_then(|rest| rest.get(..36))
+        .unwrap_or_else(|| panic!("{shown}"))
         .to_owned();
     assert!(shown.contains("\"token\": \"tokward"), "{shown}");
     browser.fill(&format!("{RETRIEVE} [data-param-name=token_id] input"), &made).await;
@@ -247,8 +259,8 @@ async fn it_works_below_a_path_prefix_behind_a_proxy() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
     let command = &mut Command::new(binary);
-    let (_server, said) = start(command.args(["serve", "--demo", "--listen", &address, "--public-url", &public]),
-        "curl ").await;
+    let (_server, said) =
+        start(command.args(["serve", "--demo", "--listen", &address, "--public-url", &public]), "curl ").await;
     let secret = said.lines().find(|line| line.starts_with("tokward")).unwrap();
     tokio::spawn(proxy(listener, "/tokens", address));
 
