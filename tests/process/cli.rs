@@ -262,6 +262,32 @@ fn a_newer_database_is_refused() {
     assert!(said.contains("newer") && said.lines().count() == 1, "{said}");
 }
 
+/// A copy that SQLite makes beside the running server has every acknowledged change, and is a database by itself
+/// (docs/operations.md).
+#[test]
+fn a_backup_of_a_running_server_can_be_served() {
+    let database = Database::sqlite();
+    let first = init(&database.url());
+    let server = Server::start(&database.url(), &[]);
+    let body = r#"{"type": "application/astra-token", "version": "1.0", "name": "newest"}"#;
+    assert_eq!(call(&server.address, "POST", &first.tokens(), &first.secret, body).0, 201);
+    let copy = database.path().with_file_name("backup.db");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        use sqlx::{Connection as _, Executor as _};
+        let mut connection = sqlx::SqliteConnection::connect(&database.url()).await.unwrap();
+        let backup = format!("VACUUM INTO '{}'", copy.display());
+        connection.execute(sqlx::AssertSqlSafe(backup)).await.unwrap();
+        connection.close().await.unwrap();
+    });
+    server.stop();
+    keep_to_owner(&copy);
+    let restored = Server::start(&sqlite_url(&copy), &[]);
+    let (status, list) = call(&restored.address, "GET", &first.tokens(), &first.secret, "");
+    assert!(status == 200 && list.contains("\"newest\""), "{list}");
+    restored.stop();
+}
+
 #[test]
 fn a_file_is_served_by_one_process() {
     let database = Database::sqlite();

@@ -71,14 +71,14 @@ impl<O: Endpoint<Output = Response> + 'static, P: Endpoint<Output = Response> + 
         let target = Target::of(&request, shared);
         let (method, area, correlation_id) = (request.method().clone(), target.area, target.correlation_id.clone());
         request.set_data(shared.clone());
-        let kind = target.kind(&method);
-        let admitted = match kind {
-            Some(kind) => shared.admission.admit(&mut request, kind).await,
+        let class = target.class(&method);
+        let admitted = match class {
+            Some(class) => shared.admission.admit(&mut request, class).await,
             None => Ok(()),
         };
         let (response, mut record) = match (admitted, &behind.changes) {
             (Err(problem), _) => (problem.into_response(), Record::default()),
-            (Ok(()), Some(runtime)) if kind.is_some_and(Class::changes) => {
+            (Ok(()), Some(runtime)) if class.is_some_and(Class::changes) => {
                 // Aborted when the client hangs up.
                 let mut apart = JoinSet::new();
                 let behind = Arc::clone(behind);
@@ -213,7 +213,7 @@ impl<O: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Behind<O, P
         }
         let identity = identity?;
         record.identity = Some(identity.clone());
-        if target.kind(request.method()) == Some(Class::List) {
+        if target.class(request.method()) == Some(Class::List) {
             shared.admission.admit_page(identity.user_id, request).await?;
         }
         if account.is_some() {
@@ -244,7 +244,7 @@ impl Target {
     }
 
     /// The class of the request for admission control.
-    fn kind(&self, method: &Method) -> Option<Class> {
+    fn class(&self, method: &Method) -> Option<Class> {
         let operation = self.route.as_ref().and_then(|route| route.operation(method));
         Class::of(self.area, operation.map(|operation| operation.row.shape), method)
     }
